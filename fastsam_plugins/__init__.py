@@ -1,0 +1,53 @@
+"""FastSAM: segment an image once, answer every prompt from what was kept.
+
+Public names are imported on first use, so that importing the package is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "FastSAM": "model",
+    "Segmentation": "segmentation",
+    "SegmentOptions": "options",
+    "PromptOptions": "options",
+    "CleanOptions": "options",
+    "ReadOptions": "options",
+    "WeightsError": "weights",
+    "ImageError": "images",
+    "read_image": "files",
+}
+
+if TYPE_CHECKING:
+    from fastsam_plugins.files import read_image
+    from fastsam_plugins.images import ImageError
+    from fastsam_plugins.model import FastSAM
+    from fastsam_plugins.options import CleanOptions, PromptOptions, ReadOptions, SegmentOptions
+    from fastsam_plugins.segmentation import Segmentation
+    from fastsam_plugins.weights import WeightsError
+
+__all__ = [
+    "CleanOptions",
+    "FastSAM",
+    "ImageError",
+    "PromptOptions",
+    "ReadOptions",
+    "SegmentOptions",
+    "Segmentation",
+    "WeightsError",
+    "read_image",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,251 @@
+"""The command ``fastsam``.
+
+Results go to standard output, progress and messages to standard error. Flags are built from
+``options.py``. Bad input ends with one line and exit status 1; ``FASTSAM_DEBUG=1`` shows where.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from fastsam_plugins import __version__
+from fastsam_plugins.options import (
+    Options,
+    PromptOptions,
+    ReadOptions,
+    SegmentOptions,
+    TrainOptions,
+    parameters,
+)
+
+F = TypeVar("F", bound=Callable[..., Any])
+O = TypeVar("O", bound=Options)  # noqa: E741
+
+
+class _Commands(click.Group):
+    def invoke(self, context: click.Context) -> Any:
+        warnings.showwarning = lambda message, *_, **__: say(f"Warning: {message}")
+        try:
+            return super().invoke(context)
+        except click.exceptions.Exit:  # a RuntimeError, but how --help ends
+            raise
+        except (ValueError, RuntimeError, OSError) as error:
+            if os.environ.get("FASTSAM_DEBUG"):
+                raise
+            say(f"Error: {error}")
+            sys.exit(1)
+
+
+def say(text: str) -> None:
+    """A line for the person, on standard error."""
+    click.echo(text, err=True)
+
+
+def flags(options: type[Options]) -> Callable[[F], F]:
+    """Add a flag for every parameter of an options class to a command."""
+
+    def add(command: F) -> F:
+        for p in reversed(parameters(options)):
+            dashed = p.name.replace("_", "-")
+            name = f"--{dashed}/--no-{dashed}" if p.type is bool else f"--{dashed}"
+            text = p.help + (f" [{p.unit}]" if p.unit else "")
+            kind = click.Choice(p.choices) if p.choices else p.type
+            command = click.option(
+                name, p.name, type=kind, default=p.default, show_default=p.default is not None,
+                help=text,
+            )(command)  # fmt: skip
+        return command
+
+    return add
+
+
+def pick(options: type[O], values: dict[str, Any]) -> O:
+    """Build options from a command's values, taking their names out."""
+    return options(**{p.name: values.pop(p.name) for p in parameters(options)})
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable results.")
+device = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
+)
+model = click.option(
+    "--model", default="FastSAM-n", show_default=True,
+    help="FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file.",
+)  # fmt: skip
+
+
+def _folder(default: str) -> Callable[[F], F]:
+    return click.option(
+        "-o", "--output", default=default, show_default=True, help="Folder to write to.",
+        type=click.Path(path_type=Path, file_okay=False),
+    )  # fmt: skip
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fastsam")
+def main() -> None:
+    """Segment anything, fast: all instances of an image, then any prompt from what was kept."""
+
+
+class _Numbers(click.ParamType):
+    """Comma-separated numbers, as many as one of ``counts``."""
+
+    def __init__(self, form: str, counts: tuple[int, ...]) -> None:
+        self.name, self._counts = form, counts
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        try:
+            numbers = tuple(float(v) for v in value.split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) not in self._counts:
+            self.fail(f"{value!r} is not of the form {self.name}", param, ctx)
+        return numbers
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path),
+    help="Its ending decides: .png overlay, .json COCO, .tif labels, .csv table. {stem} stands for "
+    "the image's name.",
+)  # fmt: skip
+@click.option(
+    "--point",
+    "points",
+    multiple=True,
+    type=_Numbers("X,Y[,0|1]", (2, 3)),
+    help="Point prompt in pixels; 1 is foreground (default), 0 background.",
+)
+@click.option("--box", "boxes", multiple=True, type=_Numbers("X1,Y1,X2,Y2", (4,)),
+              help="Box prompt in pixels.")  # fmt: skip
+@model
+@device
+@click.option("--batch", default=4, show_default=True, help="Images per forward pass.")
+@flags(SegmentOptions)
+@flags(PromptOptions)
+@flags(ReadOptions)
+@as_json
+def segment(images: tuple[Path, ...], output: Path, points: Any, boxes: Any, batch: int,
+            as_json: bool, **values: Any) -> None:  # fmt: skip
+    """Segment IMAGES; with prompts, keep what they select."""
+    from fastsam_plugins import files, prompts
+
+    # Everything that can be wrong is looked at before the network is loaded.
+    segmenting, prompting = pick(SegmentOptions, values), pick(PromptOptions, values)
+    reading = pick(ReadOptions, values)
+    files.check_output(output, images)
+    places = [p[:2] for p in points] or None
+    labels = [p[2] if len(p) > 2 else 1 for p in points]
+    prompts.check_labels(labels, len(prompts.check_points(places or [])))
+    prompts.check_boxes(boxes)
+    pixels = [files.read_image(path, reading) for path in images]
+
+    network = _load(values)
+    found = network.segment_many(pixels, segmenting, batch=batch)
+    results = []
+    with click.progressbar(
+        zip(images, pixels, found, strict=True), length=len(images), label="Segmenting",
+        file=sys.stderr,
+    ) as progress:  # fmt: skip
+        for path, image, seg in progress:
+            if points or boxes:
+                seg = seg.select(places, labels if places else None, boxes or None, prompting)
+            results.append(files.Segmented(path, image, seg))
+    marks = [(*place, label) for place, label in zip(places or [], labels, strict=True)]
+    written = files.write(results, output, marks, boxes)
+    if as_json:
+        counts = [{"image": str(r.path), "instances": len(r.segmentation)} for r in results]
+        done = {"model": network.network.name, "files": [str(p) for p in written], "images": counts}
+        click.echo(json.dumps(done))
+        return
+    for result in results:
+        click.echo(f"{result.path}: {len(result.segmentation)} instances")
+    click.echo("Wrote " + ", ".join(str(p) for p in written))
+
+
+def _load(values: dict[str, Any]) -> Any:
+    from fastsam_plugins.model import FastSAM
+
+    return FastSAM(values.pop("model"), values.pop("device"))
+
+
+@main.command()
+@_folder("fastsam-demo")
+@model
+@device
+@as_json
+def demo(output: Path, as_json: bool, **values: Any) -> None:
+    """Segment and prompt the bundled sample images, and write what was found."""
+    from fastsam_plugins import demo as rooms
+
+    network = _load(values)
+    say(f"{network.network.name} on {network.device}, imgsz {network.imgsz}")
+    report = rooms.run(output, network, say if as_json else click.echo)
+    if as_json:
+        click.echo(json.dumps(report))
+
+
+@main.command()
+@click.option("--download", metavar="NAME", help="Download official weights now.")
+@as_json
+def models(download: str | None, as_json: bool) -> None:
+    """List the models that have names, and where their weights are."""
+    from fastsam_plugins import weights
+
+    if download:
+        say(f"{download} is at {weights.resolve(download)}")
+    rows = [{"name": "FastSAM-n", "path": str(weights.BUNDLED), "here": weights.BUNDLED.is_file(),
+             "about": "bundled, trained by this project"}]  # fmt: skip
+    for official in weights.OFFICIAL.values():
+        path = weights.local_path(official)
+        rows.append({"name": official.name, "path": str(path), "here": path.is_file(),
+                     "about": official.about})  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    for row in rows:
+        state = "here" if row["here"] else "downloaded on first use"
+        click.echo(f"{row['name']:<10} {row['about']} ({state}: {row['path']})")
+
+
+@main.command()
+@as_json
+def doctor(as_json: bool) -> None:
+    """Tell what works here, what is missing, and how to mend it. Exits with 1 if the engine
+    itself cannot work."""
+    from fastsam_plugins import doctor as rooms
+
+    findings = rooms.examine()
+    if as_json:
+        click.echo(json.dumps(rooms.as_json(findings)))
+    else:
+        for f in findings:
+            mark = "ok     " if f.ok else "MISSING" if f.needed else "-      "
+            click.echo(f"{mark} {f.name:<16} {f.detail}" + (f"  ->  {f.mend}" if f.mend else ""))
+    sys.exit(any(f.needed and not f.ok for f in findings))
+
+
+@main.command()
+@click.argument("data", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@_folder("fastsam-training")
+@device
+@flags(TrainOptions)
+@as_json
+def train(data: Path, output: Path, device: str, as_json: bool, **values: Any) -> None:
+    """Train a one-class YOLOv8-seg network on DATA, a COCO instance file."""
+    from fastsam_plugins.training.train import train as run
+
+    trained = run(data, output, pick(TrainOptions, values), device)
+    if as_json:
+        click.echo(json.dumps({"weights": str(trained)}))
+    else:
+        click.echo(f"Trained weights: {trained}")

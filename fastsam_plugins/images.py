@@ -1,0 +1,112 @@
+"""Any array -> the RGB image that the network sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_plugins.options import ReadOptions
+
+
+class ImageError(ValueError):
+    """An image cannot be read or shown; the message says what to do."""
+
+
+_DEFAULT = ReadOptions()
+
+
+def to_rgb(image: Any, options: ReadOptions = _DEFAULT) -> NDArray[np.uint8]:
+    """Turn an image array into RGB.
+
+    Parameters
+    ----------
+    image : array (H, W) or (H, W, C)
+        Gray, RGB, RGBA or many bands; 8- or 16-bit integers, other integers, booleans or floats.
+        Channels come last.
+    options : ReadOptions
+        ``bands`` picks three bands (by default gray is shown gray, and the first three of more);
+        ``contrast`` maps values to 0-255.
+
+    Returns
+    -------
+    uint8 array (H, W, 3)
+        May share memory with the input, which is never changed.
+
+    Raises
+    ------
+    ImageError
+        If the array is empty, not an image, has NaN or infinite values, or lacks a band.
+    """
+    array = np.asarray(image)
+    if array.dtype == object or array.dtype.kind not in "buif":
+        raise ImageError(f"an image needs numbers, got {array.dtype}")
+    if array.ndim not in (2, 3):
+        raise ImageError(
+            f"an image has shape (height, width) or (height, width, channels), got {array.shape}"
+        )
+    if not array.size:
+        raise ImageError(f"the image is empty: its shape is {array.shape}")
+    if array.ndim == 3 and array.shape[0] <= 4 < 16 < array.shape[2]:
+        raise ImageError(
+            f"an array of shape {array.shape} looks as if channels came first: use "
+            "image.transpose(1, 2, 0)"
+        )
+    array = _bands(array, options.bands)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ImageError("the image has NaN or infinite values: replace them, as by np.nan_to_num")
+    return _stretch(array, options)
+
+
+def _bands(array: NDArray, bands: str | None) -> NDArray:
+    """Three bands (H, W, 3), or one (H, W, 1) that will be shown gray."""
+    if array.ndim == 2:
+        array = array[:, :, None]
+    count = array.shape[2]
+    if bands is None:
+        if count == 2:
+            raise ImageError("the image has 2 channels: say which to show, as in bands=0,0,1")
+        return array[:, :, :3]
+    try:
+        chosen = [int(b) for b in bands.split(",")]
+    except ValueError:
+        chosen = []
+    if len(chosen) not in (1, 3):
+        raise ImageError(f"bands must be one or three numbers such as 3,2,1, got {bands!r}")
+    if not all(0 <= b < count for b in chosen):
+        raise ImageError(f"bands are counted from 0 to {count - 1} in this image, got {bands}")
+    return array[:, :, chosen]
+
+
+def _stretch(array: NDArray, options: ReadOptions) -> NDArray[np.uint8]:
+    contrast = options.contrast
+    if contrast == "auto":
+        contrast = "none" if array.dtype == np.uint8 else "percentile"
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8)
+        contrast = "minmax"
+    if contrast == "none" and array.dtype == np.uint8:
+        out = array
+    else:
+        low, high = _limits(array, contrast, options)
+        scaled = (array.astype(np.float64) - low) * (255 / (high - low) if high > low else 0)
+        out = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(out, (*out.shape[:2], 3)))
+
+
+def _limits(array: NDArray, contrast: str, options: ReadOptions) -> tuple[Any, Any]:
+    """Black and white point: two numbers, or one pair per band."""
+    if contrast == "fixed":
+        if options.high <= options.low:
+            raise ImageError(
+                f"fixed contrast needs low < high, got {options.low:g} and {options.high:g}"
+            )
+        return options.low, options.high
+    if contrast == "none":
+        return 0.0, 255.0
+    values = array.reshape(-1, array.shape[2]).astype(np.float64)
+    share = options.percentile if contrast == "percentile" else 0.0
+    low, high = np.percentile(values, [share, 100 - share], axis=0)
+    # One stretch for all bands keeps the colours' balance.
+    return low.min(), high.max()

@@ -1,0 +1,1 @@
+"""Masks: run arrays, COCO RLE, prototypes, cleaning and quality. Import the submodule you need."""

@@ -1,0 +1,208 @@
+"""Run arrays: the decoded form of every mask.
+
+A mask of an ``H x W`` image is an int64 array of shape (K, 2), one row ``[start, stop)`` per run of
+foreground pixels, in *column-major* order (pixel (x, y) has position ``x * H + y``), which is the
+order of COCO RLE. Rows are sorted, non-empty and never touch each other, so equal masks have equal
+arrays. A run array costs as much memory as the mask's outline, whatever the size of the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Runs = NDArray[np.int64]
+Shape = tuple[int, int]
+
+EMPTY: Runs = np.empty((0, 2), np.int64)
+EMPTY.setflags(write=False)
+
+
+def _merge_sorted(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> Runs:
+    """Join sorted, non-overlapping runs that touch."""
+    if not len(starts):
+        return EMPTY
+    apart = starts[1:] != stops[:-1]
+    runs = np.empty((1 + int(np.count_nonzero(apart)), 2), np.int64)
+    runs[0, 0] = starts[0]
+    runs[1:, 0] = starts[1:][apart]
+    runs[:-1, 1] = stops[:-1][apart]
+    runs[-1, 1] = stops[-1]
+    return runs
+
+
+def from_columns(
+    x: NDArray[np.integer], y0: NDArray[np.integer], y1: NDArray[np.integer], height: int
+) -> Runs:
+    """Build a run array from vertical spans.
+
+    Parameters
+    ----------
+    x, y0, y1 : int arrays of shape (K,)
+        Span k covers the pixels ``(x, y0..y1-1)``. Sorted by (x, y0) and not overlapping;
+        spans with ``y1 <= y0`` are dropped, touching spans are joined.
+    height : int
+        Height of the image in pixels.
+    """
+    keep = y1 > y0
+    base = x[keep].astype(np.int64) * height
+    return _merge_sorted(base + y0[keep], base + y1[keep])
+
+
+def columns(
+    runs: Runs, height: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Split runs into vertical spans that never cross a column: ``(x, y0, y1)``, each (K,)."""
+    starts, stops = runs[:, 0], runs[:, 1]
+    first, y0 = np.divmod(starts, height)
+    last, y1 = np.divmod(stops - 1, height)
+    y1 = y1 + 1
+    if np.array_equal(first, last):
+        return first, y0, y1
+    spans = last - first + 1
+    owner = np.repeat(np.arange(len(runs)), spans)
+    step = np.arange(len(owner)) - np.repeat(np.cumsum(spans) - spans, spans)
+    x = first[owner] + step
+    top = np.where(step == 0, y0[owner], 0)
+    bottom = np.where(step == spans[owner] - 1, y1[owner], height)
+    return x, top, bottom
+
+
+def from_bitmap(
+    bitmap: NDArray, shape: Shape | None = None, offset: tuple[int, int] = (0, 0)
+) -> Runs:
+    """Encode a bitmap, which may be a window of a larger image.
+
+    Parameters
+    ----------
+    bitmap : array of shape (h, w)
+        Non-zero is foreground.
+    shape : (H, W), optional
+        Size of the whole image; the bitmap's own size by default.
+    offset : (x, y)
+        Position of the bitmap's top-left pixel in the image.
+    """
+    h, w = bitmap.shape
+    height = h if shape is None else shape[0]
+    padded = np.zeros((w, h + 2), np.bool_)  # one empty pixel on each side keeps columns apart
+    padded[:, 1:-1] = bitmap.T
+    flat = padded.ravel()
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    x, y = np.divmod(edges, h + 2)
+    return from_columns(x[::2] + offset[0], y[::2] + offset[1], y[1::2] + offset[1], height)
+
+
+def to_bitmap(
+    runs: Runs, shape: Shape, window: tuple[int, int, int, int] | None = None
+) -> NDArray[np.bool_]:
+    """Decode to a bool bitmap of shape (H, W), or of a window ``(x0, y0, x1, y1)`` of the image."""
+    height, width = shape
+    if window is not None and tuple(window) != (0, 0, width, height):
+        x0, y0, x1, y1 = window
+        runs = shift(crop(runs, height, window), height, max(y1 - y0, 0), -x0, -y0)
+        height, width = max(y1 - y0, 0), max(x1 - x0, 0)
+    lengths = to_counts(runs, height * width)
+    flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def crop(runs: Runs, height: int, window: tuple[int, int, int, int]) -> Runs:
+    """Keep the pixels inside the window ``(x0, y0, x1, y1)``; positions stay those of the image."""
+    x0, y0, x1, y1 = window
+    x, top, bottom = columns(runs, height)
+    inside = (x >= x0) & (x < x1)
+    return from_columns(
+        x[inside], np.maximum(top[inside], y0), np.minimum(bottom[inside], y1), height
+    )
+
+
+def shift(runs: Runs, height: int, new_height: int, dx: int, dy: int) -> Runs:
+    """Move a mask by (dx, dy) into an image of another height. It has to fit."""
+    x, top, bottom = columns(runs, height)
+    return from_columns(x + dx, top + dy, bottom + dy, new_height)
+
+
+def area(runs: Runs) -> int:
+    """Number of foreground pixels."""
+    return int((runs[:, 1] - runs[:, 0]).sum())
+
+
+def area_inside(runs: Runs, height: int, window: tuple[int, int, int, int]) -> int:
+    """Number of foreground pixels inside the window ``(x0, y0, x1, y1)``."""
+    x0, y0, x1, y1 = window
+    span = runs[
+        np.searchsorted(runs[:, 1], x0 * height, "right") : np.searchsorted(runs[:, 0], x1 * height)
+    ]
+    x, top, bottom = columns(span, height)
+    inside = (x >= x0) & (x < x1)
+    lengths = np.minimum(bottom, y1) - np.maximum(top, y0)
+    return int(np.maximum(lengths[inside], 0).sum())
+
+
+def bounds(runs: Runs, height: int) -> tuple[int, int, int, int]:
+    """Tight box ``(x0, y0, x1, y1)`` in pixels, half-open; all zero for an empty mask."""
+    if not len(runs):
+        return 0, 0, 0, 0
+    _, top, bottom = columns(runs, height)
+    return (
+        int(runs[0, 0] // height),
+        int(top.min()),
+        int((runs[-1, 1] - 1) // height) + 1,
+        int(bottom.max()),
+    )
+
+
+def contains(runs: Runs, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each column-major position (P,) is foreground."""
+    if not len(runs):
+        return np.zeros(len(positions), np.bool_)
+    k = np.searchsorted(runs[:, 0], positions, "right") - 1
+    return (k >= 0) & (positions < runs[np.maximum(k, 0), 1])
+
+
+def union(masks: Iterable[Runs]) -> Runs:
+    """Pixels that belong to any of the masks."""
+    stack = [m for m in masks if len(m)]
+    if len(stack) <= 1:
+        return stack[0] if stack else EMPTY
+    runs = np.concatenate(stack)
+    runs = runs[np.argsort(runs[:, 0], kind="stable")]
+    reach = np.maximum.accumulate(runs[:, 1])
+    first = np.flatnonzero(np.r_[True, runs[1:, 0] > reach[:-1]])
+    return np.stack([runs[first, 0], reach[np.r_[first[1:] - 1, len(runs) - 1]]], axis=1)
+
+
+def intersection_areas(runs: Runs, others: Sequence[Runs]) -> NDArray[np.int64]:
+    """Pixels shared with each of the other masks, shape (len(others),), without decoding any."""
+    counts = np.array([len(o) for o in others], np.int64)
+    if not len(runs) or not counts.sum():
+        return np.zeros(len(others), np.int64)
+    before = np.r_[0, np.cumsum(runs[:, 1] - runs[:, 0])]  # foreground before run k
+    points = np.concatenate([o for o in others if len(o)]).ravel()
+    k = np.searchsorted(runs[:, 0], points, "right")  # runs that start at or before each point
+    covered = before[k] - np.where(k > 0, np.maximum(runs[np.maximum(k, 1) - 1, 1] - points, 0), 0)
+    shared = covered[1::2] - covered[::2]
+    total = np.r_[0, np.cumsum(shared)]
+    ends = np.cumsum(counts)
+    return total[ends] - total[ends - counts]
+
+
+def to_counts(runs: Runs, pixels: int) -> NDArray[np.int64]:
+    """COCO's uncompressed counts: background, foreground, background, ... summing to ``pixels``."""
+    edges = np.empty(2 * len(runs) + 2, np.int64)
+    edges[0], edges[-1] = 0, pixels
+    edges[1:-1] = runs.ravel()
+    counts = np.diff(edges)
+    return counts[:-1] if counts[-1] == 0 and len(counts) > 1 else counts
+
+
+def from_counts(counts: NDArray[np.integer]) -> Runs:
+    """The inverse of :func:`to_counts`; zero counts anywhere are accepted."""
+    edges = np.cumsum(np.asarray(counts, np.int64))
+    edges = np.r_[0, edges] if len(edges) else edges
+    starts, stops = edges[1::2], edges[2::2]
+    starts = starts[: len(stops)]
+    keep = stops > starts
+    return _merge_sorted(starts[keep], stops[keep])

@@ -1,0 +1,198 @@
+"""``FastSAM``: weights and a device; image in, ``Segmentation`` out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_plugins import weights
+from fastsam_plugins.geometry import Letterbox, snap_to_canvas
+from fastsam_plugins.images import to_rgb
+from fastsam_plugins.masks.prototypes import PrototypeMasks
+from fastsam_plugins.nms import nms
+from fastsam_plugins.options import SegmentOptions
+from fastsam_plugins.segmentation import Segmentation
+
+
+class FastSAM:
+    """All-instance segmentation with a class-agnostic YOLOv8-seg network.
+
+    The network is loaded and warmed up here, once, and never again.
+
+    Parameters
+    ----------
+    model : str or path
+        ``FastSAM-n`` (bundled), ``FastSAM-s`` or ``FastSAM-x`` (downloaded on first use), or a
+        ``.pt`` or ``.safetensors`` file.
+    device : str
+        ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+    backend : str
+        What runs the network: ``torch``, or ``auto``, which is the same today.
+
+    Raises
+    ------
+    WeightsError
+        If the weights cannot be found, read or used.
+    ValueError
+        If the device does not exist.
+
+    References
+    ----------
+    Zhao et al. 2023, "Fast Segment Anything", arXiv:2306.12156.
+    """
+
+    def __init__(
+        self, model: str | Path = "FastSAM-n", device: str = "auto", backend: str = "auto"
+    ) -> None:
+        if backend not in ("auto", "torch"):
+            raise ValueError(f"backend must be auto or torch, got {backend!r}")
+        self.device = _pick_device(device)
+        self.network = weights.load(model)
+        self._module = self.network.module.to(self.device)
+        self._warned = False
+        self.segment(np.zeros((64, 64, 3), np.uint8), imgsz=64)
+
+    def __repr__(self) -> str:
+        return f"FastSAM({self.network.name}, {self.device})"
+
+    @property
+    def imgsz(self) -> int:
+        """Input size in pixels used when the options name none."""
+        return self.network.imgsz
+
+    def segment(
+        self, image: Any, options: SegmentOptions | None = None, **changes: Any
+    ) -> Segmentation:
+        """Segment one image.
+
+        Parameters
+        ----------
+        image : array (H, W) or (H, W, C)
+            RGB, gray or many bands; see :func:`fastsam_plugins.images.to_rgb`.
+        options : SegmentOptions
+        **changes
+            Fields of :class:`SegmentOptions` by name, for example ``conf=0.1``.
+
+        Returns
+        -------
+        Segmentation
+            Highest confidence first; empty if nothing was found.
+        """
+        return next(self.segment_many([image], options, batch=1, **changes))
+
+    def segment_many(
+        self,
+        images: Iterable[Any],
+        options: SegmentOptions | None = None,
+        batch: int = 8,
+        **changes: Any,
+    ) -> Iterator[Segmentation]:
+        """Segment images of any sizes, in batches; results come in the order of the images.
+
+        Images of a batch go through the network together where their letterboxed sizes agree.
+        No result depends on what else is in the batch, and an iterator of images is read no
+        further ahead than one batch.
+        """
+        options = options or SegmentOptions()
+        if changes:
+            options = options.replace(**changes)
+        if batch < 1:
+            raise ValueError(f"batch must be at least 1, got {batch}")
+        source = iter(images)
+        while chunk := [to_rgb(image) for image in islice(source, batch)]:
+            yield from self._segment_batch(chunk, options)
+
+    def _segment_batch(
+        self, images: Sequence[NDArray[np.uint8]], options: SegmentOptions
+    ) -> list[Segmentation]:
+        import torch
+
+        imgsz = options.imgsz or self.imgsz
+        boxes = [Letterbox.fit(i.shape[:2], imgsz, self.network.stride) for i in images]
+        groups: dict[tuple[int, int], list[int]] = {}
+        for k, letterbox in enumerate(boxes):
+            groups.setdefault(letterbox.input_shape, []).append(k)
+        self._warn_of_short_reach(max(max(shape) for shape in groups))
+        found: dict[int, Segmentation] = {}
+        for members in groups.values():
+            stack = np.stack([boxes[k].apply(images[k]) for k in members])
+            inputs = torch.from_numpy(stack).permute(0, 3, 1, 2)
+            predictions, prototypes = self._forward(inputs.float().div_(255))
+            for k, prediction, prototype in zip(members, predictions, prototypes, strict=True):
+                found[k] = instances(prediction, prototype, boxes[k], options)
+        return [found[k] for k in range(len(images))]
+
+    def _forward(self, inputs: Any) -> tuple[Any, Any]:
+        """Predictions (B, 37, A) and prototypes (B, 32, h, w) for inputs (B, 3, H, W) in [0, 1]."""
+        import torch
+
+        with torch.inference_mode():
+            predictions, prototypes = self._module(inputs.to(self.device))[0]
+        return predictions, prototypes
+
+    def _warn_of_short_reach(self, side: int) -> None:
+        reach = 2 * (self.network.reg_max - 1) * self.network.stride
+        if side > reach and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{self.network.name} has reg_max {self.network.reg_max}: boxes longer than "
+                f"{reach} of the input's {side} px are cut short; full_frame mends those that "
+                "fill the image",
+                stacklevel=4,
+            )
+
+
+def instances(
+    prediction: Any, prototypes: Any, letterbox: Letterbox, options: SegmentOptions
+) -> Segmentation:
+    """From one image's network output to instances.
+
+    Parameters
+    ----------
+    prediction : float tensor (4 + 1 + C, A)
+        Box as centre and size in input pixels, confidence, mask coefficients; per anchor.
+    prototypes : float tensor (C, h, w)
+    letterbox : Letterbox
+    options : SegmentOptions
+    """
+    import torch
+
+    with torch.inference_mode():
+        centre, half = prediction[:2], prediction[2:4] / 2
+        corners = torch.cat([centre - half, centre + half]).T
+        scores = prediction[4]
+        kept = nms(corners, scores, options.iou, options.conf, options.max_det)
+        columns = prediction[5:, kept].T.float().cpu().numpy()
+        boxes = letterbox.boxes_to_image(corners[kept].float().cpu().numpy())
+        confidence = scores[kept].float().cpu().numpy()
+        maps = prototypes.float().cpu().numpy()
+    if options.full_frame:
+        tolerance = options.border_tolerance / letterbox.scale
+        boxes = snap_to_canvas(boxes, letterbox.image_shape, (tolerance[0], tolerance[1]))
+    source = PrototypeMasks(maps, columns, boxes, letterbox)
+    return Segmentation.from_source(source, boxes, confidence).filter(min_area=options.min_area)
+
+
+def _pick_device(name: str) -> Any:
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device must be auto, cpu, mps, cuda or cuda:N, got {name!r}") from None
+    count = torch.cuda.device_count() if device.type == "cuda" else 1
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        count = 0
+    if device.type not in ("cpu", "cuda", "mps") or (device.index or 0) >= count:
+        raise ValueError(f"there is no device {name!r} here: use auto or cpu")
+    return device

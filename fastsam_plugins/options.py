@@ -1,0 +1,219 @@
+"""Every parameter once: type, range, unit, default and one line of help.
+
+The fields of these frozen dataclasses are the single source of the command's flags, the FiftyOne
+operator's form and the napari widget. Construction validates: a value out of range raises
+``ValueError`` naming the parameter, what is allowed and what was given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    ge: float | None = None,
+    le: float | None = None,
+) -> Any:
+    """Declare a dataclass field that carries everything a form needs to show it."""
+    metadata = {"help": help, "unit": unit, "ge": ge, "le": le}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One field of an options class, as a form or a command line needs it."""
+
+    name: str
+    type: type
+    default: Any
+    optional: bool
+    choices: tuple[str, ...]
+    help: str
+    unit: str
+    ge: float | None
+    le: float | None
+
+
+def parameters(options: type[Options]) -> tuple[Parameter, ...]:
+    """List the parameters of an options class, in order."""
+    if options not in _KNOWN:
+        _KNOWN[options] = _describe(options)
+    return _KNOWN[options]
+
+
+_KNOWN: dict[type, tuple[Parameter, ...]] = {}
+
+
+def _describe(options: type[Options]) -> tuple[Parameter, ...]:
+    hints = typing.get_type_hints(options)
+    found = []
+    for f in dataclasses.fields(options):
+        hint, optional, choices = hints[f.name], False, ()
+        if isinstance(hint, types.UnionType):
+            inner = [t for t in hint.__args__ if t is not type(None)]
+            optional, hint = len(inner) < len(hint.__args__), inner[0]
+        if typing.get_origin(hint) is Literal:
+            choices, hint = typing.get_args(hint), str
+        hint = typing.get_origin(hint) or hint
+        found.append(Parameter(f.name, hint, f.default, optional, choices, **f.metadata))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Base of all options: validates its fields on construction."""
+
+    def __post_init__(self) -> None:
+        for p in parameters(type(self)):
+            value = getattr(self, p.name)
+            if value is None and p.optional:
+                continue
+            _check(p, value)
+
+    def replace(self, **changes: Any) -> typing.Self:
+        """A copy with some values changed."""
+        return dataclasses.replace(self, **changes)
+
+
+def _check(p: Parameter, value: Any) -> None:
+    def refuse(what: str) -> typing.NoReturn:
+        raise ValueError(f"{p.name} must be {what}, got {value!r}")
+
+    if p.choices:
+        if value not in p.choices:
+            refuse("one of " + ", ".join(p.choices))
+        return
+    if p.type is bool:
+        if not isinstance(value, bool):
+            refuse("true or false")
+    elif p.type in (int, float):
+        kind = "a whole number" if p.type is int else "a number"
+        accepted = int if p.type is int else int | float
+        if hasattr(value, "item") and not isinstance(value, int | float):
+            value = value.item()  # numpy scalars
+        if isinstance(value, bool) or not isinstance(value, accepted) or not math.isfinite(value):
+            refuse(kind)
+        if p.ge is not None and value < p.ge:
+            refuse(f"at least {p.ge:g}" if p.le is None else f"between {p.ge:g} and {p.le:g}")
+        if p.le is not None and value > p.le:
+            refuse(f"at most {p.le:g}" if p.ge is None else f"between {p.ge:g} and {p.le:g}")
+
+
+@dataclass(frozen=True)
+class SegmentOptions(Options):
+    """All-instance segmentation (section 3.1 of the paper)."""
+
+    imgsz: int | None = option(
+        None,
+        "Longest side of the network's input; by default the size the model was trained for",
+        unit="px",
+        ge=32,
+        le=8192,
+    )
+    conf: float = option(0.4, "Drop instances the detector trusts less than this", ge=0, le=1)
+    iou: float = option(0.9, "Drop an instance whose box overlaps a better one more", ge=0, le=1)
+    max_det: int = option(300, "Keep at most this many instances per image", ge=1, le=100_000)
+    full_frame: bool = option(
+        True, "Let boxes that nearly reach the image border or fill the image do so exactly"
+    )
+    border_tolerance: float = option(
+        20.0, "How near to the border counts as nearly, at the network's scale", unit="px", ge=0
+    )
+    min_area: int = option(
+        1, "Drop masks smaller than this; 0 keeps even empty masks", unit="px", ge=0
+    )
+
+
+@dataclass(frozen=True)
+class PromptOptions(Options):
+    """Prompt-guided selection (section 3.2 of the paper)."""
+
+    points_mode: Literal["union", "smallest", "best", "each"] = option(
+        "union",
+        "What point prompts select: all instances hit, merged (the paper); the smallest one; "
+        "the highest-ranked one; or one instance for each foreground point",
+    )
+    boxes_mode: Literal["box_iou", "mask_iou"] = option(
+        "box_iou",
+        "How a box prompt finds its instance: overlap with the instance's box (the paper) "
+        "or with its mask (the authors' code)",
+    )
+    min_iou: float = option(
+        0.0, "A box prompt with less overlap than this selects nothing", ge=0, le=1
+    )
+    rank: Literal["scores", "stability", "areas"] = option(
+        "scores", "What decides between candidates: detector confidence, mask stability or area"
+    )
+    smoothing: float = option(
+        0.0,
+        "Close, then open a merged mask by this share of its size (square root of its area)",
+        ge=0,
+        le=0.5,
+    )
+
+
+@dataclass(frozen=True)
+class CleanOptions(Options):
+    """Mask clean-up, as in SAM's automatic mask generator."""
+
+    max_hole: int = option(0, "Fill holes up to this area; 0 leaves all", unit="px", ge=0)
+    max_island: int = option(
+        0, "Remove detached parts up to this area; 0 leaves all", unit="px", ge=0
+    )
+    min_area: int = option(0, "Drop masks smaller than this; 0 keeps all", unit="px", ge=0)
+    mask_iou: float = option(
+        1.0, "Drop a mask that overlaps a higher-ranked one more than this", ge=0, le=1
+    )
+    containment: float = option(
+        1.0, "Drop a mask of which a higher-ranked one covers more than this share", ge=0, le=1
+    )
+
+
+@dataclass(frozen=True)
+class ReadOptions(Options):
+    """How a file or an array becomes the RGB image that the network sees."""
+
+    page: int = option(0, "Page of a multi-page TIFF, counted from 0", ge=0)
+    bands: str | None = option(
+        None, "Three bands to show as red, green, blue, counted from 0, for example 3,2,1"
+    )
+    contrast: Literal["auto", "percentile", "minmax", "fixed", "none"] = option(
+        "auto",
+        "How values become 0-255: percentile stretches, minmax uses the full range, fixed the "
+        "limits low and high, none clips; auto leaves 8-bit images alone and stretches the rest",
+    )
+    percentile: float = option(
+        1.0,
+        "Share of darkest and of brightest pixels a percentile stretch saturates",
+        unit="%",
+        ge=0,
+        le=49,
+    )
+    low: float = option(0.0, "Value shown black with fixed contrast")
+    high: float = option(255.0, "Value shown white with fixed contrast")
+
+
+@dataclass(frozen=True)
+class TrainOptions(Options):
+    """The training recipe (section 4.1 of the paper), through ultralytics' trainer."""
+
+    architecture: str = option(
+        "yolov8n-seg", "Network to train from scratch, as ultralytics names it"
+    )
+    weights: str | None = option(None, "Weights to start from instead of from scratch")
+    imgsz: int = option(640, "Longest side of the network's input", unit="px", ge=32, le=4096)
+    epochs: int = option(100, "Passes over the training images", ge=1)
+    hours: float = option(0.0, "Stop after this time instead; 0 runs all epochs", unit="h", ge=0)
+    batch: int = option(16, "Images per step", ge=1)
+    lr0: float = option(0.0, "Initial learning rate; 0 lets ultralytics choose", ge=0)
+    workers: int = option(2, "Processes that load images", ge=0)
+    seed: int = option(0, "Seed of everything random", ge=0)

@@ -1,0 +1,206 @@
+"""Prompt-guided selection (section 3.2 of the paper): points and boxes pick among instances."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastsam_plugins.geometry import box_areas, box_intersections, box_iou
+from fastsam_plugins.masks import runs as R
+from fastsam_plugins.masks.sources import MergedMasks
+from fastsam_plugins.options import PromptOptions
+
+if TYPE_CHECKING:
+    from fastsam_plugins.segmentation import Ranking, Segmentation
+
+
+def select(
+    seg: Segmentation,
+    points: ArrayLike | None,
+    labels: ArrayLike | None,
+    boxes: ArrayLike | None,
+    options: PromptOptions,
+) -> Segmentation:
+    """Select instances; see :meth:`fastsam_plugins.Segmentation.select`."""
+    if points is None and boxes is None:
+        raise ValueError("select needs points or boxes")
+    if points is None and labels is not None:
+        raise ValueError("labels say which points are foreground: they need points")
+    found = None if boxes is None else check_boxes(boxes)
+    if points is None:
+        assert found is not None
+        return select_boxes(seg, found, np.arange(len(seg)), options)
+    xy = check_points(points)
+    hits = seg.contains(xy)
+    foreground = check_labels(labels, len(xy))
+    if found is None:
+        return _select_points(seg, hits, foreground, options)
+    return select_boxes(seg, found, _candidates(hits, foreground, options), options)
+
+
+def check_points(points: ArrayLike) -> NDArray[np.float64]:
+    """Points as (P, 2) floats, or ValueError."""
+    xy = _numbers("points", points)
+    if not xy.size:
+        return np.empty((0, 2))
+    if xy.ndim != 2 or xy.shape[1] != 2:
+        raise ValueError(f"points must be a list of (x, y) pairs, got an array of shape {xy.shape}")
+    return xy
+
+
+def check_labels(labels: ArrayLike | None, count: int) -> NDArray[np.bool_]:
+    """Labels as (P,) booleans, True for foreground; all foreground by default; or ValueError."""
+    if labels is None:
+        return np.ones(count, np.bool_)
+    values = np.asarray(labels)
+    if values.shape != (count,):
+        raise ValueError(f"labels must be {count} numbers, one per point, got shape {values.shape}")
+    foreground = values == 1
+    if not (foreground | (values == 0)).all():
+        raise ValueError("labels must be 1 (foreground) or 0 (background)")
+    return foreground
+
+
+def check_boxes(boxes: ArrayLike) -> NDArray[np.float64]:
+    """Boxes as (B, 4) floats, or ValueError."""
+    xyxy = _numbers("boxes", boxes)
+    if not xyxy.size:
+        return np.empty((0, 4))
+    if xyxy.ndim != 2 or xyxy.shape[1] != 4:
+        raise ValueError(
+            f"boxes must be a list of (x1, y1, x2, y2), got an array of shape {xyxy.shape}"
+        )
+    inverted = (xyxy[:, 2:] < xyxy[:, :2]).any(1)
+    if inverted.any():
+        k = int(inverted.argmax())
+        raise ValueError(f"boxes[{k}] is upside down: {xyxy[k].tolist()} should be x1, y1, x2, y2")
+    return xyxy
+
+
+def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    try:
+        numbers = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be numbers in rows of equal length") from None
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{name} must be finite numbers")
+    return numbers
+
+
+def _candidates(
+    hits: NDArray[np.bool_], foreground: NDArray[np.bool_], options: PromptOptions
+) -> NDArray[np.int64]:
+    """Instances that the points allow: no background point, and foreground points as asked."""
+    allowed: NDArray[np.bool_] = np.logical_not(hits[:, ~foreground].any(1))
+    if foreground.any():
+        count = hits[:, foreground].sum(1)
+        allowed &= count > 0
+        if options.points_mode in ("smallest", "best") and allowed.any():
+            # One object is meant: the one that holds the most of its points.
+            allowed &= count == count[allowed].max()
+    elif not len(foreground):
+        allowed[:] = False
+    return np.flatnonzero(allowed)
+
+
+def _select_points(
+    seg: Segmentation,
+    hits: NDArray[np.bool_],
+    foreground: NDArray[np.bool_],
+    options: PromptOptions,
+) -> Segmentation:
+    allowed = _candidates(hits, foreground, options)
+    mode = options.points_mode
+    if mode == "each":
+        chosen, answers = [], []
+        for p in np.flatnonzero(foreground).tolist():
+            here = allowed[hits[allowed, p]]
+            if len(here):
+                chosen.append(_top(seg, here, options.rank))
+                answers.append(p)
+        return seg._take(np.array(chosen, np.int64), np.array(answers, np.int64))
+    if mode == "union":
+        return merge(seg, allowed, options.smoothing)
+    if len(allowed):
+        if mode == "smallest":
+            allowed = allowed[[int(seg.source.areas(seg.rows[allowed]).argmin())]]
+        else:
+            allowed = np.array([_top(seg, allowed, options.rank)])
+    return seg._take(allowed, np.zeros(len(allowed), np.int64))
+
+
+def _top(seg: Segmentation, candidates: NDArray[np.int64], rank: Ranking) -> int:
+    return int(candidates[int(np.argmax(seg[candidates].ranking(rank)))])
+
+
+def merge(seg: Segmentation, chosen: NDArray[np.int64], smoothing: float = 0.0) -> Segmentation:
+    """One instance that is the union of the chosen ones (none if none): their best score, the box
+    around their boxes."""
+    if not len(chosen):
+        return seg._take(chosen, chosen)
+    boxes = seg.boxes[chosen]
+    around = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
+    return type(seg)(
+        boxes=around[None],
+        scores=seg.scores[chosen].max(keepdims=True),
+        source=MergedMasks(seg.source, [seg.rows[chosen]], smoothing),
+        rows=np.zeros(1, np.int64),
+        prompts=np.zeros(1, np.int64),
+    )
+
+
+def select_boxes(
+    seg: Segmentation,
+    boxes: NDArray[np.float64],
+    candidates: NDArray[np.int64],
+    options: PromptOptions,
+) -> Segmentation:
+    """The candidate that overlaps each box (B, 4) most; boxes that overlap none are left out."""
+    height, width = seg.shape
+    clipped = np.clip(boxes, 0, (width, height, width, height))
+    if options.boxes_mode == "box_iou":
+        overlap = box_iou(clipped, seg.boxes[candidates])
+        if not len(candidates):
+            overlap = np.zeros((len(boxes), 1))
+        best = overlap.argmax(1)
+        iou = overlap[np.arange(len(boxes)), best]
+    else:
+        pairs = [_best_mask_iou(seg, box, candidates) for box in clipped]
+        best = np.array([k for k, _ in pairs], np.int64)
+        iou = np.array([v for _, v in pairs])
+    matched = np.flatnonzero((iou > 0) & (iou >= options.min_iou))
+    return seg._take(candidates[best[matched]] if len(matched) else matched, matched)
+
+
+def _best_mask_iou(
+    seg: Segmentation, box: NDArray[np.float64], candidates: NDArray[np.int64]
+) -> tuple[int, float]:
+    """Place in ``candidates`` and IoU of the mask that overlaps a box most.
+
+    Both are counted in whole pixels, the box rounded to the nearest edges. A mask cannot share
+    more with the box than its own box does, which bounds its IoU: going down the bounds, a few
+    masks are measured and the rest need not be.
+    """
+    window = np.rint(box).astype(np.int64)
+    x0, y0, x1, y1 = window.tolist()
+    box_area = (x1 - x0) * (y1 - y0)
+    if not len(candidates) or not box_area:
+        return 0, 0.0
+    own = np.ceil(seg.boxes[candidates]).astype(np.int64)
+    reach = box_intersections(window[None], own)[0]
+    near = np.flatnonzero(reach > 0)
+    rows = seg.rows[candidates[near]]
+    areas = seg.source.areas(rows)
+    shared = np.minimum(reach[near], np.minimum(areas, box_areas(own[near])))
+    bound = shared / (box_area + areas - shared)
+    best, best_iou = 0, 0.0
+    for k in np.argsort(-bound, kind="stable").tolist():
+        if bound[k] <= best_iou:
+            break
+        inside = R.area_inside(seg.source.runs(int(rows[k])), seg.shape[0], (x0, y0, x1, y1))
+        iou = inside / (box_area + int(areas[k]) - inside)
+        if iou > best_iou:
+            best, best_iou = int(near[k]), iou
+    return best, best_iou

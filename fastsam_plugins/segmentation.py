@@ -1,0 +1,382 @@
+"""``Segmentation``: the one value that flows through every room.
+
+N instances of one image, as arrays of length N over a mask source. Immutable: filtering, sorting,
+indexing and concatenation return a new value that shares the masks. An image without instances
+is an empty ``Segmentation``, never ``None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastsam_plugins.masks import quality, rle
+from fastsam_plugins.masks import runs as R
+from fastsam_plugins.masks.sources import MaskSource, RunMasks, Window
+from fastsam_plugins.options import CleanOptions, PromptOptions
+
+Overlap = Literal["small_on_top", "high_score_on_top", "first"]
+Ranking = Literal["scores", "stability", "areas"]
+
+MASK_BUDGET = 1 << 30  # bytes of dense masks handed out without asking
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Segmentation:
+    """Instances of one image.
+
+    Attributes
+    ----------
+    boxes : float32 array (N, 4)
+        xyxy in pixels of the original image.
+    scores : float32 array (N,)
+        Detector confidence. Other scores stay apart: :attr:`stability`, :attr:`box_leak`.
+    source : MaskSource
+        Where the masks come from.
+    rows : int64 array (N,)
+        The row of each instance in ``source``.
+    prompts : int64 array (N,)
+        The prompt (its place in the list given to :meth:`select`) that each instance answers;
+        -1 where no prompt was involved.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    source: MaskSource
+    rows: NDArray[np.int64]
+    prompts: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        for array in (self.boxes, self.scores, self.rows, self.prompts):
+            array.setflags(write=False)
+
+    # --- making one -------------------------------------------------------------------------
+
+    @classmethod
+    def from_source(
+        cls, source: MaskSource, boxes: NDArray[np.float32], scores: NDArray[np.float32]
+    ) -> Segmentation:
+        """All masks of a source, with a box (N, 4) and a score (N,) each."""
+        n = len(source)
+        return cls(
+            np.array(boxes, np.float32).reshape(n, 4),
+            np.array(scores, np.float32).reshape(n),
+            source,
+            np.arange(n),
+            np.full(n, -1),
+        )
+
+    @classmethod
+    def from_runs(
+        cls, masks: Sequence[R.Runs], shape: R.Shape, scores: ArrayLike | None = None
+    ) -> Segmentation:
+        """Instances from run arrays; boxes are the tight ones, scores 1 by default."""
+        boxes = np.array([R.bounds(m, shape[0]) for m in masks], np.float32)
+        given = np.ones(len(masks)) if scores is None else scores
+        return cls.from_source(RunMasks(masks, shape), boxes, np.asarray(given, np.float32))
+
+    @classmethod
+    def from_rles(
+        cls, rles: Sequence[dict[str, Any]], shape: R.Shape, scores: ArrayLike | None = None
+    ) -> Segmentation:
+        """Instances from COCO RLE (compressed or not) of an image of ``shape`` (H, W)."""
+        decoded = [rle.decode(r) for r in rles]
+        for _, size in decoded:
+            if size != tuple(shape):
+                raise ValueError(f"an RLE of size {size} does not fit an image of {tuple(shape)}")
+        return cls.from_runs([m for m, _ in decoded], shape, scores)
+
+    @classmethod
+    def from_masks(cls, masks: ArrayLike, scores: ArrayLike | None = None) -> Segmentation:
+        """Instances from bitmaps (N, H, W)."""
+        stack = np.asarray(masks)
+        if stack.ndim != 3:
+            raise ValueError(f"masks must be an array (N, H, W), got shape {stack.shape}")
+        return cls.from_runs([R.from_bitmap(m) for m in stack], stack.shape[1:], scores)
+
+    @classmethod
+    def empty(cls, shape: R.Shape) -> Segmentation:
+        """No instance, in an image of ``shape`` (H, W)."""
+        return cls.from_runs([], shape)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Segmentation]) -> Segmentation:
+        """The instances of several segmentations of one image, in order.
+
+        Views of one segmentation keep sharing its prototypes; masks of different origin are
+        decoded and keep no logits.
+        """
+        if not parts:
+            raise ValueError("concatenate needs at least one segmentation")
+        if len({p.shape for p in parts}) > 1:
+            raise ValueError("concatenate needs segmentations of images of one size")
+        source, rows = parts[0].source, np.concatenate([p.rows for p in parts])
+        if any(p.source is not source for p in parts):
+            masks = [p.runs(i) for p in parts for i in range(len(p))]
+            source, rows = RunMasks(masks, parts[0].shape), np.arange(len(masks))
+        return cls(
+            np.concatenate([p.boxes for p in parts]),
+            np.concatenate([p.scores for p in parts]),
+            source,
+            rows,
+            np.concatenate([p.prompts for p in parts]),
+        )
+
+    # --- a sequence of instances ------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        height, width = self.shape
+        return f"Segmentation({len(self)} instances, image {width} x {height})"
+
+    def __getitem__(self, index: int | slice | ArrayLike) -> Segmentation:
+        """The instances at an int, a slice, int indices or a bool mask (N,)."""
+        if isinstance(index, int | np.integer):
+            index = [range(len(self))[index]]  # IndexError when out of range
+        if not isinstance(index, slice):
+            index = np.asarray(index)
+            if not index.size:
+                index = index.astype(np.int64)
+        return self._take(index, self.prompts[index])
+
+    def __iter__(self) -> Iterator[Segmentation]:
+        return (self[i] for i in range(len(self)))
+
+    def _take(self, index: Any, prompts: NDArray[np.int64]) -> Segmentation:
+        return Segmentation(
+            self.boxes[index], self.scores[index], self.source, self.rows[index], prompts
+        )
+
+    @property
+    def shape(self) -> R.Shape:
+        """(height, width) of the image in pixels."""
+        return self.source.shape
+
+    # --- numbers per instance ---------------------------------------------------------------
+
+    @property
+    def areas(self) -> NDArray[np.int64]:
+        """Mask areas (N,) in pixels."""
+        return self.source.areas(self.rows)
+
+    @property
+    def stability(self) -> NDArray[np.float64]:
+        """Stability scores (N,); NaN without logits. See :func:`masks.quality.stability`."""
+        return quality.stability(self.source, self.rows)
+
+    @property
+    def box_leak(self) -> NDArray[np.float64]:
+        """Share (N,) of each mask that its box cuts off; NaN without logits.
+
+        See :func:`masks.quality.box_leak`.
+        """
+        return quality.box_leak(self.source, self.rows)
+
+    def ranking(self, by: Ranking) -> NDArray[np.float64]:
+        """The numbers (N,) to rank by, higher first; NaN counts lowest."""
+        if by not in ("scores", "stability", "areas"):
+            raise ValueError(f"rank must be scores, stability or areas, got {by!r}")
+        values = np.asarray(getattr(self, by), np.float64)
+        return np.where(np.isnan(values), -np.inf, values)
+
+    def sort(self, by: Ranking = "scores", descending: bool = True) -> Segmentation:
+        """Instances ordered by a score; ties keep their order."""
+        values = self.ranking(by)
+        return self[np.argsort(-values if descending else values, kind="stable")]
+
+    def filter(
+        self,
+        min_score: float = 0.0,
+        min_area: int = 0,
+        max_area: int | None = None,
+        min_stability: float = 0.0,
+        max_box_leak: float = 1.0,
+    ) -> Segmentation:
+        """Instances within all bounds. A bound left at its default is not measured."""
+        keep = self.scores >= min_score
+        if min_area > 0:
+            keep &= self.areas >= min_area
+        if max_area is not None:
+            keep &= self.areas <= max_area
+        if min_stability > 0:
+            keep &= self.stability >= min_stability
+        if max_box_leak < 1:
+            keep &= self.box_leak <= max_box_leak
+        return self[keep]
+
+    # --- masks ------------------------------------------------------------------------------
+
+    def runs(self, i: int) -> R.Runs:
+        """Run array (K, 2) of instance i; see :mod:`fastsam_plugins.masks.runs`."""
+        return self.source.runs(int(self.rows[i]))
+
+    def mask(self, i: int, window: Window | None = None) -> NDArray[np.bool_]:
+        """Bitmap (H, W) of instance i, or of a window ``(x0, y0, x1, y1)`` of it."""
+        return R.to_bitmap(self.runs(i), self.shape, window)
+
+    def masks(self, budget: int = MASK_BUDGET) -> NDArray[np.bool_]:
+        """All bitmaps, (N, H, W).
+
+        Raises
+        ------
+        ValueError
+            If they would take more than ``budget`` bytes.
+        """
+        height, width = self.shape
+        size = len(self) * height * width
+        if size > budget:
+            raise ValueError(
+                f"{len(self)} masks of {width} x {height} take {size / 1e9:.1f} GB, more than the "
+                f"budget of {budget / 1e9:.1f} GB: use mask(i), rles() or labels() instead, or "
+                "pass a larger budget"
+            )
+        out = np.zeros((len(self), height, width), np.bool_)
+        for i in range(len(self)):
+            out[i] = self.mask(i)
+        return out
+
+    def rles(self) -> list[dict[str, Any]]:
+        """COCO compressed RLE of every instance: ``{"size": [H, W], "counts": str}``."""
+        step = 64  # bounds the memory of the encoder
+        return [
+            text
+            for k in range(0, len(self), step)
+            for text in rle.encode(
+                [self.source.runs(r) for r in self.rows[k : k + step].tolist()], self.shape
+            )
+        ]
+
+    def logits(self, i: int, window: Window | None = None) -> NDArray[np.float32]:
+        """Logits (H, W) of instance i before the crop to its box, or of a window of it.
+
+        Raises
+        ------
+        ValueError
+            If the instance keeps no logits (it was merged, cleaned or loaded).
+        """
+        return self.source.logits(int(self.rows[i]), window)
+
+    def labels(self, overlap: Overlap = "small_on_top") -> NDArray[np.int32]:
+        """Label image (H, W): 0 is background, i + 1 is instance i.
+
+        Parameters
+        ----------
+        overlap : str
+            Which instance a shared pixel goes to: ``small_on_top`` (smaller area), or
+            ``high_score_on_top``, or ``first`` (lower index).
+        """
+        if overlap == "small_on_top":
+            order = np.argsort(-self.areas, kind="stable")
+        elif overlap == "high_score_on_top":
+            order = np.argsort(self.scores, kind="stable")
+        elif overlap == "first":
+            order = np.arange(len(self))[::-1]
+        else:
+            raise ValueError(
+                f"overlap must be small_on_top, high_score_on_top or first, got {overlap!r}"
+            )
+        image = np.zeros(self.shape, np.int32)
+        for i in order.tolist():
+            x0, y0, x1, y1 = R.bounds(self.runs(i), self.shape[0])
+            image[y0:y1, x0:x1][self.mask(i, (x0, y0, x1, y1))] = i + 1
+        return image
+
+    def tight_boxes(self) -> NDArray[np.float32]:
+        """Boxes (N, 4) around the masks' own pixels, xyxy; all zero for an empty mask."""
+        height = self.shape[0]
+        boxes = [R.bounds(self.runs(i), height) for i in range(len(self))]
+        return np.array(boxes, np.float32).reshape(-1, 4)
+
+    # --- questions --------------------------------------------------------------------------
+
+    def contains(self, points: ArrayLike) -> NDArray[np.bool_]:
+        """Which instances contain which points, (N, P).
+
+        Parameters
+        ----------
+        points : array (P, 2)
+            (x, y) in pixels. A point belongs to the pixel it lies in; outside is in no instance.
+        """
+        from fastsam_plugins.prompts import check_points
+
+        pixels = np.floor(np.clip(check_points(points), -1, 2**40)).astype(np.int64)
+        return self.source.contains(self.rows, pixels)
+
+    def select(
+        self,
+        points: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        boxes: ArrayLike | None = None,
+        options: PromptOptions | None = None,
+        **changes: Any,
+    ) -> Segmentation:
+        """Select instances by prompts; nothing is computed anew by the network.
+
+        Parameters
+        ----------
+        points : array (P, 2), optional
+            (x, y) in pixels.
+        labels : array (P,), optional
+            1 for foreground (the default), 0 for background. An instance hit by any background
+            point is never selected.
+        boxes : array (B, 4), optional
+            xyxy in pixels. The result for box i has ``prompts == i``; results are in the order of
+            the boxes, and a box that matches nothing has none. With points as well, both hold.
+        options : PromptOptions
+        **changes
+            Fields of :class:`PromptOptions` by name, for example ``points_mode="smallest"``.
+
+        Returns
+        -------
+        Segmentation
+            Empty if nothing matches.
+
+        Raises
+        ------
+        ValueError
+            If a prompt is not finite or has the wrong shape; the message names the argument.
+        """
+        from fastsam_plugins import prompts
+
+        options = options or _DEFAULT_PROMPT
+        if changes:
+            options = options.replace(**changes)
+        return prompts.select(self, points, labels, boxes, options)
+
+    def clean(self, options: CleanOptions | None = None, **changes: Any) -> Segmentation:
+        """Fill holes, remove islands, drop small and near-duplicate masks; see CleanOptions.
+
+        Near-duplicates are judged on the cleaned masks, higher scores first. Cleaned masks keep
+        no logits; where the options leave every mask's pixels alone, logits stay.
+        """
+        options = (options or CleanOptions()).replace(**changes)
+        seg = self
+        if options.max_hole or options.max_island:
+            masks = [
+                quality.fill_and_remove(
+                    self.runs(i), self.shape, options.max_hole, options.max_island
+                )
+                for i in range(len(self))
+            ]
+            source = RunMasks(masks, self.shape)
+            seg = Segmentation(self.boxes, self.scores, source, np.arange(len(self)), self.prompts)
+        seg = seg.filter(min_area=options.min_area)
+        if options.mask_iou < 1 or options.containment < 1:
+            keep = quality.suppress(
+                [seg.runs(i) for i in range(len(seg))],
+                seg.tight_boxes(),
+                np.argsort(-seg.scores, kind="stable"),
+                options.mask_iou,
+                options.containment,
+            )
+            seg = seg[keep]
+        return seg
+
+
+_DEFAULT_PROMPT = PromptOptions()

