@@ -17,18 +17,25 @@ _HOMES = {
     "PromptOptions": "options",
     "CleanOptions": "options",
     "ReadOptions": "options",
-    "WeightsError": "weights",
+    "TrainOptions": "options",
+    "WeightsError": "checkpoints",
     "ImageError": "images",
     "read_image": "files",
 }
 
 if TYPE_CHECKING:
+    from fastsam_plugins.checkpoints import WeightsError
     from fastsam_plugins.files import read_image
     from fastsam_plugins.images import ImageError
     from fastsam_plugins.model import FastSAM
-    from fastsam_plugins.options import CleanOptions, PromptOptions, ReadOptions, SegmentOptions
+    from fastsam_plugins.options import (
+        CleanOptions,
+        PromptOptions,
+        ReadOptions,
+        SegmentOptions,
+        TrainOptions,
+    )
     from fastsam_plugins.segmentation import Segmentation
-    from fastsam_plugins.weights import WeightsError
 
 __all__ = [
     "CleanOptions",
@@ -38,6 +45,7 @@ __all__ = [
     "ReadOptions",
     "SegmentOptions",
     "Segmentation",
+    "TrainOptions",
     "WeightsError",
     "read_image",
 ]

@@ -6,6 +6,7 @@ Results go to standard output, progress and messages to standard error. Flags ar
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -30,7 +31,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 O = TypeVar("O", bound=Options)  # noqa: E741
 
 
+class _Command(click.Command):
+    def invoke(self, context: click.Context) -> Any:
+        context.obj = sys.stdout
+        # Ultralytics logs to standard output, which is for results.
+        with contextlib.redirect_stdout(sys.stderr):
+            return super().invoke(context)
+
+
 class _Commands(click.Group):
+    command_class = _Command
+
     def invoke(self, context: click.Context) -> Any:
         warnings.showwarning = lambda message, *_, **__: say(f"Warning: {message}")
         try:
@@ -42,6 +53,11 @@ class _Commands(click.Group):
                 raise
             say(f"Error: {error}")
             sys.exit(1)
+
+
+def tell(text: str) -> None:
+    """A result, on standard output."""
+    click.echo(text, file=click.get_current_context().obj)
 
 
 def say(text: str) -> None:
@@ -165,11 +181,11 @@ def segment(images: tuple[Path, ...], output: Path, points: Any, boxes: Any, bat
     if as_json:
         counts = [{"image": str(r.path), "instances": len(r.segmentation)} for r in results]
         done = {"model": network.network.name, "files": [str(p) for p in written], "images": counts}
-        click.echo(json.dumps(done))
+        tell(json.dumps(done))
         return
     for result in results:
-        click.echo(f"{result.path}: {len(result.segmentation)} instances")
-    click.echo("Wrote " + ", ".join(str(p) for p in written))
+        tell(f"{result.path}: {len(result.segmentation)} instances")
+    tell("Wrote " + ", ".join(str(p) for p in written))
 
 
 def _load(values: dict[str, Any]) -> Any:
@@ -189,9 +205,9 @@ def demo(output: Path, as_json: bool, **values: Any) -> None:
 
     network = _load(values)
     say(f"{network.network.name} on {network.device}, imgsz {network.imgsz}")
-    report = rooms.run(output, network, say if as_json else click.echo)
+    report = rooms.run(output, network, say if as_json else tell)
     if as_json:
-        click.echo(json.dumps(report))
+        tell(json.dumps(report))
 
 
 @main.command()
@@ -210,11 +226,11 @@ def models(download: str | None, as_json: bool) -> None:
         rows.append({"name": official.name, "path": str(path), "here": path.is_file(),
                      "about": official.about})  # fmt: skip
     if as_json:
-        click.echo(json.dumps(rows))
+        tell(json.dumps(rows))
         return
     for row in rows:
         state = "here" if row["here"] else "downloaded on first use"
-        click.echo(f"{row['name']:<10} {row['about']} ({state}: {row['path']})")
+        tell(f"{row['name']:<10} {row['about']} ({state}: {row['path']})")
 
 
 @main.command()
@@ -226,11 +242,11 @@ def doctor(as_json: bool) -> None:
 
     findings = rooms.examine()
     if as_json:
-        click.echo(json.dumps(rooms.as_json(findings)))
+        tell(json.dumps(rooms.as_json(findings)))
     else:
         for f in findings:
             mark = "ok     " if f.ok else "MISSING" if f.needed else "-      "
-            click.echo(f"{mark} {f.name:<16} {f.detail}" + (f"  ->  {f.mend}" if f.mend else ""))
+            tell(f"{mark} {f.name:<16} {f.detail}" + (f"  ->  {f.mend}" if f.mend else ""))
     sys.exit(any(f.needed and not f.ok for f in findings))
 
 
@@ -246,6 +262,6 @@ def train(data: Path, output: Path, device: str, as_json: bool, **values: Any) -
 
     trained = run(data, output, pick(TrainOptions, values), device)
     if as_json:
-        click.echo(json.dumps({"weights": str(trained)}))
+        tell(json.dumps({"weights": str(trained)}))
     else:
-        click.echo(f"Trained weights: {trained}")
+        tell(f"Trained weights: {trained}")

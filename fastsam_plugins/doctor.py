@@ -15,6 +15,7 @@ from typing import Any
 from fastsam_plugins import __version__, weights
 
 INSTALL = "pip install 'fastsam-plugins[{}]'"
+OPENCV = "pip install --force-reinstall --no-deps opencv-python-headless"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def examine() -> list[Finding]:
     ]
     for package in ("torch", "torchvision", "ultralytics", "scikit-image", "numpy"):
         found.append(_package(package, "pip install fastsam-plugins", needed=True))
-    found.append(_try("opencv", _opencv, "apt-get install -y libgl1 libglib2.0-0", needed=True))
+    found.append(_try("opencv", _opencv, OPENCV, needed=True))
     found.append(_try("device", _device, "", needed=True))
     found.append(_try("FastSAM-n", _bundled, "pip install --force-reinstall fastsam-plugins", True))
     for official in weights.OFFICIAL.values():
@@ -98,7 +99,10 @@ def _bundled() -> str:
 
 
 def _official(official: weights.Official) -> Finding:
-    path = weights.local_path(official)
+    try:
+        path = weights.local_path(official)
+    except ImportError as error:  # what is broken is said further up; the rest is still told
+        return Finding(official.name, False, f"cannot be looked for: {error}")
     mend = f"fastsam models --download {official.name}"
     if not path.is_file():
         return Finding(official.name, False, f"not downloaded to {path.parent}", mend)

@@ -49,23 +49,23 @@ def read_image(path: str | Path, options: ReadOptions | None = None) -> NDArray[
     """
     options = options or ReadOptions()
     path = Path(path)
-    try:
-        if path.stat().st_size == 0:
-            raise ImageError(f"{path} is empty")
-        array = _read_tiff(path, options.page) if path.suffix.lower() in TIFF else _read_pil(path)
-    except FileNotFoundError:
-        raise ImageError(f"there is no file {path}") from None
-    except IsADirectoryError:
-        raise ImageError(f"{path} is a folder, not an image") from None
-    if options.page and path.suffix.lower() not in TIFF:
+    if path.is_dir():
+        raise ImageError(f"{path} is a folder, not an image")
+    if not path.is_file():
+        raise ImageError(f"there is no file {path}")
+    if path.stat().st_size == 0:
+        raise ImageError(f"{path} is empty")
+    is_tiff = path.suffix.lower() in TIFF
+    if options.page and not is_tiff:
         raise ImageError(f"{path} has one page: page counts the pages of TIFF files")
+    array = _read_tiff(path, options.page) if is_tiff else _read_pil(path)
     try:
         return to_rgb(array, options)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
 
 
-def _read_pil(path: Path) -> NDArray:
+def _read_pil(path: Path, page: int = 0) -> NDArray:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     # Importing ultralytics replaces Image.open by one that pip-installs a HEIF decoder when a file
@@ -74,6 +74,8 @@ def _read_pil(path: Path) -> NDArray:
     open_image = getattr(patches, "_image_open", Image.open)
     try:
         with open_image(path) as opened:
+            if page:
+                opened.seek(page)
             image = ImageOps.exif_transpose(opened)
             if image.mode in ("1", "LA", "La"):
                 image = image.convert("L")
@@ -82,10 +84,18 @@ def _read_pil(path: Path) -> NDArray:
             return np.asarray(image)
     except UnidentifiedImageError:
         raise ImageError(f"{path} is not an image this can read") from None
+    except Image.DecompressionBombError:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise ImageError(
+            f"{path} has more than {limit:.0f} million pixels: cut it into parts, or save it as "
+            "uncompressed TIFF"
+        ) from None
     except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, FileNotFoundError | IsADirectoryError):
-            raise
         raise ImageError(f"{path} is damaged or truncated ({error})") from None
+
+
+# What tifffile hands out as stored and Pillow turns into RGB.
+_COLOR_SPACES = ("PALETTE", "SEPARATED", "YCBCR", "CIELAB")
 
 
 def _read_tiff(path: Path, page: int) -> NDArray:
@@ -96,23 +106,29 @@ def _read_tiff(path: Path, page: int) -> NDArray:
             if page >= len(tiff.pages):
                 raise ImageError(f"{path} has {len(tiff.pages)} pages, counted from 0: no {page}")
             found = tiff.pages[page]
-            if found.photometric == tifffile.PHOTOMETRIC.PALETTE:
-                return _read_pil(path) if page == 0 else found.asrgb()
+            kind = found.photometric
+            if kind in [tifffile.PHOTOMETRIC[name] for name in _COLOR_SPACES]:
+                return _read_pil(path, page)
             array = found.asarray()
             if found.axes.startswith("S"):  # bands stored one after another
                 array = np.moveaxis(array, 0, -1)
+            if kind == tifffile.PHOTOMETRIC.MINISWHITE and array.dtype.kind in "bu":
+                array = np.invert(array)
+            if found.samplesperpixel == 2 and {1, 2}.intersection(found.extrasamples):
+                array = array[..., 0]  # gray; the other is alpha
             orientation = found.tags.get("Orientation")
             return _upright(array, int(orientation.value) if orientation else 1)
     except ImageError:
         raise
     except tifffile.TiffFileError:
         raise ImageError(f"{path} is not an image this can read") from None
-    except (ValueError, OSError, IndexError, RuntimeError, TypeError) as error:
-        if isinstance(error, FileNotFoundError | IsADirectoryError):
-            raise
+    except Exception as error:  # damaged bytes break the parser in any way
         if "imagecodecs" in str(error):  # a compression tifffile has no decoder for
-            return _read_pil(path)
-        raise ImageError(f"{path} is damaged or truncated ({error})") from None
+            try:
+                return _read_pil(path, page)
+            except ImageError as second:
+                raise ImageError(f"{second} ({error})") from None
+        raise ImageError(f"{path} is damaged or truncated ({error})") from error
 
 
 def _upright(array: NDArray, orientation: int) -> NDArray:
@@ -217,14 +233,14 @@ def write(
         output.write_text(json.dumps(coco(results)))
         return [output]
     if ending == ".csv":
-        with open(output, "w", newline="") as stream:
+        with open(output, "w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, COLUMNS)
             writer.writeheader()
             writer.writerows(table(results))
         return [output]
     written = []
     for result in results:
-        path = output.with_name(output.name.replace("{stem}", result.path.stem))
+        path = _target(output, result.path)
         if ending == ".png":
             from PIL import Image
 
@@ -237,6 +253,10 @@ def write(
     return written
 
 
+def _target(output: Path, image: Path) -> Path:
+    return output.with_name(output.name.replace("{stem}", image.stem))
+
+
 def check_output(output: Path, images: Sequence[Path]) -> None:
     """Refuse an output that :func:`write` could not write for these images."""
     ending = output.suffix.lower()
@@ -245,15 +265,18 @@ def check_output(output: Path, images: Sequence[Path]) -> None:
             f"{output}: the ending says what to write: .png overlay, .json COCO, .tif labels or "
             ".csv table"
         )
-    if ending in (".json", ".csv") or len(images) == 1:
+    if ending in (".json", ".csv"):
         return
-    if "{stem}" not in output.name:
+    if len(images) > 1 and "{stem}" not in output.name:
         raise ValueError(
             f"{len(images)} images need {len(images)} files: put {{stem}} into the name, as in "
             f"{output.with_name('{stem}' + ending)}"
         )
     if len({i.stem for i in images}) < len(images):
         raise ValueError("two of the images have the same name: their results would collide")
+    for image in images:
+        if _target(output, image).resolve() == image.resolve():
+            raise ValueError(f"{output} would overwrite the image {image}: choose another name")
 
 
 def write_labels(seg: Segmentation, path: Path) -> None:

@@ -84,8 +84,8 @@ def _stretch(array: NDArray, options: ReadOptions) -> NDArray[np.uint8]:
     if contrast == "auto":
         contrast = "none" if array.dtype == np.uint8 else "percentile"
     if array.dtype == np.bool_:
-        array = array.astype(np.uint8)
-        contrast = "minmax"
+        array = array.astype(np.uint8) * 255
+        contrast = "none"
     if contrast == "none" and array.dtype == np.uint8:
         out = array
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 import types
 import typing
 from dataclasses import dataclass, field
@@ -97,15 +98,16 @@ def _check(p: Parameter, value: Any) -> None:
             refuse("true or false")
     elif p.type in (int, float):
         kind = "a whole number" if p.type is int else "a number"
-        accepted = int if p.type is int else int | float
-        if hasattr(value, "item") and not isinstance(value, int | float):
-            value = value.item()  # numpy scalars
+        # Numpy's scalars are numbers in this sense too.
+        accepted: Any = numbers.Integral if p.type is int else numbers.Real
         if isinstance(value, bool) or not isinstance(value, accepted) or not math.isfinite(value):
             refuse(kind)
         if p.ge is not None and value < p.ge:
             refuse(f"at least {p.ge:g}" if p.le is None else f"between {p.ge:g} and {p.le:g}")
         if p.le is not None and value > p.le:
             refuse(f"at most {p.le:g}" if p.ge is None else f"between {p.ge:g} and {p.le:g}")
+    elif not isinstance(value, p.type):
+        refuse("text")
 
 
 @dataclass(frozen=True)

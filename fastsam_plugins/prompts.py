@@ -93,12 +93,14 @@ def _candidates(
     hits: NDArray[np.bool_], foreground: NDArray[np.bool_], options: PromptOptions
 ) -> NDArray[np.int64]:
     """Instances that the points allow: no background point, and foreground points as asked."""
-    allowed: NDArray[np.bool_] = np.logical_not(hits[:, ~foreground].any(1))
+    by_point = hits.T
+    allowed: NDArray[np.bool_] = np.logical_not(by_point[~foreground].any(0))
     if foreground.any():
-        count = hits[:, foreground].sum(1)
-        allowed &= count > 0
-        if options.points_mode in ("smallest", "best") and allowed.any():
+        wanted = by_point[foreground]
+        allowed &= wanted.any(0)
+        if len(wanted) > 1 and options.points_mode in ("smallest", "best") and allowed.any():
             # One object is meant: the one that holds the most of its points.
+            count = wanted.sum(0)
             allowed &= count == count[allowed].max()
     elif not len(foreground):
         allowed[:] = False

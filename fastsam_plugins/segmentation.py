@@ -243,14 +243,7 @@ class Segmentation:
 
     def rles(self) -> list[dict[str, Any]]:
         """COCO compressed RLE of every instance: ``{"size": [H, W], "counts": str}``."""
-        step = 64  # bounds the memory of the encoder
-        return [
-            text
-            for k in range(0, len(self), step)
-            for text in rle.encode(
-                [self.source.runs(r) for r in self.rows[k : k + step].tolist()], self.shape
-            )
-        ]
+        return rle.encode([self.source.runs(r) for r in self.rows.tolist()], self.shape)
 
     def logits(self, i: int, window: Window | None = None) -> NDArray[np.float32]:
         """Logits (H, W) of instance i before the crop to its box, or of a window of it.

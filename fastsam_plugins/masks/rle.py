@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fastsam_plugins.masks import runs as R
 
 _MAX_GROUPS = 12  # 60 bits: more than any image has pixels
+_TOGETHER = 1 << 16  # counts written in one go: more gains no time and costs memory
 
 
 def encode(masks: Sequence[R.Runs], shape: R.Shape) -> list[dict[str, Any]]:
@@ -33,9 +34,17 @@ def encode(masks: Sequence[R.Runs], shape: R.Shape) -> list[dict[str, Any]]:
         ``{"size": [H, W], "counts": str}`` per mask.
     """
     pixels = shape[0] * shape[1]
-    counts = [R.to_counts(m, pixels) for m in masks]
-    texts = _to_strings(counts)
-    return [{"size": [int(shape[0]), int(shape[1])], "counts": t} for t in texts]
+    size = [int(shape[0]), int(shape[1])]
+    encoded: list[dict[str, Any]] = []
+    counts: list[NDArray[np.int64]] = []
+    waiting = 0
+    for k, mask in enumerate(masks):
+        counts.append(R.to_counts(mask, pixels))
+        waiting += len(counts[-1])
+        if waiting > _TOGETHER or k == len(masks) - 1:
+            encoded += [{"size": size.copy(), "counts": text} for text in _to_strings(counts)]
+            counts, waiting = [], 0
+    return encoded
 
 
 def decode(rle: Mapping[str, Any]) -> tuple[R.Runs, R.Shape]:
@@ -65,8 +74,6 @@ def decode(rle: Mapping[str, Any]) -> tuple[R.Runs, R.Shape]:
 
 def _to_strings(counts: Sequence[NDArray[np.int64]]) -> list[str]:
     lengths = np.array([len(c) for c in counts], np.int64)
-    if not len(lengths):
-        return []
     values = np.concatenate(counts)
     ends = np.cumsum(lengths)
     place = np.arange(len(values)) - np.repeat(ends - lengths, lengths)

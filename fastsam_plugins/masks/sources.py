@@ -24,12 +24,9 @@ class MaskSource(ABC):
     ----------
     shape : (H, W)
         Size of the image in pixels.
-    has_logits : bool
-        Whether :meth:`logits` and decoding at other thresholds are possible.
     """
 
     shape: R.Shape
-    has_logits = False
 
     def __init__(self) -> None:
         self._runs: dict[int, R.Runs] = {}

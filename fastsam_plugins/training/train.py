@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
+from fastsam_plugins import checkpoints
 from fastsam_plugins.options import TrainOptions
 from fastsam_plugins.training import data as training_data
 
@@ -27,10 +29,11 @@ def train(data: Path, output: Path, options: TrainOptions, device: str = "auto")
     Returns
     -------
     path
-        The trained network as ultralytics wrote it, ``OUTPUT/run/weights/last.pt``.
+        The trained network, ``OUTPUT/run/weights/last.safetensors``: the moving average of the
+        weights at the last step. Ultralytics' own ``last.pt`` lies beside it.
     """
     report = training_data.from_coco(data, output / "data")
-    print(f"Training on {report}.")
+    print(f"Training on {report}.", file=sys.stderr)
 
     from ultralytics.models.yolo.segment import SegmentationTrainer
 
@@ -66,7 +69,10 @@ def train(data: Path, output: Path, options: TrainOptions, device: str = "auto")
     trainer = SegmentationTrainer(overrides=overrides)
     with _bfloat16_on_cpu(trainer.device.type):
         trainer.train()
-    return Path(trainer.last)
+    last = Path(trainer.last)
+    output_weights = last.with_suffix(".safetensors")
+    checkpoints.save(checkpoints.read(last), output_weights)
+    return output_weights
 
 
 @contextlib.contextmanager

@@ -1,0 +1,1 @@
+"""One script per claim; each prints a ratio against the peer it names."""

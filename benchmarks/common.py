@@ -1,0 +1,105 @@
+"""What the benchmarks share: medians, memory, a network output of a known size."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import psutil
+import torch
+
+from fastsam_plugins import FastSAM, read_image
+from fastsam_plugins.demo import SAMPLES
+from fastsam_plugins.geometry import Letterbox
+from fastsam_plugins.nms import nms
+
+IMGSZ = 1024
+
+
+@dataclass
+class Output:
+    """Network output after NMS, for both sides: prototypes, coefficients, boxes in image pixels."""
+
+    prototypes: torch.Tensor
+    coefficients: torch.Tensor
+    boxes: torch.Tensor
+    letterbox: Letterbox
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the image."""
+        return self.letterbox.image_shape
+
+
+@functools.cache
+def raw_output() -> tuple[torch.Tensor, torch.Tensor]:
+    """FastSAM-n's output (37, A) and prototypes (32, 256, 256) for a sample image at imgsz 1024."""
+    image = cv2.resize(read_image(SAMPLES / "coffee.jpg"), (IMGSZ, IMGSZ))
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    predictions, prototypes = FastSAM("FastSAM-n", device="cpu")._forward(pixels)
+    return predictions[0].clone(), prototypes[0].clone()
+
+
+def network_output(size: int, count: int) -> Output:
+    """The best ``count`` instances of the sample, as if its image had ``size`` x ``size`` pixels.
+
+    Nothing after the network depends on the pixels, so a larger image needs no larger file.
+    """
+    predictions, prototypes = raw_output()
+    letterbox = Letterbox.fit((size, size), IMGSZ)
+    half = predictions[2:4] / 2
+    corners = torch.cat([predictions[:2] - half, predictions[:2] + half]).T
+    kept = nms(corners, predictions[4], iou=0.9, conf=0.0, max_det=count)
+    assert len(kept) == count
+    boxes = torch.from_numpy(letterbox.boxes_to_image(corners[kept].numpy()))
+    return Output(prototypes, predictions[5:, kept].T.contiguous(), boxes, letterbox)
+
+
+def median_seconds(work: Callable[[], Any], runs: int = 5) -> float:
+    """Median time of a call, after one that does not count."""
+    work()
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def peak_extra_megabytes(work: Callable[[], Any]) -> float:
+    """How far the process's resident memory rises above its level before the call."""
+    process = psutil.Process()
+    before = peak = process.memory_info().rss
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.001):
+            peak = max(peak, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        result = work()
+        peak = max(peak, process.memory_info().rss)
+    finally:
+        done.set()
+        watcher.join()
+    del result
+    return (peak - before) / 1e6
+
+
+def row(*cells: Any) -> None:
+    """Print one row of a Markdown table."""
+    print("| " + " | ".join(str(c) for c in cells) + " |", flush=True)
+
+
+def milliseconds(seconds: float) -> str:
+    """A time with three significant digits."""
+    return f"{seconds * 1e3:.3g} ms"

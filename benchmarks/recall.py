@@ -1,0 +1,82 @@
+"""Class-agnostic average recall of a model on COCO instance files, by pycocotools.
+
+    python -m benchmarks.recall FOLDER... [--model FastSAM-n] [--imgsz N]
+
+Each FOLDER holds ``instances.json`` and ``images/``. Settings are the paper's for proposals: conf
+0.001, iou 0.9, max_det 1000, at the model's own input size. Prints one Markdown row per folder and
+kind: AR@10, AR@100, AR@1000 and AR@1000 of small, medium and large objects.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+
+import click
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from benchmarks.common import row
+from fastsam_plugins import FastSAM, SegmentOptions, read_image
+
+LIMITS = [10, 100, 1000]
+
+
+def proposals(model: FastSAM, truth: COCO, folder: Path, options: SegmentOptions) -> list[dict]:
+    """COCO results of every image."""
+    found = []
+    for number, image in truth.imgs.items():
+        seg = model.segment(read_image(folder / "images" / image["file_name"]), options)
+        for box, score, mask in zip(
+            seg.boxes.tolist(), seg.scores.tolist(), seg.rles(), strict=True
+        ):
+            x0, y0, x1, y1 = box
+            found.append(
+                {
+                    "image_id": number,
+                    "category_id": 1,
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "score": score,
+                    "segmentation": mask,
+                }
+            )
+    return found
+
+
+def average_recall(truth: COCO, found: list[dict], kind: str) -> list[float]:
+    """AR at each limit over all sizes, then at the last limit for small, medium, large."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(truth, truth.loadRes([dict(f) for f in found]), kind)
+        evaluation.params.useCats = 0
+        evaluation.params.maxDets = LIMITS
+        evaluation.evaluate()
+        evaluation.accumulate()
+    recall = evaluation.eval["recall"][:, 0]  # thresholds, areas, limits
+    cells = [recall[:, 0, k] for k in range(3)] + [recall[:, a, 2] for a in (1, 2, 3)]
+    return [float(np.mean(c)) if (c > -1).all() else float("nan") for c in cells]
+
+
+@click.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--model", default="FastSAM-n")
+@click.option("--imgsz", type=int)
+def main(folders: tuple[Path, ...], model: str, imgsz: int | None) -> None:
+    """Print average recall."""
+    network = FastSAM(model)
+    options = SegmentOptions(conf=0.001, iou=0.9, max_det=1000, imgsz=imgsz)
+    print(f"{network.network.name}, imgsz {imgsz or network.imgsz}\n")
+    row("data", "", *(f"AR@{k}" for k in LIMITS), "small", "medium", "large")
+    row(*["---"] * 8)
+    for folder in folders:
+        with contextlib.redirect_stdout(io.StringIO()):
+            truth = COCO(folder / "instances.json")
+        found = proposals(network, truth, folder, options)
+        for kind, name in (("bbox", "box"), ("segm", "mask")):
+            values = average_recall(truth, found, kind)
+            row(folder.name, name, *(f"{v:.3f}" for v in values))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""Checkpoint files, read without running any code in them.
+
+Checkpoints of ultralytics are pickles, which can run any code when loaded. Here none runs:
+``torch.load(weights_only=True)`` sees an explicit list of names, every one of them replaced by an
+inert record. From the records come the parameters and the architecture. That reads files of any
+ultralytics version, old ``ultralytics.yolo`` names too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+class WeightsError(RuntimeError):
+    """Weights cannot be found, read or used; the message says what to do."""
+
+
+@dataclass
+class Checkpoint:
+    """What a file holds: parameters, and what is needed to build their network."""
+
+    state: dict[str, torch.Tensor]
+    architecture: dict[str, Any]
+    imgsz: int
+    classes: int
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def read(path: Path) -> Checkpoint:
+    """Read a .pt or .safetensors file without running any code in it."""
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    return _read_pickle(path)
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write parameters in half precision, with the architecture, as safetensors."""
+    import torch
+    from safetensors.torch import save_file
+
+    state = {
+        k: v.to(torch.float16).contiguous() if v.is_floating_point() else v.contiguous()
+        for k, v in checkpoint.state.items()
+        if not k.endswith("num_batches_tracked")
+    }
+    metadata = {
+        "architecture": json.dumps(checkpoint.architecture),
+        "imgsz": str(checkpoint.imgsz),
+        "classes": str(checkpoint.classes),
+        **checkpoint.notes,
+    }
+    save_file(state, path, metadata=metadata)
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as stream:
+            notes = dict(stream.metadata() or {})
+            state = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is damaged or no safetensors file: {error}") from None
+    try:
+        architecture = json.loads(notes.pop("architecture"))
+        imgsz, classes = int(notes.pop("imgsz")), int(notes.pop("classes"))
+    except (KeyError, ValueError):
+        raise WeightsError(
+            f"{path} does not say which network it is for: write it with `fastsam train` or "
+            "fastsam_plugins.weights.save"
+        ) from None
+    return Checkpoint(state, architecture, imgsz, classes, notes)
+
+
+# --- pickles ------------------------------------------------------------------------------------
+
+
+class _Record:
+    """Stands for any object in a pickle: keeps its state and does nothing."""
+
+    def __init__(self, *args: Any) -> None:
+        self.args = args
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, dict):  # numpy's dtypes keep a tuple
+            self.__dict__.update(state)
+
+
+def _names(prefixes: str, classes: str) -> set[str]:
+    return {f"{p}.{c}" for p in prefixes.split() for c in classes.split()}
+
+
+# All that checkpoints of YOLOv8-seg networks name, from the first releases to today's.
+ALLOWED = (
+    _names("torch.nn.modules.container", "Sequential ModuleList")
+    | _names("torch.nn.modules.conv", "Conv2d ConvTranspose2d")
+    | _names("torch.nn.modules.batchnorm", "BatchNorm2d")
+    | _names("torch.nn.modules.activation", "SiLU")
+    | _names("torch.nn.modules.pooling", "MaxPool2d")
+    | _names("torch.nn.modules.upsampling", "Upsample")
+    | _names("torch.nn.modules.linear", "Identity")
+    | _names(
+        "ultralytics.nn.modules ultralytics.nn.modules.conv ultralytics.nn.modules.block "
+        "ultralytics.nn.modules.head ultralytics.yolo.nn.modules",
+        "Conv Concat Bottleneck C2f SPPF Proto DFL Detect Segment",
+    )
+    | _names("ultralytics.nn.tasks ultralytics.yolo.nn.tasks", "SegmentationModel DetectionModel")
+    | _names("ultralytics.utils ultralytics.yolo.utils", "IterableSimpleNamespace")
+    | _names("ultralytics.utils.loss", "v8SegmentationLoss v8DetectionLoss BboxLoss DFLoss")
+    | _names("ultralytics.utils.tal", "TaskAlignedAssigner")
+    | _names("torch.nn.modules.loss", "BCEWithLogitsLoss")
+    | _names("numpy.core.multiarray numpy._core.multiarray", "scalar")
+    | _names("numpy", "dtype")
+    | _names("numpy.dtypes", "Float64DType Float32DType Int64DType")
+    | _names("pathlib pathlib._local", "PosixPath WindowsPath Path")
+)
+
+
+_PROCESS = threading.Lock()
+
+
+@contextlib.contextmanager
+def _allow_only(records: list[Any]) -> Iterator[None]:
+    """Let pickles name these records and nothing else.
+
+    The list is the process's, and ``torch.serialization.safe_globals`` only adds to it: what others
+    put there (ultralytics puts whole networks) would be made for real instead of recorded.
+    """
+    import torch
+
+    with _PROCESS:
+        others = torch.serialization.get_safe_globals()
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(records)
+        try:
+            yield
+        finally:
+            # Parts of torch that were imported meanwhile have added theirs.
+            added = [g for g in torch.serialization.get_safe_globals() if g not in records]
+            torch.serialization.clear_safe_globals()
+            torch.serialization.add_safe_globals([*others, *added])
+
+
+def _read_pickle(path: Path) -> Checkpoint:
+    import torch
+
+    try:
+        with _allow_only([]):
+            named = set(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    except Exception as error:  # damaged bytes break the parser in any way
+        raise WeightsError(
+            f"{path} is truncated or no PyTorch checkpoint: delete it and download it again"
+        ) from error
+    unknown = sorted(named - ALLOWED)
+    if unknown:
+        raise WeightsError(
+            f"{path} refers to {', '.join(unknown[:3])}, which weights of FastSAM do not need: "
+            "it was not loaded, because it could run code"
+        )
+    records = [(type(n.rpartition(".")[2], (_Record,), {}), n) for n in sorted(named)]
+    try:
+        with _allow_only(records):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        return _checkpoint(content, path)
+    except WeightsError:
+        raise
+    except Exception as error:  # damaged bytes break the parser in any way
+        raise WeightsError(f"{path} is damaged, download it again ({one_line(error)})") from error
+
+
+def _checkpoint(content: Any, path: Path) -> Checkpoint:
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path} is not a checkpoint of ultralytics: it has no model in it")
+    model = content.get("model") if content.get("ema") is None else content["ema"]
+    architecture = getattr(model, "yaml", None)
+    if not isinstance(model, _Record) or not isinstance(architecture, dict):
+        raise WeightsError(f"{path} is not a checkpoint of ultralytics: it has no model in it")
+    if type(model).__name__ != "SegmentationModel":
+        raise WeightsError(
+            f"{path} holds a {type(model).__name__}, which predicts no masks: FastSAM needs a "
+            "YOLOv8-seg network"
+        )
+    arguments = content.get("train_args")
+    arguments = arguments if isinstance(arguments, dict) else vars(arguments or _Record())
+    imgsz = arguments.get("imgsz", 1024)
+    names = getattr(model, "names", None)
+    classes = len(names) if isinstance(names, dict | list) else int(architecture.get("nc", 80))
+    return Checkpoint(_state(model), architecture, int(imgsz), classes)
+
+
+def _state(module: Any, prefix: str = "") -> dict[str, torch.Tensor]:
+    """Parameters and buffers of a recorded module, named as ``state_dict`` names them."""
+    found = {}
+    for kind in ("_parameters", "_buffers"):
+        for name, value in getattr(module, kind, {}).items():
+            if value is not None:
+                found[prefix + name] = value.detach()
+    for name, child in getattr(module, "_modules", {}).items():
+        if child is not None and name != "criterion":
+            found |= _state(child, f"{prefix}{name}.")
+    return found

@@ -1,0 +1,89 @@
+"""Shared fixtures: dummy instances where weights do not matter, FastSAM-n where they do."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+# Before ultralytics is imported anywhere: its settings file and auto-installer stay out of the
+# user's home.
+os.environ["YOLO_CONFIG_DIR"] = tempfile.mkdtemp(prefix="fastsam-tests-")
+os.environ["YOLO_AUTOINSTALL"] = "false"
+
+import hypothesis
+import numpy as np
+import pytest
+
+from fastsam_plugins.geometry import Letterbox
+from fastsam_plugins.segmentation import Segmentation
+
+# Machines are slow at times: no deadline. The same examples in every run.
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, max_examples=60)
+hypothesis.settings.load_profile("tests")
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Real images with ground truth, on machines that have them."""
+    if not DATA.is_dir():
+        pytest.skip("no shared/data beside the repository")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def model():
+    """FastSAM-n, loaded once."""
+    from fastsam_plugins import FastSAM
+
+    return FastSAM("FastSAM-n", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def coins() -> np.ndarray:
+    """A bundled sample image, (303, 384, 3)."""
+    from fastsam_plugins import read_image
+    from fastsam_plugins.demo import SAMPLES
+
+    return read_image(SAMPLES / "coins.png")
+
+
+def dummy_arrays(shape, count, imgsz=256, seed=0):
+    """Smooth random prototypes, coefficients, boxes and the letterbox of an image."""
+    import torch
+
+    rng = np.random.default_rng(seed)
+    letterbox = Letterbox.fit(shape, imgsz)
+    h, w = (side // 4 for side in letterbox.input_shape)
+    coarse = torch.from_numpy(rng.normal(size=(1, 32, max(h // 5, 1), max(w // 5, 1))))
+    maps = torch.nn.functional.interpolate(coarse.float(), (h, w), mode="bicubic")[0].numpy()
+    coefficients = rng.normal(size=(count, 32)).astype(np.float32)
+    size = np.array([shape[1], shape[0]])
+    corners = np.sort(rng.uniform(-0.1, 1.1, (count, 2, 2)), axis=1).clip(0, 1) * size
+    boxes = corners.reshape(count, 4).astype(np.float32)
+    if count:
+        boxes[0] = [0, 0, *size]
+    return maps, coefficients, boxes, letterbox
+
+
+@pytest.fixture
+def dummy():
+    """Make a Segmentation over random prototypes: ``dummy((H, W), count, imgsz=256, seed=0)``."""
+    from fastsam_plugins.masks.prototypes import PrototypeMasks
+
+    def make(shape=(90, 130), count=12, imgsz=256, seed=0) -> Segmentation:
+        maps, coefficients, boxes, letterbox = dummy_arrays(shape, count, imgsz, seed)
+        scores = np.random.default_rng(seed + 1).uniform(0.1, 1, count)
+        source = PrototypeMasks(maps, coefficients, boxes, letterbox)
+        return Segmentation.from_source(source, boxes, scores)
+
+    return make
+
+
+def disks(shape, circles):
+    """Bitmaps (N, H, W) of filled circles (x, y, radius)."""
+    y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
+    return np.stack([(x - cx) ** 2 + (y - cy) ** 2 < r * r for cx, cy, r in circles])

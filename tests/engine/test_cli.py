@@ -1,0 +1,343 @@
+"""cli.py, doctor.py and demo.py: the command as people and scripts use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner
+from PIL import Image
+
+from fastsam_plugins import __version__, cli, demo, doctor, files, weights
+from fastsam_plugins.options import (
+    PromptOptions,
+    ReadOptions,
+    SegmentOptions,
+    TrainOptions,
+    parameters,
+)
+
+COINS = demo.SAMPLES / "coins.png"
+QUICK = ("--imgsz", "160", "--device", "cpu", "--conf", "0.2")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Images this small are no faster on more threads, and far slower on a busy machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    monkeypatch.delenv("FASTSAM_DEBUG", raising=False)
+
+
+def run(*words):
+    return CliRunner().invoke(cli.main, [str(w) for w in words])
+
+
+def done(*words):
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def command(*words, **environment):
+    """The command in a process of its own, as after installing: nothing imported, no settings."""
+    return subprocess.run(
+        [sys.executable, "-m", "fastsam_plugins", *(str(w) for w in words)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+# --- segment ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def expected(model):
+    return model.segment(files.read_image(COINS), imgsz=160, conf=0.2)
+
+
+@pytest.mark.parametrize("ending", ["png", "json", "tif", "csv"])
+def test_segment_writes_what_the_ending_says(ending, expected, tmp_path):
+    output = tmp_path / "new" / f"coins.{ending}"
+    result = done("segment", COINS, "-o", output, *QUICK)
+    assert result.stdout == f"{COINS}: {len(expected)} instances\nWrote {output}\n"
+    assert len(expected) > 3
+    if ending == "png":
+        assert Image.open(output).size == Image.open(COINS).size
+    elif ending == "json":
+        found = [a["area"] for a in json.loads(output.read_text())["annotations"]]
+        assert found == expected.areas.tolist()
+    elif ending == "tif":
+        assert np.array_equal(tifffile.imread(output), expected.labels())
+    else:
+        assert len(output.read_text().splitlines()) == 1 + len(expected)
+
+
+def selected(output, *words):
+    done("segment", COINS, "-o", output, *QUICK, *words)
+    return [a["segmentation"] for a in json.loads(output.read_text())["annotations"]]
+
+
+def test_points_and_boxes_select(expected, tmp_path):
+    output = tmp_path / "a.json"
+    points = [(50, 46), (300, 200)]
+    found = selected(output, "--point", "50,46", "--point", "300,200,0", "--points-mode", "best")
+    assert found == expected.select(points, [1, 0], points_mode="best").rles()
+    assert len(found) == 1
+    boxes = [(100, 15, 148, 72), (30, 20, 75, 70)]
+    words = [w for box in boxes for w in ("--box", ",".join(map(str, box)))]
+    found = selected(output, *words)
+    assert found == expected.select(boxes=boxes).rles()
+    assert len(found) == 2
+
+
+def test_prompts_are_drawn_on_the_overlay(tmp_path):
+    output = tmp_path / "a.png"
+    done("segment", COINS, "-o", output, *QUICK, "--point", "50,46", "--point", "200.5,150,0")
+    overlay = np.asarray(Image.open(output))
+    assert overlay[46, 50].tolist() == [0, 220, 0]
+    assert overlay[150, 200].tolist() == [230, 0, 0]
+
+
+def test_several_images_are_told_apart_by_their_stems(tmp_path):
+    result = done(
+        "segment", COINS, demo.SAMPLES / "ihc.jpg", "-o", tmp_path / "{stem}.tif", *QUICK, "--json"
+    )
+    told = json.loads(result.stdout)
+    assert [Path(f).name for f in told["files"]] == ["coins.tif", "ihc.tif"]
+    for file, image in zip(told["files"], told["images"], strict=True):
+        assert tifffile.imread(file).max() == image["instances"]
+
+
+def test_reading_options_reach_the_reader(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 40, 60), np.uint8))
+    refused = run("segment", tmp_path / "a.tif", "-o", tmp_path / "b.csv", *QUICK, "--page", "2")
+    assert "has 2 pages" in refused.stderr
+
+
+def test_standard_output_holds_json_and_nothing_else(tmp_path):
+    """In a fresh process and home, where ultralytics has much to say."""
+    result = command(
+        "segment", COINS, "-o", tmp_path / "a.json", *QUICK, "--json",
+        YOLO_CONFIG_DIR=str(tmp_path / "home"),
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["model"] == "FastSAM-n"
+    assert told["files"] == [str(tmp_path / "a.json")]
+    assert "Segmenting" in result.stderr
+
+
+# --- flags --------------------------------------------------------------------------------------
+
+
+def parse(subcommand, words):
+    parent = click.Context(cli.main, **cli.main.context_settings)
+    return subcommand.make_context(subcommand.name, words, parent=parent)
+
+
+@pytest.mark.parametrize(
+    ("subcommand", "options", "words"),
+    [
+        (cli.segment, SegmentOptions, ["a.png", "-o", "b.png"]),
+        (cli.segment, PromptOptions, ["a.png", "-o", "b.png"]),
+        (cli.segment, ReadOptions, ["a.png", "-o", "b.png"]),
+        (cli.train, TrainOptions, [__file__]),
+    ],
+    ids=["SegmentOptions", "PromptOptions", "ReadOptions", "TrainOptions"],
+)
+def test_every_option_has_a_flag_of_its_default_and_help(subcommand, options, words):
+    context = parse(subcommand, words)
+    flags = {f.name: f for f in subcommand.params if isinstance(f, click.Option)}
+    for p in parameters(options):
+        assert context.params[p.name] == p.default
+        dashed = p.name.replace("_", "-")
+        assert f"--{dashed}" in flags[p.name].opts
+        assert p.help in flags[p.name].help
+        assert p.unit in flags[p.name].help
+        if p.type is bool:
+            assert flags[p.name].secondary_opts == [f"--no-{dashed}"]
+    assert cli.pick(options, dict(context.params)) == options()
+
+
+def test_a_flag_changes_its_option():
+    words = ["a.png", "-o", "b.png", "--conf", "0.1", "--no-full-frame", "--max-det", "7"]
+    context = parse(cli.segment, words)
+    expected = SegmentOptions(conf=0.1, full_frame=False, max_det=7)
+    assert cli.pick(SegmentOptions, dict(context.params)) == expected
+
+
+@pytest.mark.parametrize("name", ["", "segment", "demo", "models", "doctor", "train"])
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_is_on_standard_output(name, flag):
+    result = done(*name.split(), flag)
+    assert result.stdout.startswith("Usage: ")
+    assert result.stderr == ""
+
+
+def test_version_is_told():
+    assert done("--version").stdout.split()[-1] == __version__
+
+
+# --- bad input ----------------------------------------------------------------------------------
+
+
+def one_error(result):
+    assert result.exit_code != 0
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    (line,) = [x for x in result.stderr.splitlines() if x.startswith("Error: ")]
+    assert result.stderr.rstrip().endswith(line)
+    return line
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["{tmp}/nowhere.png", "-o", "{tmp}/a.png"], "no file"),
+        ([__file__, "-o", "{tmp}/a.png"], "not an image"),
+        (["{tmp}", "-o", "{tmp}/a.png"], "folder"),
+        ([COINS, "-o", "{tmp}/a.jpg"], ".png overlay"),
+        ([COINS, COINS, "-o", "{tmp}/a.png"], "{{stem}}"),
+        ([COINS], "--output"),
+        (["-o", "{tmp}/a.png"], "IMAGES"),
+        ([COINS, "-o", "{tmp}/a.png", "--conf", "7"], "conf must be between 0 and 1, got 7"),
+        ([COINS, "-o", "{tmp}/a.png", "--conf", "high"], "not a valid float"),
+        ([COINS, "-o", "{tmp}/a.png", "--conf", "nan"], "conf must be a number"),
+        ([COINS, "-o", "{tmp}/a.png", "--imgsz", "1"], "imgsz must be between 32 and 8192"),
+        ([COINS, "-o", "{tmp}/a.png", "--batch", "0"], "batch must be at least 1"),
+        ([COINS, "-o", "{tmp}/a.png", "--rank", "size"], "size"),
+        ([COINS, "-o", "{tmp}/a.png", "--box", "90,20,10,80"], "upside down"),
+        ([COINS, "-o", "{tmp}/a.png", "--box", "1,2,3"], "X1,Y1,X2,Y2"),
+        ([COINS, "-o", "{tmp}/a.png", "--point", "1;2"], "X,Y[,0|1]"),
+        ([COINS, "-o", "{tmp}/a.png", "--point", "1"], "X,Y[,0|1]"),
+        ([COINS, "-o", "{tmp}/a.png", "--point", "1,2,3"], "labels must be 1"),
+        ([COINS, "-o", "{tmp}/a.png", "--point", "nan,2"], "finite"),
+        ([COINS, "-o", "{tmp}/a.png", "--model", "FastSAM-q"], "FastSAM-n, FastSAM-s, FastSAM-x"),
+        ([COINS, "-o", "{tmp}/a.png", "--model", __file__], "no PyTorch checkpoint"),
+        ([COINS, "-o", "{tmp}/a.png", "--device", "gpu"], "device must be auto"),
+        ([COINS, "-o", "{tmp}/a.png", "--bands", "0,1,9"], "bands"),
+        ([COINS, "-o", "{tmp}/a.png", "--bandz", "0,1,9"], "--bandz"),
+        ([COINS, "-o", "{tmp}/file/a.png", *QUICK], "file"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+def test_bad_input_is_one_line(words, message, tmp_path):
+    (tmp_path / "file").touch()
+    result = run("segment", *(str(w).replace("{tmp}", str(tmp_path)) for w in words))
+    assert message.replace("{{", "{").replace("}}", "}") in one_error(result)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_unknown_command_is_one_line():
+    assert "segmment" in one_error(run("segmment"))
+
+
+def test_training_on_what_is_not_coco_is_one_line(tmp_path):
+    (tmp_path / "a.json").write_text("{}")
+    line = one_error(run("train", tmp_path / "a.json", "-o", tmp_path / "out", "--epochs", "1"))
+    assert "not a COCO instance file" in line
+
+
+def test_a_traceback_is_shown_when_asked_for(tmp_path):
+    words = "segment", tmp_path / "nowhere.png", "-o", tmp_path / "a.png"
+    plain, debug = command(*words), command(*words, FASTSAM_DEBUG="1")
+    assert plain.returncode == 1
+    assert plain.stderr.splitlines() == [f"Error: there is no file {tmp_path / 'nowhere.png'}"]
+    assert debug.returncode == 1
+    assert "Traceback" in debug.stderr
+    assert "ImageError" in debug.stderr
+
+
+# --- doctor, models, demo -----------------------------------------------------------------------
+
+
+def test_the_doctor_finds_the_engine_well():
+    found = {f["name"]: f for f in json.loads(done("doctor", "--json").stdout)}
+    assert found["fastsam-plugins"]["detail"] == __version__
+    assert all(f["ok"] for f in found.values() if f["needed"])
+    assert found["FastSAM-n"]["ok"]
+    text = done("doctor").stdout
+    assert all(name in text for name in found)
+    assert "MISSING" not in text
+
+
+def test_the_doctor_mends_what_is_missing():
+    missing = doctor._package("no-such-package", doctor.INSTALL.format("napari"))
+    assert not missing.ok
+    assert missing.mend == "pip install 'fastsam-plugins[napari]'"
+    for f in doctor.examine():
+        assert f.ok or f.mend
+        assert "\n" not in f.detail
+
+
+def test_the_doctor_only_names_extras_that_there_are():
+    import tomllib
+
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    named = {f.mend.split("[")[1].split("]")[0] for f in doctor.examine() if "[" in f.mend}
+    assert named <= set(project["optional-dependencies"])
+
+
+def test_the_doctor_works_where_opencv_does_not(tmp_path):
+    """The commonest fault of a bare machine: a system library that OpenCV needs."""
+    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object')")
+    result = command("doctor", "--json", PYTHONPATH=str(tmp_path))
+    assert result.returncode == 1, result.stderr
+    found = {f["name"]: f for f in json.loads(result.stdout)}
+    assert "libGL.so.1" in found["opencv"]["detail"]
+    assert "opencv" in found["opencv"]["mend"]
+    assert found["torch"]["ok"]
+
+
+def test_damaged_bundled_weights_are_found_and_mended(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "BUNDLED", tmp_path / "FastSAM-n.safetensors")
+    weights.BUNDLED.write_bytes(b"cut")
+    result = run("doctor")
+    assert result.exit_code == 1
+    (line,) = [x for x in result.stdout.splitlines() if "FastSAM-n" in x]
+    assert line.startswith("MISSING")
+    assert "pip install --force-reinstall fastsam-plugins" in line
+
+
+def test_models_lists_names_and_places():
+    rows = json.loads(done("models", "--json").stdout)
+    assert [r["name"] for r in rows] == ["FastSAM-n", "FastSAM-s", "FastSAM-x"]
+    assert rows[0]["here"]
+    text = done("models").stdout
+    assert all(r["name"] in text and r["path"] in text for r in rows)
+
+
+def test_an_unknown_model_cannot_be_downloaded():
+    assert "FastSAM-n, FastSAM-s, FastSAM-x" in one_error(run("models", "--download", "FastSAM-q"))
+
+
+def test_the_demo_writes_every_format_and_tells_times(tmp_path):
+    result = done("demo", "-o", tmp_path / "out", "--device", "cpu", "--json")
+    report = json.loads(result.stdout)
+    assert [r["image"] for r in report] == [s.file for s in demo.DEMO]
+    written = {Path(f) for r in report for f in r["files"]} | {tmp_path / "out" / "coco.json"}
+    assert set((tmp_path / "out").iterdir()) == written
+    assert len(written) == 4 * len(demo.DEMO) + 1
+    for entry in report:
+        assert entry["instances"] > 0
+        assert entry["segment_ms"] > entry["point_ms"] > 0
+        assert entry["segment_ms"] > entry["box_ms"] > 0
+        assert f"{entry['image']}: {entry['instances']} instances in" in result.stderr

@@ -1,0 +1,168 @@
+"""images.py: arrays of any kind -> RGB."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from fastsam_plugins.images import ImageError, to_rgb
+from fastsam_plugins.options import ReadOptions
+
+rng = np.random.default_rng(0)
+COLOR = rng.integers(0, 256, (7, 9, 3), dtype=np.uint8)
+
+
+def test_rgb_of_8_bits_is_left_alone():
+    assert np.array_equal(to_rgb(COLOR), COLOR)
+
+
+def test_alpha_is_dropped():
+    rgba = np.concatenate([COLOR, COLOR[..., :1]], axis=2)
+    assert np.array_equal(to_rgb(rgba), COLOR)
+
+
+def test_gray_is_three_equal_channels():
+    gray = COLOR[..., 0]
+    assert np.array_equal(to_rgb(gray), np.stack([gray] * 3, axis=2))
+    assert np.array_equal(to_rgb(gray[..., None]), to_rgb(gray))
+
+
+def test_booleans_are_black_and_white():
+    mask = COLOR[..., 0] > 128
+    assert np.array_equal(to_rgb(mask)[..., 1], np.where(mask, 255, 0))
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_a_mask_of_one_value_keeps_it(value):
+    assert np.array_equal(to_rgb(np.full((3, 4), value)), np.full((3, 4, 3), 255 * value))
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.uint16, np.int16, np.int32, np.uint64, np.float16, np.float64]
+)
+@pytest.mark.parametrize("offset", [0, 1000])
+def test_other_numbers_are_stretched_to_the_whole_range(dtype, offset):
+    ramp = (np.arange(300).reshape(15, 20) + offset).astype(dtype)
+    out = to_rgb(ramp)
+    assert (out.min(), out.max()) == (0, 255)
+    assert (np.diff(out[..., 0].ravel().astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_floats_of_any_range_look_the_same(scale):
+    values = rng.normal(size=(30, 40))
+    assert np.array_equal(to_rgb(values * scale), to_rgb(values))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+@pytest.mark.parametrize("contrast", ["auto", "minmax", "percentile"])
+def test_a_constant_image_is_black(dtype, contrast):
+    out = to_rgb(np.full((4, 5), 700, dtype), ReadOptions(contrast=contrast))
+    assert out.shape == (4, 5, 3)
+    assert not out.any()
+
+
+def test_bands_are_shown_in_the_order_chosen():
+    many = rng.integers(0, 256, (6, 5, 8), dtype=np.uint8)
+    assert np.array_equal(to_rgb(many, ReadOptions(bands="6,0,3")), many[..., [6, 0, 3]])
+    assert np.array_equal(to_rgb(many, ReadOptions(bands="4")), many[..., [4, 4, 4]])
+    assert np.array_equal(to_rgb(many), many[..., :3])
+
+
+def test_bands_are_stretched_together_to_keep_the_colours():
+    many = np.stack([np.full((10, 10), v) for v in (100, 200, 350)], axis=2).astype(np.uint16)
+    out = to_rgb(many, ReadOptions(contrast="minmax"))
+    assert out[0, 0].tolist() == [0, 102, 255]
+
+
+def test_percentile_saturates_its_share_at_either_end():
+    ramp = np.arange(1000, dtype=np.uint16).reshape(20, 50)
+    out = to_rgb(ramp, ReadOptions(contrast="percentile", percentile=10))[..., 0]
+    assert (out == 0).mean() == pytest.approx(0.1, abs=0.01)
+    assert (out == 255).mean() == pytest.approx(0.1, abs=0.01)
+    none = to_rgb(ramp, ReadOptions(contrast="percentile", percentile=0))
+    assert np.array_equal(none, to_rgb(ramp, ReadOptions(contrast="minmax")))
+
+
+def test_fixed_contrast_maps_its_limits_to_black_and_white():
+    values = np.array([[-5.0, 10.0, 15.0, 20.0, 99.0]])
+    out = to_rgb(values, ReadOptions(contrast="fixed", low=10, high=20))
+    assert out[0, :, 0].tolist() == [0, 0, 128, 255, 255]
+
+
+def test_no_contrast_clips():
+    out = to_rgb(np.array([[-3, 7, 300]]), ReadOptions(contrast="none"))
+    assert out[0, :, 0].tolist() == [0, 7, 255]
+
+
+@pytest.mark.parametrize("contrast", ["minmax", "percentile"])
+def test_8_bits_are_stretched_only_when_asked(contrast):
+    dull = np.arange(50, 150, dtype=np.uint8).reshape(10, 10)
+    assert np.array_equal(to_rgb(dull)[..., 0], dull)
+    assert np.ptp(to_rgb(dull, ReadOptions(contrast=contrast))) == 255
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "message"),
+    [
+        (np.zeros((4, 5, 2)), {}, "2 channels: say which to show, as in bands=0,0,1"),
+        (np.zeros((4, 5, 3)), {"bands": "0,1,3"}, "from 0 to 2"),
+        (np.zeros((4, 5, 3)), {"bands": "0,1,-1"}, "from 0 to 2"),
+        (np.zeros((4, 5, 3)), {"bands": "0,1"}, "one or three"),
+        (np.zeros((4, 5, 3)), {"bands": "red"}, "one or three"),
+        (np.zeros((4, 5, 3)), {"bands": ""}, "one or three"),
+        (np.zeros((3, 20, 30)), {}, "transpose"),
+        (np.array([[0, np.nan]]), {}, "NaN"),
+        (np.array([[0, -np.inf]]), {}, "NaN or infinite"),
+        (np.zeros((0, 5)), {}, "empty"),
+        (np.zeros((5, 5, 0)), {}, "empty"),
+        (np.zeros(7), {}, "shape"),
+        (np.zeros((2, 3, 4, 3)), {}, "shape"),
+        (np.array([[None, 1]]), {}, "numbers"),
+        (np.array([["a"]]), {}, "numbers"),
+        (np.zeros((4, 5), complex), {}, "numbers"),
+        (None, {}, "numbers"),
+        ("photo.png", {}, "numbers"),
+        (np.zeros((4, 5)), {"contrast": "fixed", "low": 5, "high": 5}, "low < high"),
+    ],
+)
+def test_what_is_no_image_is_refused_in_one_line(image, options, message):
+    with pytest.raises(ImageError, match=message) as caught:
+        to_rgb(image, ReadOptions(**options))
+    assert "\n" not in str(caught.value)
+
+
+def test_two_channels_can_be_shown_when_said_how():
+    two = rng.integers(0, 256, (4, 5, 2), dtype=np.uint8)
+    assert np.array_equal(to_rgb(two, ReadOptions(bands="0,0,1")), two[..., [0, 0, 1]])
+
+
+def test_lists_are_images_too():
+    assert to_rgb([[0, 10], [20, 30]]).shape == (2, 2, 3)
+
+
+anything = hnp.arrays(
+    dtype=hnp.boolean_dtypes()
+    | hnp.integer_dtypes(endianness="?")
+    | hnp.unsigned_integer_dtypes(endianness="?")
+    | hnp.floating_dtypes(endianness="?", sizes=(16, 32, 64)),
+    shape=st.one_of(
+        hnp.array_shapes(min_dims=2, max_dims=2, max_side=6),
+        st.tuples(st.integers(1, 5), st.integers(1, 5), st.sampled_from([1, 3, 4, 7])),
+    ),
+    elements={"allow_nan": False, "allow_infinity": False},
+)
+
+
+@given(anything, st.sampled_from(["auto", "percentile", "minmax", "fixed", "none"]))
+def test_any_array_becomes_8_bit_rgb_and_stays_as_it_was(image, contrast):
+    before = image.copy()
+    image.setflags(write=False)
+    out = to_rgb(image, ReadOptions(contrast=contrast))
+    assert out.dtype == np.uint8
+    assert out.shape == (*image.shape[:2], 3)
+    assert out.flags.c_contiguous
+    assert image.tobytes() == before.tobytes()

@@ -1,0 +1,157 @@
+"""The one value: immutable views, masks, labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco
+
+from fastsam_plugins.masks.prototypes import PrototypeMasks
+from fastsam_plugins.segmentation import Segmentation
+from tests.conftest import disks
+
+
+@pytest.fixture
+def nested():
+    """A large, a medium and a small disk inside one another, and one aside."""
+    masks = disks((80, 100), [(40, 40, 30), (40, 40, 15), (40, 40, 5), (85, 60, 10)])
+    return Segmentation.from_masks(masks, scores=[0.5, 0.9, 0.3, 0.7])
+
+
+def test_views_share_masks_and_leave_the_original_alone(dummy):
+    seg = dummy()
+    view = seg[[3, 1]]
+    assert view.source is seg.source
+    assert np.array_equal(view.mask(0), seg.mask(3))
+    assert view.scores.tolist() == seg.scores[[3, 1]].tolist()
+    assert len(seg[2:5]) == 3
+    assert len(seg[seg.scores > 2]) == 0
+    assert np.array_equal(seg[-1].boxes, seg.boxes[-1:])
+    assert [len(s) for s in seg] == [1] * len(seg)
+    with pytest.raises(IndexError):
+        seg[len(seg)]
+
+
+def test_arrays_cannot_be_written(dummy):
+    seg = dummy()
+    for array in (seg.boxes, seg.scores, seg.rows, seg.prompts, seg.runs(0)):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 0
+    with pytest.raises(AttributeError):
+        seg.boxes = None
+
+
+def test_sort_and_filter(nested):
+    assert nested.sort().scores.tolist() == pytest.approx([0.9, 0.7, 0.5, 0.3])
+    by_area = nested.sort("areas", descending=False)
+    assert by_area.areas.tolist() == sorted(nested.areas)
+    assert nested.filter(min_score=0.5).scores.tolist() == pytest.approx([0.5, 0.9, 0.7])
+    assert (
+        nested.filter(min_area=100, max_area=1000).areas.tolist() == sorted(nested.areas)[1:3][::-1]
+    )
+    with pytest.raises(ValueError, match="rank must be"):
+        nested.sort("size")
+
+
+def test_ties_keep_their_order():
+    seg = Segmentation.from_masks(disks((20, 60), [(10, 10, 5), (30, 10, 5), (50, 10, 5)]))
+    assert seg.sort("areas").rows.tolist() == [0, 1, 2]
+    assert seg.sort("areas", descending=False).rows.tolist() == [0, 1, 2]
+
+
+def test_filter_by_stability_and_leak_without_any_inference(dummy):
+    seg = dummy()
+    assert (seg.filter(min_stability=0.5).stability >= 0.5).all()
+    assert (seg.filter(max_box_leak=0.05).box_leak <= 0.05).all()
+
+
+def test_masks_rles_and_mask_agree_and_pycocotools_reads_them(dummy):
+    seg = dummy()
+    masks = seg.masks()
+    assert masks.shape == (len(seg), *seg.shape)
+    assert masks.dtype == bool
+    for i, text in enumerate(seg.rles()):
+        assert np.array_equal(coco.decode(text).astype(bool), masks[i])
+        assert np.array_equal(seg.mask(i), masks[i])
+        assert coco.area(text) == seg.areas[i] == masks[i].sum()
+        x, y, w, h = coco.toBbox(text)
+        if seg.areas[i]:
+            assert seg.tight_boxes()[i].tolist() == [x, y, x + w, y + h]
+    assert np.array_equal(seg.mask(0, (5, 6, 50, 40)), masks[0, 6:40, 5:50])
+
+
+def test_masks_refuse_to_exceed_their_budget_and_say_what_to_use_instead(dummy):
+    seg = dummy()
+    with pytest.raises(ValueError, match=r"more than the budget .* use mask\(i\), rles\(\)"):
+        seg.masks(budget=1000)
+
+
+@pytest.mark.parametrize(
+    ("overlap", "at_centre", "at_ring"),
+    [("small_on_top", 3, 2), ("high_score_on_top", 2, 2), ("first", 1, 1)],
+)
+def test_labels_settle_overlaps_as_asked(nested, overlap, at_centre, at_ring):
+    labels = nested.labels(overlap)
+    assert labels.dtype == np.int32
+    assert labels[40, 40] == at_centre
+    assert labels[40, 50] == at_ring
+    assert labels[60, 85] == 4
+    assert labels[0, 0] == 0
+    assert np.array_equal(labels > 0, nested.masks().any(0))
+
+
+def test_labels_refuse_an_unknown_policy(nested):
+    with pytest.raises(ValueError, match="overlap must be small_on_top"):
+        nested.labels("random")
+
+
+def test_concatenated_views_of_one_image_keep_their_logits(dummy):
+    seg = dummy()
+    joined = Segmentation.concatenate([seg[:2], seg[5:]])
+    assert isinstance(joined.source, PrototypeMasks)
+    assert np.array_equal(joined.mask(2), seg.mask(5))
+    mixed = Segmentation.concatenate([seg[:2], Segmentation.from_masks(seg.masks()[3:4])])
+    assert len(mixed) == 3
+    assert np.array_equal(mixed.mask(2), seg.mask(3))
+    assert np.array_equal(mixed.contains([(3, 3)]), mixed.masks()[:, 3:4, 3])
+    with pytest.raises(ValueError, match="one size"):
+        Segmentation.concatenate([seg, Segmentation.empty((3, 3))])
+
+
+def test_an_empty_segmentation_answers_everything():
+    seg = Segmentation.empty((30, 40))
+    assert len(seg) == 0
+    assert seg.shape == (30, 40)
+    assert seg.boxes.shape == (0, 4)
+    assert seg.masks().shape == (0, 30, 40)
+    assert not seg.labels().any()
+    assert seg.rles() == []
+    assert seg.areas.shape == seg.stability.shape == seg.box_leak.shape == (0,)
+    assert seg.contains([(1, 1)]).shape == (0, 1)
+    assert len(seg.sort()) == len(seg.filter(min_area=1)) == len(seg.clean(mask_iou=0.5)) == 0
+    for mode in ("union", "smallest", "best", "each"):
+        assert len(seg.select(points=[(1, 1)], points_mode=mode)) == 0
+    for mode in ("box_iou", "mask_iou"):
+        assert len(seg.select(boxes=[(1, 1, 9, 9)], boxes_mode=mode)) == 0
+
+
+def test_from_rles_round_trip_and_refusal(nested):
+    again = Segmentation.from_rles(nested.rles(), nested.shape, nested.scores)
+    assert np.array_equal(again.masks(), nested.masks())
+    assert np.array_equal(again.boxes, nested.tight_boxes())
+    with pytest.raises(ValueError, match="does not fit"):
+        Segmentation.from_rles(nested.rles(), (10, 10))
+
+
+def test_decoding_many_masks_of_a_large_image_needs_little_memory(dummy):
+    """Bitmaps would take 300 x 3000 x 3000 bytes = 2.7 GB."""
+    import tracemalloc
+
+    seg = dummy((3000, 3000), 300, 1024)
+    tracemalloc.start()
+    seg.rles()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # The masks' own outlines stay: everything else is scratch.
+    kept = sum(seg.runs(i).nbytes for i in range(len(seg)))
+    assert peak - kept < 60e6
