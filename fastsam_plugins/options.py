@@ -212,6 +212,9 @@ class TrainOptions(Options):
         "yolov8n-seg", "Network to train from scratch, as ultralytics names it"
     )
     weights: str | None = option(None, "Weights to start from instead of from scratch")
+    balance: bool = option(
+        False, "Show the images of each source (COCO field images.source) equally often"
+    )
     imgsz: int = option(640, "Longest side of the network's input", unit="px", ge=32, le=4096)
     epochs: int = option(100, "Passes over the training images", ge=1)
     hours: float = option(0.0, "Stop after this time instead; 0 runs all epochs", unit="h", ge=0)

@@ -33,7 +33,7 @@ def select(
         assert found is not None
         return select_boxes(seg, found, np.arange(len(seg)), options)
     xy = check_points(points)
-    hits = seg.contains(xy)
+    hits = seg.source.contains(seg.rows, to_pixels(xy))
     foreground = check_labels(labels, len(xy))
     if found is None:
         return _select_points(seg, hits, foreground, options)
@@ -48,6 +48,11 @@ def check_points(points: ArrayLike) -> NDArray[np.float64]:
     if xy.ndim != 2 or xy.shape[1] != 2:
         raise ValueError(f"points must be a list of (x, y) pairs, got an array of shape {xy.shape}")
     return xy
+
+
+def to_pixels(xy: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The pixels (P, 2) that points lie in; what is far outside any image stays outside."""
+    return np.floor(np.minimum(np.maximum(xy, -1), 2**30)).astype(np.int64)
 
 
 def check_labels(labels: ArrayLike | None, count: int) -> NDArray[np.bool_]:

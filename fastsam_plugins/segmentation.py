@@ -296,10 +296,9 @@ class Segmentation:
         points : array (P, 2)
             (x, y) in pixels. A point belongs to the pixel it lies in; outside is in no instance.
         """
-        from fastsam_plugins.prompts import check_points
+        from fastsam_plugins.prompts import check_points, to_pixels
 
-        pixels = np.floor(np.clip(check_points(points), -1, 2**40)).astype(np.int64)
-        return self.source.contains(self.rows, pixels)
+        return self.source.contains(self.rows, to_pixels(check_points(points)))
 
     def select(
         self,

@@ -62,7 +62,7 @@ class PrototypeMasks(MaskSource):
         edges = np.ceil(self._boxes).astype(np.int64)
         limits = np.array([self.shape[1], self.shape[0]] * 2)
         self._windows = np.clip(edges, 0, limits)
-        self._edges = np.ascontiguousarray(self._windows.T)
+        self._edges = np.ascontiguousarray(self._windows.T, np.int32)
 
     def __len__(self) -> int:
         return len(self._coefficients)
@@ -77,6 +77,8 @@ class PrototypeMasks(MaskSource):
 
     def contains(self, rows: NDArray[np.int64], pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether pixels (P, 2) as (x, y) belong to the given masks, shape (len(rows), P)."""
+        if len(pixels) <= _POINTS_TOGETHER:
+            return self._contained(rows, pixels).T
         answers = np.empty((len(pixels), len(rows)), np.bool_)
         for k in range(0, len(pixels), _POINTS_TOGETHER):
             part = slice(k, k + _POINTS_TOGETHER)
@@ -85,7 +87,7 @@ class PrototypeMasks(MaskSource):
 
     def _contained(self, rows: NDArray[np.int64], pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
         """The answers of :meth:`contains` as (P, len(rows))."""
-        x, y = np.ascontiguousarray(pixels.T)
+        x, y = np.ascontiguousarray(pixels.T, np.int32)
         left, top, right, bottom = self._edges[:, rows]
         u, v = x[:, None], y[:, None]
         found = (u >= left) & (u < right) & (v >= top) & (v < bottom)
@@ -100,7 +102,7 @@ class PrototypeMasks(MaskSource):
             found[pixel, row] = logits > 0
         return found
 
-    def _sample(self, x: NDArray[np.int64], y: NDArray[np.int64]) -> Floats:
+    def _sample(self, x: NDArray[np.int32], y: NDArray[np.int32]) -> Floats:
         """Bilinear samples (P, C) of the prototypes at pixels (x, y), each (P,)."""
         i, j = self._x.pixels, self._y.pixels
         weights = i.weights[x][:, :, None] * j.weights[y][:, None, :]

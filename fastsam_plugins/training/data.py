@@ -40,7 +40,7 @@ class DatasetReport:
         return text + (f"; dropped {', '.join(dropped)}" if dropped else "")
 
 
-def from_coco(annotations: Path, output: Path) -> DatasetReport:
+def from_coco(annotations: Path, output: Path, balance: bool = False) -> DatasetReport:
     """Convert a COCO instance file into an ultralytics segmentation dataset of one class.
 
     Parameters
@@ -49,6 +49,8 @@ def from_coco(annotations: Path, output: Path) -> DatasetReport:
         COCO JSON. Images are looked for beside it and in its folder ``images``.
     output : path
         Folder to write: ``images/`` (links), ``labels/`` (polygons) and ``data.yaml``.
+    balance : bool
+        List the images of each source (the field ``source`` of an image) about equally often.
 
     Raises
     ------
@@ -66,7 +68,8 @@ def from_coco(annotations: Path, output: Path) -> DatasetReport:
 
     (output / "images").mkdir(parents=True, exist_ok=True)
     (output / "labels").mkdir(exist_ok=True)
-    kept = kept_instances = missing = crowd = empty = 0
+    by_source: dict[str, list[str]] = defaultdict(list)
+    kept_instances = missing = crowd = empty = 0
     for image in images:
         source = _find(annotations.parent, image["file_name"])
         if source is None:
@@ -88,20 +91,28 @@ def from_coco(annotations: Path, output: Path) -> DatasetReport:
         link.unlink(missing_ok=True)
         link.symlink_to(source.resolve())
         (output / "labels" / f"{source.stem}.txt").write_text("\n".join(lines))
-        kept += 1
+        by_source[image.get("source", "")].append(str(link.absolute()))
         kept_instances += len(lines)
     if not kept_instances:
         raise ValueError(
             f"{annotations}: nothing to train on ({missing} of {len(images)} images not found "
             f"beside it or in images/, {len(instances)} annotations)"
         )
+    kept = sum(len(files) for files in by_source.values())
+    most = max(len(files) for files in by_source.values())
+    listed = [
+        name
+        for files in by_source.values()
+        for name in files * (round(most / len(files)) if balance else 1)
+    ]
+    (output / "train.txt").write_text("\n".join(listed))
     data = output / "data.yaml"
     data.write_text(
         json.dumps(
             {
                 "path": str(output.resolve()),
-                "train": "images",
-                "val": "images",
+                "train": "train.txt",
+                "val": "train.txt",
                 "names": {0: "object"},
             }
         )

@@ -6,9 +6,10 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
-from fastsam_plugins import checkpoints
+from fastsam_plugins import checkpoints, weights
 from fastsam_plugins.options import TrainOptions
 from fastsam_plugins.training import data as training_data
 
@@ -32,14 +33,15 @@ def train(data: Path, output: Path, options: TrainOptions, device: str = "auto")
         The trained network, ``OUTPUT/run/weights/last.safetensors``: the moving average of the
         weights at the last step. Ultralytics' own ``last.pt`` lies beside it.
     """
-    report = training_data.from_coco(data, output / "data")
+    start = checkpoints.read(weights.resolve(options.weights)) if options.weights else None
+    report = training_data.from_coco(data, output / "data", options.balance)
     print(f"Training on {report}.", file=sys.stderr)
 
     from ultralytics.models.yolo.segment import SegmentationTrainer
 
     overrides = {
         "model": f"{options.architecture}.yaml",
-        "pretrained": options.weights or False,
+        "pretrained": False,
         "data": str(report.yaml),
         "project": str(output.resolve()),
         "name": "run",
@@ -66,7 +68,18 @@ def train(data: Path, output: Path, options: TrainOptions, device: str = "auto")
     }
     if options.lr0:
         overrides |= {"optimizer": "AdamW", "lr0": options.lr0}
-    trainer = SegmentationTrainer(overrides=overrides)
+
+    class Trainer(SegmentationTrainer):
+        """Starts from weights that were read without running pickled code."""
+
+        def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
+            if start is None:
+                return super().get_model(cfg, weights, verbose)
+            model = super().get_model(start.architecture, None, verbose)
+            model.load_state_dict(start.state, strict=False)
+            return model
+
+    trainer = Trainer(overrides=overrides)
     with _bfloat16_on_cpu(trainer.device.type):
         trainer.train()
     last = Path(trainer.last)
