@@ -15,6 +15,8 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+Ranking = Literal["scores", "stability", "areas"]
+
 
 def option(
     default: Any,
@@ -152,7 +154,7 @@ class PromptOptions(Options):
     min_iou: float = option(
         0.0, "A box prompt with less overlap than this selects nothing", ge=0, le=1
     )
-    rank: Literal["scores", "stability", "areas"] = option(
+    rank: Ranking = option(
         "scores", "What decides between candidates: detector confidence, mask stability or area"
     )
     smoothing: float = option(

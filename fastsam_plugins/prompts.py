@@ -2,27 +2,63 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsam_plugins.geometry import box_areas, box_intersections, box_iou
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.masks.sources import MergedMasks
-from fastsam_plugins.options import PromptOptions
+from fastsam_plugins.masks.sources import MaskSource
+from fastsam_plugins.options import PromptOptions, Ranking
 
-if TYPE_CHECKING:
-    from fastsam_plugins.segmentation import Ranking, Segmentation
+
+class Instances(Protocol):
+    """What selection needs to know about instances; a ``Segmentation`` is this."""
+
+    @property
+    def boxes(self) -> NDArray[np.float32]:
+        """Xyxy in pixels, (N, 4)."""
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Row of each instance in the source, (N,)."""
+
+    @property
+    def source(self) -> MaskSource:
+        """Where the masks come from."""
+
+    def ranking(self, by: Ranking, among: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Numbers to rank some instances by, higher first, (len(among),)."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which instances prompts select.
+
+    Attributes
+    ----------
+    chosen : int64 array (K,)
+        Indices of instances.
+    prompts : int64 array (K,)
+        The prompt that each answers: its place in the list of boxes or points.
+    merge : bool
+        Whether the chosen ones are to become one instance.
+    """
+
+    chosen: NDArray[np.int64]
+    prompts: NDArray[np.int64]
+    merge: bool = False
 
 
 def select(
-    seg: Segmentation,
+    seg: Instances,
     points: ArrayLike | None,
     labels: ArrayLike | None,
     boxes: ArrayLike | None,
     options: PromptOptions,
-) -> Segmentation:
+) -> Selection:
     """Select instances; see :meth:`fastsam_plugins.Segmentation.select`."""
     if points is None and boxes is None:
         raise ValueError("select needs points or boxes")
@@ -31,13 +67,13 @@ def select(
     found = None if boxes is None else check_boxes(boxes)
     if points is None:
         assert found is not None
-        return select_boxes(seg, found, np.arange(len(seg)), options)
+        return _select_boxes(seg, found, np.arange(len(seg.rows)), options)
     xy = check_points(points)
     hits = seg.source.contains(seg.rows, to_pixels(xy))
     foreground = check_labels(labels, len(xy))
     if found is None:
         return _select_points(seg, hits, foreground, options)
-    return select_boxes(seg, found, _candidates(hits, foreground, options), options)
+    return _select_boxes(seg, found, _candidates(hits, foreground, options), options)
 
 
 def check_points(points: ArrayLike) -> NDArray[np.float64]:
@@ -113,11 +149,11 @@ def _candidates(
 
 
 def _select_points(
-    seg: Segmentation,
+    seg: Instances,
     hits: NDArray[np.bool_],
     foreground: NDArray[np.bool_],
     options: PromptOptions,
-) -> Segmentation:
+) -> Selection:
     allowed = _candidates(hits, foreground, options)
     mode = options.points_mode
     if mode == "each":
@@ -127,45 +163,26 @@ def _select_points(
             if len(here):
                 chosen.append(_top(seg, here, options.rank))
                 answers.append(p)
-        return seg._take(np.array(chosen, np.int64), np.array(answers, np.int64))
-    if mode == "union":
-        return merge(seg, allowed, options.smoothing)
-    if len(allowed):
-        if mode == "smallest":
-            allowed = allowed[[int(seg.source.areas(seg.rows[allowed]).argmin())]]
-        else:
-            allowed = np.array([_top(seg, allowed, options.rank)])
-    return seg._take(allowed, np.zeros(len(allowed), np.int64))
+        return Selection(np.array(chosen, np.int64), np.array(answers, np.int64))
+    if mode == "smallest" and len(allowed):
+        allowed = allowed[[int(seg.source.areas(seg.rows[allowed]).argmin())]]
+    elif mode == "best" and len(allowed):
+        allowed = np.array([_top(seg, allowed, options.rank)])
+    return Selection(allowed, np.zeros(len(allowed), np.int64), merge=mode == "union")
 
 
-def _top(seg: Segmentation, candidates: NDArray[np.int64], rank: Ranking) -> int:
-    return int(candidates[int(np.argmax(seg[candidates].ranking(rank)))])
+def _top(seg: Instances, candidates: NDArray[np.int64], rank: Ranking) -> int:
+    return int(candidates[int(np.argmax(seg.ranking(rank, candidates)))])
 
 
-def merge(seg: Segmentation, chosen: NDArray[np.int64], smoothing: float = 0.0) -> Segmentation:
-    """One instance that is the union of the chosen ones (none if none): their best score, the box
-    around their boxes."""
-    if not len(chosen):
-        return seg._take(chosen, chosen)
-    boxes = seg.boxes[chosen]
-    around = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
-    return type(seg)(
-        boxes=around[None],
-        scores=seg.scores[chosen].max(keepdims=True),
-        source=MergedMasks(seg.source, [seg.rows[chosen]], smoothing),
-        rows=np.zeros(1, np.int64),
-        prompts=np.zeros(1, np.int64),
-    )
-
-
-def select_boxes(
-    seg: Segmentation,
+def _select_boxes(
+    seg: Instances,
     boxes: NDArray[np.float64],
     candidates: NDArray[np.int64],
     options: PromptOptions,
-) -> Segmentation:
+) -> Selection:
     """The candidate that overlaps each box (B, 4) most; boxes that overlap none are left out."""
-    height, width = seg.shape
+    height, width = seg.source.shape
     clipped = np.clip(boxes, 0, (width, height, width, height))
     if options.boxes_mode == "box_iou":
         overlap = box_iou(clipped, seg.boxes[candidates])
@@ -178,11 +195,11 @@ def select_boxes(
         best = np.array([k for k, _ in pairs], np.int64)
         iou = np.array([v for _, v in pairs])
     matched = np.flatnonzero((iou > 0) & (iou >= options.min_iou))
-    return seg._take(candidates[best[matched]] if len(matched) else matched, matched)
+    return Selection(candidates[best[matched]] if len(matched) else matched, matched)
 
 
 def _best_mask_iou(
-    seg: Segmentation, box: NDArray[np.float64], candidates: NDArray[np.int64]
+    seg: Instances, box: NDArray[np.float64], candidates: NDArray[np.int64]
 ) -> tuple[int, float]:
     """Place in ``candidates`` and IoU of the mask that overlaps a box most.
 
@@ -190,13 +207,12 @@ def _best_mask_iou(
     more with the box than its own box does, which bounds its IoU: going down the bounds, a few
     masks are measured and the rest need not be.
     """
-    window = np.rint(box).astype(np.int64)
-    x0, y0, x1, y1 = window.tolist()
+    x0, y0, x1, y1 = window = tuple(np.rint(box).astype(np.int64).tolist())
     box_area = (x1 - x0) * (y1 - y0)
     if not len(candidates) or not box_area:
         return 0, 0.0
     own = np.ceil(seg.boxes[candidates]).astype(np.int64)
-    reach = box_intersections(window[None], own)[0]
+    reach = box_intersections(np.array([window]), own)[0]
     near = np.flatnonzero(reach > 0)
     rows = seg.rows[candidates[near]]
     areas = seg.source.areas(rows)
@@ -206,7 +222,7 @@ def _best_mask_iou(
     for k in np.argsort(-bound, kind="stable").tolist():
         if bound[k] <= best_iou:
             break
-        inside = R.area_inside(seg.source.runs(int(rows[k])), seg.shape[0], (x0, y0, x1, y1))
+        inside = R.area_inside(seg.source.runs(int(rows[k])), seg.source.shape[0], window)
         iou = inside / (box_area + int(areas[k]) - inside)
         if iou > best_iou:
             best, best_iou = int(near[k]), iou

@@ -14,13 +14,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastsam_plugins import prompts
 from fastsam_plugins.masks import quality, rle
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.masks.sources import MaskSource, RunMasks, Window
-from fastsam_plugins.options import CleanOptions, PromptOptions
+from fastsam_plugins.masks.sources import MaskSource, MergedMasks, RunMasks, Window
+from fastsam_plugins.options import CleanOptions, PromptOptions, Ranking
 
 Overlap = Literal["small_on_top", "high_score_on_top", "first"]
-Ranking = Literal["scores", "stability", "areas"]
 
 MASK_BUDGET = 1 << 30  # bytes of dense masks handed out without asking
 
@@ -178,11 +178,11 @@ class Segmentation:
         """
         return quality.box_leak(self.source, self.rows)
 
-    def ranking(self, by: Ranking) -> NDArray[np.float64]:
-        """The numbers (N,) to rank by, higher first; NaN counts lowest."""
+    def ranking(self, by: Ranking, among: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """The numbers to rank all instances by, or some; higher first, NaN counts lowest."""
         if by not in ("scores", "stability", "areas"):
             raise ValueError(f"rank must be scores, stability or areas, got {by!r}")
-        values = np.asarray(getattr(self, by), np.float64)
+        values = np.asarray(getattr(self if among is None else self[among], by), np.float64)
         return np.where(np.isnan(values), -np.inf, values)
 
     def sort(self, by: Ranking = "scores", descending: bool = True) -> Segmentation:
@@ -296,9 +296,8 @@ class Segmentation:
         points : array (P, 2)
             (x, y) in pixels. A point belongs to the pixel it lies in; outside is in no instance.
         """
-        from fastsam_plugins.prompts import check_points, to_pixels
-
-        return self.source.contains(self.rows, to_pixels(check_points(points)))
+        pixels = prompts.to_pixels(prompts.check_points(points))
+        return self.source.contains(self.rows, pixels)
 
     def select(
         self,
@@ -334,12 +333,31 @@ class Segmentation:
         ValueError
             If a prompt is not finite or has the wrong shape; the message names the argument.
         """
-        from fastsam_plugins import prompts
-
         options = options or _DEFAULT_PROMPT
         if changes:
             options = options.replace(**changes)
-        return prompts.select(self, points, labels, boxes, options)
+        found = prompts.select(self, points, labels, boxes, options)
+        if found.merge:
+            return self.merge(found.chosen, options.smoothing)
+        return self._take(found.chosen, found.prompts)
+
+    def merge(self, index: ArrayLike, smoothing: float = 0.0) -> Segmentation:
+        """One instance that is the union of those at int indices; none if there are none.
+
+        Its score is their best, its box the one around theirs. For ``smoothing`` see
+        :class:`PromptOptions`.
+        """
+        chosen = np.asarray(index, np.int64)
+        if not len(chosen):
+            return self._take(chosen, chosen)
+        boxes = self.boxes[chosen]
+        return Segmentation(
+            np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])[None],
+            self.scores[chosen].max(keepdims=True),
+            MergedMasks(self.source, [self.rows[chosen]], smoothing),
+            np.zeros(1, np.int64),
+            np.zeros(1, np.int64),
+        )
 
     def clean(self, options: CleanOptions | None = None, **changes: Any) -> Segmentation:
         """Fill holes, remove islands, drop small and near-duplicate masks; see CleanOptions.
