@@ -67,7 +67,8 @@ def test_a_result_does_not_depend_on_its_batch(model):
     """Others treat the first image of a batch only, or pad all to one size."""
     pictures = list(images().values())
     pictures += [pictures[0][:200, :130], pictures[1][50:51, :, :1], pictures[0].mean(-1)]
-    together = list(model.segment_many(iter(pictures), batch=4, **SETTINGS))
+    pictures += [pictures[0][::-1]]  # of the first one's size: they share a forward pass
+    together = list(model.segment_many(iter(pictures), batch=len(pictures), **SETTINGS))
     assert len(together) == len(pictures)
     for picture, seg in zip(pictures, together, strict=True):
         alone = model.segment(picture, **SETTINGS)

@@ -150,8 +150,11 @@ def test_mask_iou_finds_the_same_as_trying_every_mask(dummy, seed):
             assert iou[found.rows[0]] == iou.max()
 
 
-def test_boxes_reaching_over_the_border_are_clipped(seg):
-    assert seg.select(boxes=[(75, 50, 400, 300)], boxes_mode="mask_iou").rows.tolist() == [ASIDE]
+@pytest.mark.parametrize("mode", ["box_iou", "mask_iou"])
+def test_boxes_reaching_over_the_border_are_clipped(seg, mode):
+    """What lies outside the image does not count against an overlap."""
+    found = seg.select(boxes=[(75, 50, 4000, 3000)], boxes_mode=mode, min_iou=0.4)
+    assert found.rows.tolist() == [ASIDE]
 
 
 def test_points_and_boxes_must_both_hold(seg):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from ultralytics.utils.ops import process_mask_native
 
 from fastsam_plugins.geometry import Letterbox
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.prototypes import PrototypeMasks
+from fastsam_plugins.masks.sampling import Axis
 from tests.conftest import dummy_arrays
 
 # Up-sampling factors 1, 2 and 4; upright, lying, square; larger and smaller than the input.
@@ -97,6 +100,24 @@ def test_letterbox_padding_never_reaches_a_mask():
     source = PrototypeMasks(maps, np.ones((1, 32), np.float32), boxes, letterbox)
     assert len(source.runs(0)) == 0
     assert not source.contains(np.arange(1), np.array([[0, 0], [80, 0], [159, 39]])).any()
+
+
+def test_a_logit_of_exactly_zero_is_outside():
+    letterbox = Letterbox.fit((16, 16), 64)  # pixels lie on cells: nothing is interpolated
+    maps = np.zeros((1, 16, 16), np.float32)
+    maps[0] = np.array([-1, 0, 2, 0, -3, -1, 0, 0, 1, 1, 0, 0, 5, -2, 0, 1])[:, None]
+    boxes = np.array([[0, 0, 16, 16]], np.float32)
+    source = PrototypeMasks(maps, np.ones((1, 1), np.float32), boxes, letterbox)
+    assert np.array_equal(R.to_bitmap(source.runs(0), (16, 16)), maps[0] > 0)
+
+
+@given(st.integers(1, 64), st.sampled_from([1, 2, 4]), st.integers(1, 3000))
+def test_the_first_pixel_at_a_place_is_exact(cells, factor, pixels):
+    axis = Axis(cells, factor, 0, cells * factor, pixels)
+    grid = np.random.default_rng(0).uniform(0, max(cells * factor - 1, 1e-3), 200)
+    places = np.concatenate([grid, axis._place, axis._place + 1e-7, axis._place - 1e-7])
+    places = places[(places > 0) & (places < cells * factor - 1)]
+    assert np.array_equal(axis.first_pixel_at(places), np.searchsorted(axis._place, places))
 
 
 def test_empty_and_outside_boxes_have_empty_masks():
