@@ -251,13 +251,17 @@ def doctor(as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("data", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @_folder("fastsam-training")
 @device
 @flags(TrainOptions)
 @as_json
-def train(data: Path, output: Path, device: str, as_json: bool, **values: Any) -> None:
-    """Train a one-class YOLOv8-seg network on DATA, a COCO instance file."""
+def train(data: tuple[Path, ...], output: Path, device: str, as_json: bool, **values: Any) -> None:
+    """Train a one-class YOLOv8-seg network on DATA.
+
+    Each DATA is a COCO instance file, a folder of SA-1B (an image and a JSON each), or a folder
+    with images/ and labels/ (label images, or masks whose connected parts are the instances).
+    """
     from fastsam_plugins.training.train import train as run
 
     trained = run(data, output, pick(TrainOptions, values), device)

@@ -1,153 +1,153 @@
-"""Training data: COCO instances become the one-class dataset that ultralytics' trainer reads."""
+"""Labelled images become the one-class dataset that ultralytics' trainer reads."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.training.sources import Labelled, read
 
 
-@dataclass(frozen=True)
-class DatasetReport:
-    """What a conversion kept and what it dropped, and why."""
+@dataclass
+class Report:
+    """What a conversion kept, how exactly, and what it dropped and why.
+
+    Attributes
+    ----------
+    yaml : path
+        The dataset's description for ultralytics.
+    images, instances : int
+        How many were kept.
+    mean_iou, lowest_iou : float
+        Between the masks and what ultralytics draws from their polygons at the image's own size.
+    dropped : Counter
+        What was left out, by reason.
+    """
 
     yaml: Path
-    images: int
-    instances: int
-    without_image: int
-    crowd: int
-    empty: int
+    images: int = 0
+    instances: int = 0
+    mean_iou: float = 0.0
+    lowest_iou: float = 1.0
+    dropped: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
-        dropped = [
-            f"{n} {why}"
-            for n, why in (
-                (self.without_image, "images whose file is missing"),
-                (self.crowd, "crowd regions"),
-                (self.empty, "empty masks"),
-            )
-            if n
-        ]
-        text = f"{self.images} images with {self.instances} instances"
-        return text + (f"; dropped {', '.join(dropped)}" if dropped else "")
+        text = (
+            f"{self.images} images with {self.instances} instances (polygons keep "
+            f"{self.mean_iou:.1%} of the masks, {self.lowest_iou:.0%} of the worst)"
+        )
+        if self.dropped:
+            text += "; dropped " + ", ".join(f"{n} {why}" for why, n in self.dropped.items())
+        return text
 
 
-def from_coco(annotations: Path, output: Path, balance: bool = False) -> DatasetReport:
-    """Convert a COCO instance file into an ultralytics segmentation dataset of one class.
+def convert(data: Iterable[Path], output: Path, balance: bool = False) -> Report:
+    """Write an ultralytics segmentation dataset of one class.
 
     Parameters
     ----------
-    annotations : path
-        COCO JSON. Images are looked for beside it and in its folder ``images``.
+    data : paths
+        See :func:`fastsam_plugins.training.sources.read`.
     output : path
-        Folder to write: ``images/`` (links), ``labels/`` (polygons) and ``data.yaml``.
+        Folder to write: ``images/`` (links, or PNG of what is not 8-bit), ``labels/`` (polygons),
+        ``train.txt`` and ``data.yaml``.
     balance : bool
-        List the images of each source (the field ``source`` of an image) about equally often.
+        List the images of each kind (COCO's field ``images.source``) about equally often.
 
     Raises
     ------
     ValueError
-        If the file is not COCO instances or nothing usable is left.
+        If the data cannot be read or nothing usable is left, saying why.
     """
-    try:
-        coco = json.loads(Path(annotations).read_text())
-        images, instances = coco["images"], coco["annotations"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{annotations} is not a COCO instance file: {error}") from None
-    by_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for a in instances:
-        by_image[a["image_id"]].append(a)
-
     (output / "images").mkdir(parents=True, exist_ok=True)
     (output / "labels").mkdir(exist_ok=True)
-    by_source: dict[str, list[str]] = defaultdict(list)
-    kept_instances = missing = crowd = empty = 0
-    for image in images:
-        source = _find(annotations.parent, image["file_name"])
-        if source is None:
-            missing += 1
+    report = Report(output / "data.yaml")
+    by_kind: dict[str, list[str]] = defaultdict(list)
+    ious: list[float] = []
+    for labelled in (item for source in data for item in read(Path(source))):
+        reason = _unusable(labelled)
+        if reason:
+            report.dropped[reason] += 1
             continue
-        shape = (int(image["height"]), int(image["width"]))
+        report.dropped.update(labelled.dropped)
+        name = f"{report.images:06d}"
         lines = []
-        for a in by_image[image["id"]]:
-            if a.get("iscrowd"):
-                crowd += 1
-                continue
-            runs = decode_segmentation(a["segmentation"], shape)
-            if not len(runs):
-                empty += 1
-                continue
-            points = keyhole_polygon(runs, shape) / (shape[1], shape[0])
+        for runs in labelled.masks:
+            points = keyhole_polygon(runs, labelled.shape)
+            ious.append(_polygon_iou(points, runs, labelled.shape))
+            points /= labelled.shape[::-1]
             lines.append("0 " + " ".join(f"{v:.6f}" for v in points.ravel()))
-        link = output / "images" / source.name
-        link.unlink(missing_ok=True)
-        link.symlink_to(source.resolve())
-        (output / "labels" / f"{source.stem}.txt").write_text("\n".join(lines))
-        by_source[image.get("source", "")].append(str(link.absolute()))
-        kept_instances += len(lines)
-    if not kept_instances:
-        raise ValueError(
-            f"{annotations}: nothing to train on ({missing} of {len(images)} images not found "
-            f"beside it or in images/, {len(instances)} annotations)"
-        )
-    kept = sum(len(files) for files in by_source.values())
-    most = max(len(files) for files in by_source.values())
+        (output / "labels" / f"{name}.txt").write_text("\n".join(lines))
+        by_kind[labelled.kind].append(str(_place(labelled.image, output / "images" / name)))
+        report.images += 1
+        report.instances += len(lines)
+    if not report.instances:
+        reasons = ", ".join(f"{n} {why}" for why, n in report.dropped.items()) or "no image at all"
+        raise ValueError(f"{', '.join(map(str, data))}: nothing to train on ({reasons})")
+    report.mean_iou, report.lowest_iou = float(np.mean(ious)), float(np.min(ious))
+
+    most = max(map(len, by_kind.values()))
     listed = [
         name
-        for files in by_source.values()
+        for files in by_kind.values()
         for name in files * (round(most / len(files)) if balance else 1)
     ]
     (output / "train.txt").write_text("\n".join(listed))
-    data = output / "data.yaml"
-    data.write_text(
-        json.dumps(
-            {
-                "path": str(output.resolve()),
-                "train": "train.txt",
-                "val": "train.txt",
-                "names": {0: "object"},
-            }
-        )
-    )
-    return DatasetReport(data, kept, kept_instances, missing, crowd, empty)
+    description = {"path": str(output.resolve()), "names": {0: "object"}}
+    report.yaml.write_text(json.dumps({**description, "train": "train.txt", "val": "train.txt"}))
+    return report
 
 
-def _find(folder: Path, name: str) -> Path | None:
-    for candidate in (folder / "images" / name, folder / name):
-        if candidate.is_file():
-            return candidate
-    return None
+def _unusable(labelled: Labelled) -> str:
+    """Why an image cannot be trained on; empty if it can."""
+    from PIL import Image, UnidentifiedImageError
+
+    if not labelled.image.is_file():
+        return "images whose file is missing"
+    if labelled.image.suffix.lower() in (".tif", ".tiff"):
+        import tifffile
+
+        with tifffile.TiffFile(labelled.image) as tiff:
+            height, width = tiff.pages[0].shape[:2]
+    else:
+        try:
+            with Image.open(labelled.image) as image:
+                width, height = image.size
+                if image.getexif().get(0x0112, 1) >= 5:  # stored lying on its side
+                    width, height = height, width
+        except (UnidentifiedImageError, OSError):
+            return "images that cannot be read"
+    if (height, width) != labelled.shape:
+        return "images of another size than their labels"
+    return ""
 
 
-def decode_segmentation(segmentation: Any, shape: R.Shape) -> R.Runs:
-    """Decode COCO's ``segmentation``: RLE, compressed or not, or a list of polygons.
+def _place(image: Path, target: Path) -> Path:
+    """Put an image into the dataset: a link, or a PNG as the network will see it."""
+    from PIL import Image
 
-    Parameters
-    ----------
-    segmentation : dict or list of flat ``[x, y, x, y, ...]`` lists
-    shape : (H, W)
-        Size of the image in pixels.
-    """
-    if isinstance(segmentation, dict):
-        runs, size = rle.decode(segmentation)
-        if size != shape:
-            raise ValueError(f"a mask of size {size} does not fit its image of size {shape}")
-        return runs
-    from skimage.draw import polygon2mask
+    suffix = image.suffix.lower()
+    with_suffix = target.with_suffix(suffix)
+    exact = suffix in (".jpg", ".jpeg", ".bmp", ".webp")
+    if suffix == ".png":
+        with Image.open(image) as opened:
+            exact = opened.mode in ("L", "RGB")
+    if not exact:
+        from fastsam_plugins.files import read_image
 
-    parts = []
-    for flat in segmentation:
-        xy = np.asarray(flat, float).reshape(-1, 2)
-        parts.append(R.from_bitmap(polygon2mask(shape, xy[:, ::-1] - 0.5)))
-    return R.union(parts)
+        with_suffix = target.with_suffix(".png")
+        Image.fromarray(read_image(image)).save(with_suffix)
+        return with_suffix.absolute()
+    with_suffix.unlink(missing_ok=True)
+    with_suffix.symlink_to(image.resolve())
+    return with_suffix.absolute()
 
 
 def keyhole_polygon(runs: R.Runs, shape: R.Shape) -> NDArray[np.float64]:
@@ -176,3 +176,15 @@ def keyhole_polygon(runs: R.Runs, shape: R.Shape) -> NDArray[np.float64]:
     if len(path) < 4:  # a speck of one or two pixels still needs a polygon
         path = np.concatenate([path, path + 0.25])
     return path + np.array([x0 + 0.5, y0 + 0.5])
+
+
+def _polygon_iou(points: NDArray[np.float64], runs: R.Runs, shape: R.Shape) -> float:
+    """IoU between a mask and its polygon as ultralytics fills it."""
+    import cv2
+
+    x0, y0, x1, y1 = R.bounds(runs, shape[0])
+    canvas = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    cv2.fillPoly(canvas, [(points - (x0, y0)).astype(np.int32)], 1)
+    bitmap = R.to_bitmap(runs, shape, (x0, y0, x1, y1))
+    filled = canvas.astype(np.bool_)
+    return float((filled & bitmap).sum() / (filled | bitmap).sum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -14,13 +14,13 @@ from fastsam_plugins.options import TrainOptions
 from fastsam_plugins.training import data as training_data
 
 
-def train(data: Path, output: Path, options: TrainOptions, device: str = "auto") -> Path:
-    """Train a one-class YOLOv8-seg network on COCO instances.
+def train(data: Sequence[Path], output: Path, options: TrainOptions, device: str = "auto") -> Path:
+    """Train a one-class YOLOv8-seg network on labelled images.
 
     Parameters
     ----------
-    data : path
-        COCO JSON (see :func:`fastsam_plugins.training.data.from_coco`).
+    data : paths
+        COCO JSON files or folders; see :func:`fastsam_plugins.training.sources.read`.
     output : path
         Folder for the converted data, the curves and the weights.
     options : TrainOptions
@@ -34,7 +34,7 @@ def train(data: Path, output: Path, options: TrainOptions, device: str = "auto")
         weights at the last step. Ultralytics' own ``last.pt`` lies beside it.
     """
     start = checkpoints.read(weights.resolve(options.weights)) if options.weights else None
-    report = training_data.from_coco(data, output / "data", options.balance)
+    report = training_data.convert(data, output / "data", options.balance)
     print(f"Training on {report}.", file=sys.stderr)
 
     from ultralytics.models.yolo.segment import SegmentationTrainer

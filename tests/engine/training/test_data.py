@@ -12,6 +12,7 @@ from pycocotools import mask as coco
 
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.training import data as training_data
+from fastsam_plugins.training import sources
 from tests.conftest import disks
 
 
@@ -80,21 +81,24 @@ def dataset(tmp_path):
 
 
 def test_conversion_counts_what_it_keeps_and_drops(dataset, tmp_path):
-    report = training_data.from_coco(dataset, tmp_path / "out")
+    report = training_data.convert([dataset], tmp_path / "out")
     assert (report.images, report.instances) == (2, 5)
-    assert (report.without_image, report.crowd, report.empty) == (1, 1, 1)
-    assert str(report) == (
-        "2 images with 5 instances; dropped 1 images whose file is missing, 1 crowd regions, "
-        "1 empty masks"
-    )
-    lines = (tmp_path / "out" / "labels" / "1.txt").read_text().splitlines()
+    assert dict(report.dropped) == {
+        "images whose file is missing": 1,
+        "crowd regions": 1,
+        "empty masks": 1,
+    }
+    assert report.lowest_iou == 1
+    assert "2 images with 5 instances" in str(report)
+    assert "dropped" in str(report)
+    lines = (tmp_path / "out" / "labels" / "000000.txt").read_text().splitlines()
     assert len(lines) == 3
     assert all(line.startswith("0 ") for line in lines), "one class"
 
 
 def test_polygons_cover_the_pixels_that_coco_says(dataset, tmp_path):
     polygon = [[5.0, 5.0, 20.0, 5.0, 20.0, 20.0, 5.0, 20.0]]
-    ours = R.to_bitmap(training_data.decode_segmentation(polygon, (64, 64)), (64, 64))
+    ours = R.to_bitmap(sources.decode_segmentation(polygon, (64, 64)), (64, 64))
     theirs = coco.decode(coco.merge(coco.frPyObjects(polygon, 64, 64))).astype(bool)
     assert (ours & theirs).sum() / (ours | theirs).sum() > 0.9
 
@@ -103,8 +107,8 @@ def test_polygons_cover_the_pixels_that_coco_says(dataset, tmp_path):
 def test_useless_data_is_refused_in_one_line(tmp_path, text):
     path = tmp_path / "bad.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"not a COCO|nothing to train on") as caught:
-        training_data.from_coco(path, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"not JSON|not a COCO|nothing to train on") as caught:
+        training_data.convert([path], tmp_path / "out")
     assert "\n" not in str(caught.value)
 
 
@@ -113,7 +117,7 @@ def test_training_gives_weights_that_load(dataset, tmp_path):
     from fastsam_plugins.training.train import train
 
     options = TrainOptions(imgsz=64, epochs=1, batch=2, workers=0)
-    trained = train(dataset, tmp_path / "run", options, device="cpu")
+    trained = train([dataset], tmp_path / "run", options, device="cpu")
     assert trained.suffix == ".safetensors"
     model = FastSAM(trained, device="cpu")
     assert model.imgsz == 64
@@ -129,6 +133,87 @@ def test_reference_masks_survive_the_conversion(data):
     ious = []
     for a in coco_json["annotations"][:150]:
         shape = sizes[a["image_id"]]
-        bitmap = R.to_bitmap(training_data.decode_segmentation(a["segmentation"], shape), shape)
+        bitmap = R.to_bitmap(sources.decode_segmentation(a["segmentation"], shape), shape)
         ious.append(round_trip_iou(bitmap))
     assert np.mean(ious) > 0.98
+
+
+def save(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+def test_folders_of_images_and_label_images_are_read(tmp_path):
+    one, two = disks((40, 50), [(15, 15, 8), (35, 25, 9)])
+    save(tmp_path / "images" / "a.png", np.zeros((40, 50, 3), np.uint8))
+    save(tmp_path / "labels" / "a.png", (one * 3 + two * 7).astype(np.uint8))
+    save(tmp_path / "images" / "b.png", np.zeros((40, 50, 3), np.uint8))
+    save(tmp_path / "labels" / "b.png", ((one | two) * 255).astype(np.uint8))
+    save(tmp_path / "images" / "unlabelled.png", np.zeros((40, 50, 3), np.uint8))
+    labels, mask = sources.read(tmp_path)
+    for found in (labels, mask):
+        assert [R.area(m) for m in found.masks] == [one.sum(), two.sum()]
+        assert found.shape == (40, 50)
+
+
+def test_sixteen_bit_tiffs_are_trained_on_as_they_will_be_seen(tmp_path):
+    import tifffile
+
+    from fastsam_plugins import read_image
+
+    (disk,) = disks((40, 50), [(20, 20, 10)])
+    picture = (disk * 3000 + 100).astype(np.uint16)
+    for folder, array in (("images", picture), ("labels", disk.astype(np.uint16))):
+        (tmp_path / folder).mkdir()
+        tifffile.imwrite(tmp_path / folder / "a.tif", array)
+    training_data.convert([tmp_path], tmp_path / "out")
+    written = np.asarray(Image.open(tmp_path / "out" / "images" / "000000.png"))
+    assert np.array_equal(written, read_image(tmp_path / "images" / "a.tif"))
+
+
+def test_sa1b_folders_are_read_and_overlaps_stay(tmp_path):
+    big, small = disks((64, 64), [(32, 32, 25), (32, 32, 8)])
+    save(tmp_path / "sa_1.jpg", np.zeros((64, 64, 3), np.uint8))
+    content = {
+        "image": {"file_name": "sa_1.jpg", "width": 64, "height": 64, "image_id": 1},
+        "annotations": [],
+    }
+    for mask in (big, small):
+        rle = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+        content["annotations"].append(
+            {"segmentation": {"size": [64, 64], "counts": rle["counts"].decode()}}
+        )
+    (tmp_path / "sa_1.json").write_text(json.dumps(content))
+    (found,) = sources.read(tmp_path)
+    assert [R.area(m) for m in found.masks] == [big.sum(), small.sum()]
+    report = training_data.convert([tmp_path], tmp_path / "out")
+    assert (report.images, report.instances, report.lowest_iou) == (1, 2, 1)
+
+
+def test_images_of_another_size_and_masks_that_do_not_fit_are_counted(dataset, tmp_path):
+    content = json.loads(dataset.read_text())
+    content["images"][0]["width"] = 65
+    content["annotations"][3]["segmentation"] = {"size": [3, 3], "counts": [9]}
+    dataset.write_text(json.dumps(content))
+    report = training_data.convert([dataset], tmp_path / "out")
+    assert report.images == 1
+    assert report.dropped["images of another size than their labels"] == 1
+    assert report.dropped["masks that do not fit their image"] == 1
+
+
+def test_kinds_can_be_balanced(tmp_path):
+    (disk,) = disks((20, 20), [(10, 10, 5)])
+    segmentation = {"size": [20, 20], "counts": R.to_counts(R.from_bitmap(disk), 400).tolist()}
+    images, annotations = [], []
+    for k in range(4):
+        save(tmp_path / f"{k}.png", np.zeros((20, 20), np.uint8))
+        kind = "rare" if k == 0 else "common"
+        size = {"width": 20, "height": 20}
+        images.append({"id": k, "file_name": f"{k}.png", "source": kind, **size})
+        annotations.append({"id": k, "image_id": k, "segmentation": segmentation})
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps({"images": images, "annotations": annotations}))
+    training_data.convert([path], tmp_path / "out", balance=True)
+    listed = (tmp_path / "out" / "train.txt").read_text().splitlines()
+    assert sum("000000" in line for line in listed) == 3
+    assert len(listed) == 6
