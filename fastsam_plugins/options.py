@@ -217,6 +217,9 @@ class TrainOptions(Options):
     balance: bool = option(
         False, "Show the images of each source (COCO field images.source) equally often"
     )
+    synthetic: float = option(
+        0.0, "Share of images that are drawn by the program instead of read", ge=0, le=1
+    )
     imgsz: int = option(640, "Longest side of the network's input", unit="px", ge=32, le=4096)
     epochs: int = option(100, "Passes over the training images", ge=1)
     hours: float = option(0.0, "Stop after this time instead; 0 runs all epochs", unit="h", ge=0)

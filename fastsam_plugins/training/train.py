@@ -12,6 +12,7 @@ from unittest import mock
 from fastsam_plugins import checkpoints, weights
 from fastsam_plugins.options import TrainOptions
 from fastsam_plugins.training import data as training_data
+from fastsam_plugins.training.mixing import Mixed
 
 
 def train(data: Sequence[Path], output: Path, options: TrainOptions, device: str = "auto") -> Path:
@@ -70,7 +71,13 @@ def train(data: Sequence[Path], output: Path, options: TrainOptions, device: str
         overrides |= {"optimizer": "AdamW", "lr0": options.lr0}
 
     class Trainer(SegmentationTrainer):
-        """Starts from weights that were read without running pickled code."""
+        """Starts from weights read without running pickled code; mixes in synthetic scenes."""
+
+        def build_dataset(self, img_path: str, mode: str = "train", batch: Any = None) -> Any:
+            dataset = super().build_dataset(img_path, mode, batch)
+            if mode == "train" and options.synthetic:
+                dataset.get_image_and_label = Mixed(dataset, options.synthetic, options.seed)
+            return dataset
 
         def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
             if start is None:

@@ -116,7 +116,7 @@ def test_training_gives_weights_that_load(dataset, tmp_path):
     from fastsam_plugins import FastSAM, TrainOptions
     from fastsam_plugins.training.train import train
 
-    options = TrainOptions(imgsz=64, epochs=1, batch=2, workers=0)
+    options = TrainOptions(imgsz=64, epochs=1, batch=2, workers=0, synthetic=0.5)
     trained = train([dataset], tmp_path / "run", options, device="cpu")
     assert trained.suffix == ".safetensors"
     model = FastSAM(trained, device="cpu")
