@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fastsam_plugins import FastSAM, read_image
+from fastsam_plugins import FastSAM, Segmentation, read_image
 from fastsam_plugins.demo import CONF, DEMO
 from fastsam_plugins.draw import overlay
+from fastsam_plugins.training.synthetic import KINDS, scene
 
 HEIGHT = 260
 DOCS = Path(__file__).parent
@@ -37,5 +38,20 @@ def demo() -> None:
     Image.fromarray(np.vstack(sheet)).save(DOCS / "demo.png", optimize=True)
 
 
+def synthetic() -> None:
+    """Scenes of each kind, with their masks."""
+    crops = [read_image(sample.path) for sample in DEMO]
+    rows = []
+    for kind in KINDS:
+        row = []
+        for index in range(3):
+            drawn = scene(0, index, HEIGHT, kind, crops)
+            seg = Segmentation.from_runs(drawn.masks, drawn.image.shape[:2])
+            row += [drawn.image, overlay(drawn.image, seg)]
+        rows.append(np.hstack(row))
+    Image.fromarray(np.vstack(rows)).save(DOCS / "synthetic.jpg", quality=85)
+
+
 if __name__ == "__main__":
     demo()
+    synthetic()
