@@ -92,6 +92,10 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable
 device = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
 )
+backend = click.option(
+    "--backend", default="auto", show_default=True,
+    help="What runs the network: torch, openvino or onnx; auto is torch.",
+)  # fmt: skip
 model = click.option(
     "--model", default="FastSAM-n", show_default=True,
     help="FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file.",
@@ -145,6 +149,7 @@ class _Numbers(click.ParamType):
               help="Box prompt in pixels.")  # fmt: skip
 @model
 @device
+@backend
 @click.option("--batch", default=4, show_default=True, help="Images per forward pass.")
 @flags(SegmentOptions)
 @flags(PromptOptions)
@@ -191,13 +196,14 @@ def segment(images: tuple[Path, ...], output: Path, points: Any, boxes: Any, bat
 def _load(values: dict[str, Any]) -> Any:
     from fastsam_plugins.model import FastSAM
 
-    return FastSAM(values.pop("model"), values.pop("device"))
+    return FastSAM(values.pop("model"), values.pop("device"), values.pop("backend"))
 
 
 @main.command()
 @_folder("fastsam-demo")
 @model
 @device
+@backend
 @as_json
 def demo(output: Path, as_json: bool, **values: Any) -> None:
     """Segment and prompt the bundled sample images, and write what was found."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins import weights
+from fastsam_plugins import backends, weights
 from fastsam_plugins.geometry import Letterbox, snap_to_canvas
 from fastsam_plugins.images import to_rgb
 from fastsam_plugins.masks.prototypes import PrototypeMasks
@@ -33,14 +33,14 @@ class FastSAM:
     device : str
         ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     backend : str
-        What runs the network: ``torch``, or ``auto``, which is the same today.
+        What runs the network; see :mod:`fastsam_plugins.backends`.
 
     Raises
     ------
     WeightsError
         If the weights cannot be found, read or used.
     ValueError
-        If the device does not exist.
+        If the device or backend does not exist.
 
     References
     ----------
@@ -50,11 +50,9 @@ class FastSAM:
     def __init__(
         self, model: str | Path = "FastSAM-n", device: str = "auto", backend: str = "auto"
     ) -> None:
-        if backend not in ("auto", "torch"):
-            raise ValueError(f"backend must be auto or torch, got {backend!r}")
         self.device = _pick_device(device)
         self.network = weights.load(model)
-        self._module = self.network.module.to(self.device)
+        self._run = backends.make(backend, self.network.module, self.device)
         self._warned = False
         self.segment(np.zeros((64, 64, 3), np.uint8), imgsz=64)
 
@@ -123,18 +121,10 @@ class FastSAM:
         for members in groups.values():
             stack = np.stack([boxes[k].apply(images[k]) for k in members])
             inputs = torch.from_numpy(stack).permute(0, 3, 1, 2)
-            predictions, prototypes = self._forward(inputs.float().div_(255))
+            predictions, prototypes = self._run(inputs.float().div_(255))
             for k, prediction, prototype in zip(members, predictions, prototypes, strict=True):
                 found[k] = instances(prediction, prototype, boxes[k], options)
         return [found[k] for k in range(len(images))]
-
-    def _forward(self, inputs: Any) -> tuple[Any, Any]:
-        """Predictions (B, 37, A) and prototypes (B, 32, h, w) for inputs (B, 3, H, W) in [0, 1]."""
-        import torch
-
-        with torch.inference_mode():
-            predictions, prototypes = self._module(inputs.to(self.device))[0]
-        return predictions, prototypes
 
     def _warn_of_short_reach(self, side: int) -> None:
         reach = 2 * (self.network.reg_max - 1) * self.network.stride

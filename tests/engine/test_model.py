@@ -162,7 +162,7 @@ def test_a_short_box_head_is_told_once(coins):
     [
         ({"device": "gpu"}, "device must be auto, cpu"),
         ({"device": "cuda:99"}, "there is no device"),
-        ({"backend": "jax"}, "backend must be"),
+        ({"backend": "jax"}, "backend must be one of auto, torch"),
     ],
 )
 def test_bad_settings_are_refused_in_one_line(settings, message):
