@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.masks import rle
+from fastsam_plugins.masks import polygons, rle
 from fastsam_plugins.masks import runs as R
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -150,13 +150,7 @@ def decode_segmentation(segmentation: Any, shape: R.Shape) -> R.Runs:
         if size != shape:
             raise ValueError(f"a mask of size {size} does not fit its image of size {shape}")
         return runs
-    from skimage.draw import polygon2mask
-
-    parts = []
-    for flat in segmentation:
-        xy = np.asarray(flat, float).reshape(-1, 2)
-        parts.append(R.from_bitmap(polygon2mask(shape, xy[:, ::-1] - 0.5)))
-    return R.union(parts)
+    return R.union([polygons.fill(flat, shape) for flat in segmentation])
 
 
 def _label_images(images: Path, labels: Path) -> Iterator[Labelled]:
