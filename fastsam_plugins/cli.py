@@ -256,6 +256,35 @@ def doctor(as_json: bool) -> None:
     sys.exit(any(f.needed and not f.ok for f in findings))
 
 
+@main.group()
+def evaluate() -> None:
+    """Measure results against ground truth."""
+
+
+evaluate.command_class = _Command
+
+
+@evaluate.command()
+@click.argument("truth", type=click.Path(path_type=Path))
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option(
+    "--iou-type", type=click.Choice(["bbox", "segm"]), default="segm", show_default=True,
+    help="Compare boxes or masks.",
+)  # fmt: skip
+@as_json
+def proposals(truth: Path, results: Path, iou_type: Any, as_json: bool) -> None:
+    """Class-agnostic average recall of RESULTS (COCO results) against TRUTH (COCO instances)."""
+    from fastsam_plugins.evaluation.files import evaluate_proposals
+
+    summary = evaluate_proposals(truth, results, iou_type).summary() | {"iou_type": iou_type}
+    if as_json:
+        # NaN is not JSON: what was not measured is null.
+        tell(json.dumps({k: None if v != v else v for k, v in summary.items()}))
+        return
+    for name, value in summary.items():
+        tell(f"{name:<16} {value:.4f}" if isinstance(value, float) else f"{name:<16} {value}")
+
+
 @main.command()
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @_folder("fastsam-training")

@@ -1,0 +1,1 @@
+"""Evaluation: the measures of the paper's tables, exact."""

@@ -1,0 +1,215 @@
+"""Average recall against pycocotools, to the last bit."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from fastsam_plugins.evaluation.files import evaluate_proposals
+from fastsam_plugins.evaluation.proposals import (
+    SIZES,
+    THRESHOLDS,
+    ProposalRecall,
+    Regions,
+    match,
+)
+from fastsam_plugins.masks import rle
+
+LIMITS = [1, 10, 100, 1000]
+
+
+def reference(truth: dict, results: list[dict], kind: str) -> np.ndarray:
+    """Recall (thresholds, sizes, limits) by pycocotools, -1 without ground truth."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        gt = COCO()
+        gt.dataset = truth
+        gt.createIndex()
+        evaluation = COCOeval(gt, gt.loadRes(results), kind)
+        evaluation.params.useCats = 0
+        evaluation.params.maxDets = LIMITS
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return evaluation.eval["recall"][:, 0]
+
+
+def ours(truth: dict, results: list[dict], kind: str) -> ProposalRecall:
+    with tempfile.TemporaryDirectory() as folder:
+        files = Path(folder) / "truth.json", Path(folder) / "results.json"
+        for path, content in zip(files, (truth, results), strict=True):
+            path.write_text(json.dumps(content))
+        return evaluate_proposals(*files, kind)
+
+
+def check_equal(truth, results, kind):
+    found = ours(truth, results, kind)  # first: pycocotools writes into its input
+    expected = reference(truth, results, kind)
+    for a, size in enumerate(SIZES):
+        for m, k in enumerate(LIMITS):
+            recall = found.recall(k, size)
+            recall = np.where(np.isnan(recall), -1, recall)
+            assert np.abs(recall - expected[:, a, m]).max() == 0.0, (size, k)
+    return found
+
+
+@pytest.mark.parametrize(("kind", "file"), [("bbox", "fakebbox"), ("segm", "fakesegm")])
+def test_recall_on_cocos_own_example_is_pycocotools_to_the_last_bit(data, kind, file):
+    folder = data / "oracle" / "coco"
+    truth = json.loads((folder / "instances_val2014_100.json").read_text())
+    results = json.loads((folder / f"instances_val2014_{file}100_results.json").read_text())
+    found = check_equal(truth, results, kind)
+    assert found.images == len(truth["images"])
+    assert 0 < found.average_recall(10) < found.average_recall(100) < 1
+
+
+def dataset(seed: int, images: int = 4, objects: int = 12, proposals: int = 60, size: int = 60):
+    """Random rectangles with ties of scores and overlaps, crowds, empty images, specks."""
+    rng = np.random.default_rng(seed)
+    truth = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "object"}]}
+    results = []
+    for number in range(1, images + 1):
+        truth["images"].append({"id": number, "width": size, "height": size + 7})
+        shapes = []
+        for _ in range(0 if number == 2 else rng.integers(1, objects + 1)):
+            mask = rectangle(rng, size)
+            shapes.append(mask)
+            truth["annotations"].append(
+                {"id": len(truth["annotations"]) + 1, "category_id": 1, "image_id": number,
+                 "iscrowd": int(rng.random() < 0.1), **described(mask)}
+            )  # fmt: skip
+        for _ in range(0 if number == 3 else proposals):
+            if shapes and rng.random() < 0.8:  # near a ground truth, often exactly on it
+                mask = np.roll(
+                    shapes[rng.integers(len(shapes))], rng.integers(-1, 2, 2), axis=(0, 1)
+                )
+            else:
+                mask = rectangle(rng, size)
+            score = float(rng.integers(0, 20) / 20)
+            results.append(
+                {"image_id": number, "category_id": 1, "score": score, **described(mask)}
+            )
+    return truth, results
+
+
+def rectangle(rng, size):
+    mask = np.zeros((size + 7, size), np.uint8)
+    x, y = rng.integers(0, size - 1, 2)
+    w, h = rng.integers(1, rng.choice([2, 12, 55]) + 1, 2)
+    mask[y : y + h, x : x + w] = 1
+    return mask
+
+
+def described(mask):
+    code = coco_mask.encode(np.asfortranarray(mask))
+    x, y, w, h = coco_mask.toBbox(code).tolist()
+    code["counts"] = code["counts"].decode()
+    return {"segmentation": code, "bbox": [x, y, w, h], "area": float(mask.sum())}
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_ties_crowds_empty_images_and_specks_are_those_of_pycocotools(seed, kind):
+    check_equal(*dataset(seed), kind)
+
+
+def test_more_than_a_thousand_proposals_and_many_objects():
+    check_equal(*dataset(1, images=1, objects=300, proposals=1300), "segm")
+
+
+def test_no_proposal_at_all_recalls_nothing_and_no_object_gives_nan():
+    none = ProposalRecall()
+    none.add(
+        Regions(np.array([[0.0, 0, 5, 5]])),
+        np.array([25.0]),
+        Regions(np.empty((0, 4))),
+        np.empty(0),
+    )
+    assert none.average_recall(1000) == 0
+    assert np.isnan(none.average_recall(1000, "large"))
+    assert np.isnan(ProposalRecall().average_recall(10))
+
+
+def test_two_halves_add_up_exactly():
+    truth, results = dataset(5, images=6)
+    whole = ours(truth, results, "segm")
+    halves = []
+    for keep in (lambda n: n <= 3, lambda n: n > 3):
+        images = [i for i in truth["images"] if keep(i["id"])]
+        annotations = [a for a in truth["annotations"] if keep(a["image_id"])]
+        part = {**truth, "images": images, "annotations": annotations}
+        halves.append(ours(part, [r for r in results if keep(r["image_id"])], "segm"))
+    halves[0].merge(halves[1])
+    assert halves[0].summary() == pytest.approx(whole.summary(), abs=0, nan_ok=True)
+
+
+def test_every_k_is_answered_by_one_pass():
+    truth, results = dataset(7)
+    recall = ours(truth, results, "bbox")
+    curve = recall.curve()
+    assert curve.shape == (1000,)
+    for k in (1, 3, 17, 1000):
+        assert curve[k - 1] == pytest.approx(recall.average_recall(k), abs=1e-12)
+
+
+def test_auc_is_the_olns_definition():
+    """A constant recall has itself as its area; nothing before k = 1 counts."""
+    recall = ProposalRecall()
+    box = Regions(np.array([[0.0, 0, 50, 50]]))
+    recall.add(box, np.array([2500.0]), box, np.array([0.9]))
+    assert recall.area_under_curve() == pytest.approx(1.0)
+    late = ProposalRecall()
+    others = np.array([[200.0 + k, 0, 5, 5] for k in range(99)] + [[0.0, 0, 50, 50]])
+    late.add(box, np.array([2500.0]), Regions(others), -np.arange(100.0))
+    assert late.area_under_curve() == pytest.approx(1 / 3, abs=0.01)  # found from k = 100 on
+
+
+def test_among_equal_overlaps_the_later_ground_truth_is_taken():
+    iou = np.array([[0.8, 0.8], [0.8, 0.0]])
+    ranks = match(iou)
+    assert ranks[1, 0] == 0
+    assert ranks[0, 0] == 1
+    assert (ranks[:, THRESHOLDS > 0.81] == np.iinfo(np.int32).max).all()
+
+
+def test_the_engines_own_masks_need_no_rle(dummy):
+    seg = dummy(count=30)
+    boxes = seg.tight_boxes().astype(np.float64)
+    boxes[:, 2:] -= boxes[:, :2]
+    masks = [seg.runs(i) for i in range(len(seg))]
+    alive = np.flatnonzero(seg.areas > 0)
+    found = Regions(boxes, masks).take(alive)
+    recall = ProposalRecall()
+    recall.add(found, seg.areas[alive].astype(float), found, seg.scores[alive].astype(float))
+    assert recall.average_recall(1000) == 1
+    assert rle.encode(masks, seg.shape)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t, r: t.pop("images"), "truth.json is not a COCO ground truth"),
+        (lambda t, r: r[0].update(image_id=99), "results.json has records of image 99"),
+        (lambda t, r: r[0].pop("image_id"), "results.json: record 0 has no image_id"),
+        (lambda t, r: r[3].pop("score"), "results.json: record 3 has no score"),
+        (lambda t, r: r[3].update(score=float("nan")), "record 3 has score nan"),
+        (lambda t, r: r[1].update(segmentation={"size": [3, 3], "counts": [9]}), "a mask of 3 x 3"),
+        (lambda t, r: r[1].update(segmentation={"size": [67, 60], "counts": "~"}), "record 1: the"),
+        (lambda t, r: t["annotations"][2].update(segmentation=[[1, 2]]), "record 2: a polygon"),
+    ],
+)
+def test_bad_files_name_the_file_and_the_record(change, message):
+    truth, results = dataset(0, images=1)
+    for annotation in truth["annotations"]:
+        annotation["iscrowd"] = 0
+    change(truth, results)
+    with pytest.raises(ValueError, match=message) as caught:
+        ours(truth, results, "segm")
+    assert "\n" not in str(caught.value)
