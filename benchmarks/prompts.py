@@ -50,7 +50,9 @@ def main() -> None:
     predictor = FastSAMPredictor()
     predictor.device = torch.device("cpu")
 
-    points = rng.integers(0, size, (10, 2)).astype(np.float64)
+    # On objects: the middles of ten instances' boxes.
+    chosen = output.boxes[torch.from_numpy(rng.permutation(count)[:10])].numpy()
+    points = np.floor((chosen[:, :2] + chosen[:, 2:]) / 2).astype(np.float64)
     labels = [1] * 7 + [0] * 3
     box = np.array([[200, 220, 480, 410]])
 
@@ -73,7 +75,7 @@ def main() -> None:
     row(*["---"] * 4)
     cases = (
         ("10 points", lambda: their_points(10), lambda: seg.select(points, labels)),
-        ("1 point", lambda: their_points(1), lambda: seg.select(points[:1])),
+        ("1 point", lambda: their_points(1), lambda: seg.select(points[:1], labels[:1])),
         ("1 box, box IoU", their_box, lambda: seg.select(boxes=box)),
         ("1 box, mask IoU", their_box, lambda: seg.select(boxes=box, boxes_mode="mask_iou")),
     )

@@ -31,9 +31,9 @@ class Sample:
 
 
 DEMO = (
-    Sample("coins.png", point=(50, 46), box=(100, 15, 148, 72)),
-    Sample("coffee.jpg", point=(300, 200), box=(150, 60, 500, 360)),
-    Sample("ihc.jpg", point=(250, 250), box=(200, 200, 320, 320)),
+    Sample("coins.png", point=(50, 46), box=(131, 28, 179, 76)),
+    Sample("coffee.jpg", point=(365, 285), box=(315, 225, 410, 333)),
+    Sample("ihc.jpg", point=(320, 400), box=(253, 300, 385, 512)),
 )
 
 

@@ -13,9 +13,10 @@ def nms(
 ) -> torch.Tensor:
     """Greedy NMS that stops as soon as ``max_det`` boxes are kept.
 
-    Whether a box is kept depends only on boxes before it. So the compiled NMS runs on the best
-    boxes first, on twice as many as long as too few are kept, and never on the long tail of a low
-    confidence threshold. There is no limit on time: equal input gives equal output.
+    Whether a box is kept depends only on boxes before it. So the compiled NMS, whose time grows
+    with the square of what it is given, runs on little more than ``max_det`` of the best boxes; on
+    more, as the share kept suggests, only if too few were left; and never on the long tail of a
+    low confidence threshold. There is no limit on time: equal input gives equal output.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def nms(
 
     candidates = torch.nonzero(scores > conf)[:, 0]
     order = candidates[torch.argsort(scores[candidates], descending=True, stable=True)]
-    size = 2 * max_det
+    size = max_det + max_det // 10
     while True:
         first = order[:size]
         # Descending ranks instead of scores: ties stay in order whatever the device's sort does.
@@ -47,4 +48,5 @@ def nms(
         kept = compiled_nms(boxes[first], ranks, iou)
         if len(kept) >= max_det or size >= len(order):
             return first[kept[:max_det]]
-        size *= 2
+        suggested = 1.1 * size * max_det / max(len(kept), 1)
+        size = int(min(max(suggested, 1.25 * size), 8 * size)) + 1

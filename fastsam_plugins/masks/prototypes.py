@@ -15,6 +15,7 @@ Where the samples lie is the business of :mod:`fastsam_plugins.masks.sampling`.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,8 +57,9 @@ class PrototypeMasks(MaskSource):
         self.shape = letterbox.image_shape
         self._boxes = np.ascontiguousarray(boxes, np.float32)
         self._coefficients = np.ascontiguousarray(coefficients, np.float32)
-        # (w, h, C): a pixel's 32 values lie together, and columns come before rows as in RLE.
-        self._prototypes = np.ascontiguousarray(prototypes.transpose(2, 1, 0), np.float32)
+        # (h, w, C): a cell's values lie together. OpenCV transposes several times as fast as numpy.
+        maps = np.ascontiguousarray(prototypes, np.float32).reshape(-1, h * w)
+        self._prototypes = cv2.transpose(maps).reshape(h, w, -1)
         self._x, self._y, self._up_sampled = axes(letterbox, h, w)
         edges = np.ceil(self._boxes).astype(np.int64)
         limits = np.array([self.shape[1], self.shape[0]] * 2)
@@ -105,8 +107,8 @@ class PrototypeMasks(MaskSource):
     def _sample(self, x: NDArray[np.int32], y: NDArray[np.int32]) -> Floats:
         """Bilinear samples (P, C) of the prototypes at pixels (x, y), each (P,)."""
         i, j = self._x.pixels, self._y.pixels
-        weights = i.weights[x][:, :, None] * j.weights[y][:, None, :]
-        cells = self._prototypes[i.inputs[x][:, :, None], j.inputs[y][:, None, :]]
+        weights = j.weights[y][:, :, None] * i.weights[x][:, None, :]
+        cells = self._prototypes[j.inputs[y][:, :, None], i.inputs[x][:, None, :]]
         count = len(x)
         samples = weights.reshape(count, 1, -1) @ cells.reshape(count, weights[0].size, -1)
         return np.asarray(samples[:, 0], np.float32)
@@ -140,22 +142,22 @@ class PrototypeMasks(MaskSource):
 
     def _cells(self, row: int, b0: int, b1: int, c0: int, c1: int) -> Floats:
         """Logits of a mask at the cells of columns [b0, b1) and rows [c0, c1), (b, c)."""
-        cells: Floats = self._prototypes[b0:b1, c0:c1] @ self._coefficients[row]
-        return cells
+        return np.ascontiguousarray((self._prototypes[c0:c1, b0:b1] @ self._coefficients[row]).T)
 
     def _trace(self, values: Floats, first: int, window: Window) -> R.Runs:
         """Solve for the sign changes of logits (w, grid rows) given at grid rows from ``first``."""
         x0, y0, _, y1 = window
         width, rows = values.shape
-        sign = np.zeros((width, rows + 2), np.bool_)
-        np.greater(values, 0, out=sign[:, 1:-1])
-        # Each column starts and ends outside, so its changes are rise, fall, rise, fall, ...
-        changes = sign[:, 1:] != sign[:, :-1]
-        column = np.repeat(np.arange(width), np.count_nonzero(changes, axis=1))
-        row = np.flatnonzero(changes) - column * (rows + 1)
+        step = rows + 1
+        # Column after column, each led by a pixel outside: changes are rise, fall, rise, fall, ...
+        inside = np.zeros(width * step + 1, np.bool_)
+        np.greater(values, 0, out=inside[:-1].reshape(width, step)[:, 1:])
+        change = np.flatnonzero(inside[1:] != inside[:-1])
+        column = change // step
+        row = change - column * step
         inner = np.flatnonzero((row > 0) & (row < rows))
         after = row[inner]
-        k = column[inner] * rows + after
+        k = (change - column)[inner]  # place in ``values``, which has no leading pixels
         flat = values.ravel()
         a, b = flat[k - 1].astype(np.float64), flat[k].astype(np.float64)
         # A fall ends at the first pixel at or beyond the crossing, a rise starts after it.

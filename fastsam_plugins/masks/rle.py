@@ -76,31 +76,30 @@ def _to_strings(counts: Sequence[NDArray[np.int64]]) -> list[str]:
     lengths = np.array([len(c) for c in counts], np.int64)
     values = np.concatenate(counts)
     ends = np.cumsum(lengths)
-    place = np.arange(len(values)) - np.repeat(ends - lengths, lengths)
     deltas = values.copy()
-    late = np.flatnonzero(place > 2)  # the first three counts are written as they are
-    deltas[late] -= values[late - 2]
+    deltas[2:] -= values[:-2]
+    for k in range(3):  # the first three counts of a mask are written as they are
+        first = (ends - lengths + k)[lengths > k]
+        deltas[first] = values[first]
 
     # A value needs g groups when it fits into 5*g bits with sign.
-    magnitude = np.where(deltas < 0, ~deltas, deltas)
+    magnitude = deltas ^ (deltas >> 63)
     groups = np.ones(len(deltas), np.int64)
-    left = np.arange(len(deltas))
-    bits = 4
-    while len(left := left[magnitude[left] >> bits > 0]):
+    left = np.flatnonzero(magnitude > 15)
+    bits = 9
+    while len(left):
         groups[left] += 1
+        left = left[magnitude[left] >> bits > 0]
         bits += 5
 
     after = np.cumsum(groups)
     text = np.empty(after[-1], np.uint8)
     place = after - groups
-    left = np.arange(len(deltas))
-    while len(left):
-        more = groups[left] > 1
-        text[place[left]] = (deltas[left] & 0x1F) + 48 + more * 0x20
-        left = left[more]
-        place[left] += 1
-        groups[left] -= 1
-        deltas[left] >>= 5
+    while len(deltas):
+        more = groups > 1
+        text[place] = (deltas & 0x1F) + 48 + more * 0x20
+        left = np.flatnonzero(more)
+        place, groups, deltas = place[left] + 1, groups[left] - 1, deltas[left] >> 5
     stops = after[ends - 1].tolist()
     joined = text.tobytes().decode("ascii")
     return [joined[a:b] for a, b in zip([0, *stops[:-1]], stops, strict=True)]

@@ -46,9 +46,12 @@ def from_columns(
     height : int
         Height of the image in pixels.
     """
-    keep = y1 > y0
-    base = x[keep].astype(np.int64) * height
-    return _merge_sorted(base + y0[keep], base + y1[keep])
+    base = x.astype(np.int64, copy=False) * height
+    starts, stops = base + y0, base + y1
+    keep = starts < stops
+    if not keep.all():
+        starts, stops = starts[keep], stops[keep]
+    return _merge_sorted(starts, stops)
 
 
 def columns(

@@ -338,6 +338,7 @@ def test_the_demo_writes_every_format_and_tells_times(tmp_path):
     assert len(written) == 4 * len(demo.DEMO) + 1
     for entry in report:
         assert entry["instances"] > 0
+        assert entry["point"] == entry["box"] == 1, "the samples' prompts lie on something"
         assert entry["segment_ms"] > entry["point_ms"] > 0
         assert entry["segment_ms"] > entry["box_ms"] > 0
         assert f"{entry['image']}: {entry['instances']} instances in" in result.stderr
