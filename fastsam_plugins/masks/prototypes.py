@@ -24,6 +24,7 @@ from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.sampling import CELL, Floats, axes
 from fastsam_plugins.masks.sources import MaskSource, Window
 
+_OUTSIDE = np.float32(-1e30)  # a logit whose crossing to any other lies at that other
 _POINTS_TOGETHER = 4096  # bounds the memory of many points at once
 
 
@@ -149,19 +150,17 @@ class PrototypeMasks(MaskSource):
         x0, y0, _, y1 = window
         width, rows = values.shape
         step = rows + 1
-        # Column after column, each led by a pixel outside: changes are rise, fall, rise, fall, ...
-        inside = np.zeros(width * step + 1, np.bool_)
-        np.greater(values, 0, out=inside[:-1].reshape(width, step)[:, 1:])
+        # Column after column, each led by a value far outside: changes are rise, fall, rise, ...
+        flat = np.full(width * step + 1, _OUTSIDE, np.float32)
+        flat[:-1].reshape(width, step)[:, 1:] = values
+        inside = flat > 0
         change = np.flatnonzero(inside[1:] != inside[:-1])
         column = change // step
         row = change - column * step
-        inner = np.flatnonzero((row > 0) & (row < rows))
-        after = row[inner]
-        k = (change - column)[inner]  # place in ``values``, which has no leading pixels
-        flat = values.ravel()
-        a, b = flat[k - 1].astype(np.float64), flat[k].astype(np.float64)
-        # A fall ends at the first pixel at or beyond the crossing, a rise starts after it.
-        crossing = after + (first - 1) + a / (a - b) + (b > 0) * 1e-9
-        y = np.where(row == 0, y0, y1)
-        y[inner] = np.minimum(np.maximum(self._y.first_pixel_at(crossing), y0), y1)
+        a, b = flat[change], flat[change + 1]
+        # A fall ends at the first pixel at or beyond the crossing, a rise starts after it. Before
+        # the first row and behind the last there is nothing to cross: the window's ends count.
+        crossing = row + (first - 1) + a / (a - b) + (b > 0) * 1e-9
+        crossing += (row == rows) * 1.0 - (row == 0)
+        y = np.minimum(np.maximum(self._y.first_pixel_at(crossing), y0), y1)
         return R.from_columns(x0 + column[::2], y[::2], y[1::2], self.shape[0])

@@ -120,6 +120,7 @@ class Axis:
     def first_pixel_at(self, place: NDArray[np.float64]) -> NDArray[np.int64]:
         """The first pixel (K,) at or beyond each place on the grid."""
         guess = np.ceil((place + 0.5) * self._ratio - 0.5).astype(np.int64)
+        guess = np.minimum(np.maximum(guess, 0), len(self._place))
         guess -= self._bounded[guess] >= place  # the pixel before: bounded starts one early
         guess += self._bounded[guess + 1] < place
         return guess
