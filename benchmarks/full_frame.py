@@ -9,18 +9,15 @@ its box's side. Prints AR@1000 of boxes and masks.
 
 from __future__ import annotations
 
-import contextlib
-import io
 from pathlib import Path
 from unittest import mock
 
 import click
 import numpy as np
-from pycocotools.coco import COCO
 
 from benchmarks.common import row
-from benchmarks.recall import average_recall, proposals
-from fastsam_plugins import FastSAM, SegmentOptions
+from benchmarks.recall import SETTINGS, average_recall, load_truth, proposals
+from fastsam_plugins import FastSAM
 from fastsam_plugins import model as engine
 from fastsam_plugins.geometry import box_iou
 
@@ -54,12 +51,11 @@ RULES = {
 def main(folders: tuple[Path, ...], model: str, imgsz: int | None) -> None:
     """Print average recall under each rule."""
     network = FastSAM(model)
-    options = SegmentOptions(conf=0.001, iou=0.9, max_det=1000, imgsz=imgsz)
+    options = SETTINGS.replace(imgsz=imgsz)
     row("data", "rule", "box AR@1000", "mask AR@1000")
     row(*["---"] * 4)
     for folder in folders:
-        with contextlib.redirect_stdout(io.StringIO()):
-            truth = COCO(folder / "instances.json")
+        truth = load_truth(folder)
         for name, rule in RULES.items():
             with mock.patch.object(engine, "snap_to_canvas", rule):
                 found = proposals(

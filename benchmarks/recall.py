@@ -22,6 +22,13 @@ from benchmarks.common import row
 from fastsam_plugins import FastSAM, SegmentOptions, read_image
 
 LIMITS = [10, 100, 1000]
+SETTINGS = SegmentOptions(conf=0.001, iou=0.9, max_det=1000)
+
+
+def load_truth(folder: Path) -> COCO:
+    """The ground truth of a folder, read in silence."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return COCO(folder / "instances.json")
 
 
 def proposals(model: FastSAM, truth: COCO, folder: Path, options: SegmentOptions) -> list[dict]:
@@ -65,13 +72,12 @@ def average_recall(truth: COCO, found: list[dict], kind: str) -> list[float]:
 def main(folders: tuple[Path, ...], model: str, imgsz: int | None) -> None:
     """Print average recall."""
     network = FastSAM(model)
-    options = SegmentOptions(conf=0.001, iou=0.9, max_det=1000, imgsz=imgsz)
+    options = SETTINGS.replace(imgsz=imgsz)
     print(f"{network.network.name}, imgsz {imgsz or network.imgsz}\n")
     row("data", "", *(f"AR@{k}" for k in LIMITS), "small", "medium", "large")
     row(*["---"] * 8)
     for folder in folders:
-        with contextlib.redirect_stdout(io.StringIO()):
-            truth = COCO(folder / "instances.json")
+        truth = load_truth(folder)
         found = proposals(network, truth, folder, options)
         for kind, name in (("bbox", "box"), ("segm", "mask")):
             values = average_recall(truth, found, kind)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fastsam_plugins.evaluation.proposals import ProposalRecall, Regions
-from fastsam_plugins.masks import polygons, rle
+from fastsam_plugins.masks import polygons
 from fastsam_plugins.masks import runs as R
 
 IouType = Literal["bbox", "segm"]
@@ -136,14 +136,6 @@ def _box(record: Record, path: Path) -> list[float]:
 def _mask(record: Record, shape: R.Shape, path: Path) -> R.Runs:
     segmentation = _field(record, "segmentation", path)
     try:
-        if isinstance(segmentation, list):
-            return R.union([polygons.fill(flat, shape) for flat in segmentation])
-        mask, size = rle.decode(segmentation)
+        return polygons.decode_segmentation(segmentation, shape)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: record {record['#']}: {error}") from None
-    if size != shape:
-        raise ValueError(
-            f"{path}: record {record['#']} has a mask of {size[0]} x {size[1]}, but its image is "
-            f"{shape[0]} x {shape[1]}"
-        )
-    return mask

@@ -7,12 +7,39 @@ are defined by that, so an evaluation has to do the same.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 
 _FINE = 5  # grid points per pixel
+
+
+def decode_segmentation(segmentation: Any, shape: R.Shape) -> R.Runs:
+    """Decode COCO's ``segmentation``: RLE, compressed or not, or a list of polygons.
+
+    Parameters
+    ----------
+    segmentation : dict or list of flat ``[x, y, x, y, ...]`` lists
+    shape : (H, W)
+        Size of the image in pixels.
+
+    Raises
+    ------
+    ValueError
+        If it is malformed or of another size.
+    """
+    if isinstance(segmentation, dict):
+        runs, size = rle.decode(segmentation)
+        if size != shape:
+            raise ValueError(
+                f"a mask of {size[0]} x {size[1]} does not fit its image of {shape[0]} x {shape[1]}"
+            )
+        return runs
+    return R.union([fill(flat, shape) for flat in segmentation])
 
 
 def fill(flat: ArrayLike, shape: R.Shape) -> R.Runs:

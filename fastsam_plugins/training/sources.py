@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.masks import polygons, rle
+from fastsam_plugins.masks import polygons
 from fastsam_plugins.masks import runs as R
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -116,7 +116,7 @@ def _labelled(
             out.dropped["crowd regions"] += 1
             continue
         try:
-            runs = decode_segmentation(annotation["segmentation"], shape)
+            runs = polygons.decode_segmentation(annotation["segmentation"], shape)
         except (KeyError, ValueError):
             out.dropped["masks that do not fit their image"] += 1
             continue
@@ -129,28 +129,6 @@ def _keep(out: Labelled, runs: R.Runs) -> None:
         out.masks.append(runs)
     else:
         out.dropped["empty masks"] += 1
-
-
-def decode_segmentation(segmentation: Any, shape: R.Shape) -> R.Runs:
-    """Decode COCO's ``segmentation``: RLE, compressed or not, or a list of polygons.
-
-    Parameters
-    ----------
-    segmentation : dict or list of flat ``[x, y, x, y, ...]`` lists
-    shape : (H, W)
-        Size of the image in pixels.
-
-    Raises
-    ------
-    ValueError
-        If it is malformed or of another size.
-    """
-    if isinstance(segmentation, dict):
-        runs, size = rle.decode(segmentation)
-        if size != shape:
-            raise ValueError(f"a mask of size {size} does not fit its image of size {shape}")
-        return runs
-    return R.union([polygons.fill(flat, shape) for flat in segmentation])
 
 
 def _label_images(images: Path, labels: Path) -> Iterator[Labelled]:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
+from fastsam_plugins.masks import polygons
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.training import data as training_data
 from fastsam_plugins.training import sources
@@ -98,7 +99,7 @@ def test_conversion_counts_what_it_keeps_and_drops(dataset, tmp_path):
 
 def test_polygons_cover_the_pixels_that_coco_says(dataset, tmp_path):
     polygon = [[5.0, 5.0, 20.0, 5.0, 20.0, 20.0, 5.0, 20.0]]
-    ours = R.to_bitmap(sources.decode_segmentation(polygon, (64, 64)), (64, 64))
+    ours = R.to_bitmap(polygons.decode_segmentation(polygon, (64, 64)), (64, 64))
     theirs = coco.decode(coco.merge(coco.frPyObjects(polygon, 64, 64))).astype(bool)
     assert np.array_equal(ours, theirs)
 
@@ -133,7 +134,7 @@ def test_reference_masks_survive_the_conversion(data):
     ious = []
     for a in coco_json["annotations"][:150]:
         shape = sizes[a["image_id"]]
-        bitmap = R.to_bitmap(sources.decode_segmentation(a["segmentation"], shape), shape)
+        bitmap = R.to_bitmap(polygons.decode_segmentation(a["segmentation"], shape), shape)
         ious.append(round_trip_iou(bitmap))
     assert np.mean(ious) > 0.98
 
