@@ -11,14 +11,16 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from fastsam_plugins import __version__
 from fastsam_plugins.options import (
+    PRESETS,
     Options,
     PromptOptions,
     ReadOptions,
@@ -65,14 +67,21 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def flags(options: type[Options]) -> Callable[[F], F]:
-    """Add a flag for every parameter of an options class to a command."""
+def flags(
+    options: type[Options], presets: Mapping[str, Mapping[str, Any]] | None = None
+) -> Callable[[F], F]:
+    """Add a flag for every parameter of an options class to a command.
+
+    Help says which default each preset has instead.
+    """
 
     def add(command: F) -> F:
         for p in reversed(parameters(options)):
             dashed = p.name.replace("_", "-")
             name = f"--{dashed}/--no-{dashed}" if p.type is bool else f"--{dashed}"
             text = p.help + (f" [{p.unit}]" if p.unit else "")
+            others = [f"{k} {v[p.name]}" for k, v in (presets or {}).items() if p.name in v]
+            text += f" [presets: {', '.join(others)}]" if others else ""
             kind = click.Choice(p.choices) if p.choices else p.type
             command = click.option(
                 name, p.name, type=kind, default=p.default, show_default=p.default is not None,
@@ -86,6 +95,11 @@ def flags(options: type[Options]) -> Callable[[F], F]:
 def pick(options: type[O], values: dict[str, Any]) -> O:
     """Build options from a command's values, taking their names out."""
     return options(**{p.name: values.pop(p.name) for p in parameters(options)})
+
+
+def _given(context: click.Context, name: str) -> bool:
+    """Whether the person wrote a flag, rather than left its default."""
+    return context.get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable results.")
@@ -286,21 +300,36 @@ def proposals(truth: Path, results: Path, iou_type: Any, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.argument("data", nargs=-1, type=click.Path(path_type=Path, exists=True))
 @_folder("fastsam-training")
+@click.option(
+    "--preset", type=click.Choice(list(PRESETS)), default="finetune", show_default=True,
+    help="A recipe; options given beside it change it.",
+)  # fmt: skip
+@click.option("--resume", is_flag=True, help="Go on with the training in the output folder.")
 @device
-@flags(TrainOptions)
+@flags(TrainOptions, PRESETS)
 @as_json
-def train(data: tuple[Path, ...], output: Path, device: str, as_json: bool, **values: Any) -> None:
+@click.pass_context
+def train(context: click.Context, data: tuple[Path, ...], output: Path, preset: str, resume: bool,
+          device: str, as_json: bool, **values: Any) -> None:  # fmt: skip
     """Train a one-class YOLOv8-seg network on DATA.
 
     Each DATA is a COCO instance file, a folder of SA-1B (an image and a JSON each), or a folder
     with images/ and labels/ (label images, or masks whose connected parts are the instances).
     """
-    from fastsam_plugins.training.train import train as run
+    given = {name: value for name, value in values.items() if _given(context, name)}
+    if resume and (data or given or _given(context, "preset")):
+        raise ValueError("--resume keeps the data and options it was started with: give none")
+    if not resume and not data:
+        raise ValueError("nothing to train on: name DATA, or --resume with an output folder")
+    from fastsam_plugins.training import train as rooms
 
-    trained = run(data, output, pick(TrainOptions, values), device)
+    if resume:
+        trained = rooms.resume(output, device)
+    else:
+        trained = rooms.train(data, output, TrainOptions(**{**PRESETS[preset], **given}), device)
     if as_json:
-        tell(json.dumps({"weights": str(trained)}))
+        tell(json.dumps({"weights": str(trained), "curves": str(output / "run" / "curves.png")}))
     else:
         tell(f"Trained weights: {trained}")

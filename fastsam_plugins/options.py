@@ -208,22 +208,70 @@ class ReadOptions(Options):
 
 @dataclass(frozen=True)
 class TrainOptions(Options):
-    """The training recipe (section 4.1 of the paper), through ultralytics' trainer."""
+    """A training recipe (section 4.1 of the paper), carried out by ultralytics' trainer."""
 
     architecture: str = option(
         "yolov8n-seg", "Network to train from scratch, as ultralytics names it"
     )
+    reg_max: int = option(
+        16,
+        "Values a box edge's distance is regressed over: reaches reg_max - 1 strides "
+        "(from scratch only)",
+        ge=2,
+        le=64,
+    )
     weights: str | None = option(None, "Weights to start from instead of from scratch")
+    freeze: int = option(0, "First layers kept as they are; the backbone is 10", ge=0, le=22)
     balance: bool = option(
         False, "Show the images of each source (COCO field images.source) equally often"
+    )
+    held_out: float = option(
+        0.1, "Share of images to measure recall on instead of training on them", ge=0, le=0.5
     )
     synthetic: float = option(
         0.0, "Share of images that are drawn by the program instead of read", ge=0, le=1
     )
-    imgsz: int = option(640, "Longest side of the network's input", unit="px", ge=32, le=4096)
+    paste: float = option(
+        0.0, "Share of images on which objects of other images are laid", ge=0, le=1
+    )
+    mosaic: float = option(1.0, "Share of images put together from four", ge=0, le=1)
+    flipud: float = option(0.0, "Share of images turned upside down", ge=0, le=1)
+    dice: float = option(0.0, "Weight of the Dice loss beside the masks' cross-entropy", ge=0)
+    imgsz: int | None = option(
+        None,
+        "Longest side of the network's input; by default that of the weights, 640 from scratch",
+        unit="px",
+        ge=32,
+        le=4096,
+    )
     epochs: int = option(100, "Passes over the training images", ge=1)
     hours: float = option(0.0, "Stop after this time instead; 0 runs all epochs", unit="h", ge=0)
-    batch: int = option(16, "Images per step", ge=1)
-    lr0: float = option(0.0, "Initial learning rate; 0 lets ultralytics choose", ge=0)
+    batch: int = option(16, "Images per pass through the network", ge=1)
+    step: int = option(64, "Images per step of the optimizer, of several batches if more", ge=1)
+    lr0: float = option(
+        0.0, "Initial learning rate of AdamW; 0 lets ultralytics choose optimizer and rate", ge=0
+    )
+    cosine: bool = option(False, "Lower the learning rate along a cosine instead of a line")
     workers: int = option(2, "Processes that load images", ge=0)
     seed: int = option(0, "Seed of everything random", ge=0)
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # Section 4.1 of the paper; what it does not name is as the authors' script leaves it.
+    "paper": {
+        "architecture": "yolov8x-seg", "reg_max": 26, "imgsz": 1024, "epochs": 100, "batch": 32,
+        "held_out": 0.0,
+    },
+    # Your own labels, however few: short, gentle, and with other images' objects pasted in.
+    "finetune": {
+        "weights": "FastSAM-n", "epochs": 40, "batch": 4, "step": 4, "lr0": 0.0005,
+        "cosine": True, "mosaic": 0.5, "flipud": 0.5, "paste": 0.2, "dice": 1.0,
+    },
+    # The bundled FastSAM-n.
+    "nano": {
+        "architecture": "yolov8n-seg", "imgsz": 416, "epochs": 300, "batch": 8, "step": 8,
+        "lr0": 0.002, "cosine": True, "balance": True, "held_out": 0.0, "synthetic": 0.35,
+        "paste": 0.4, "mosaic": 0.5, "flipud": 0.5, "dice": 1.0,
+    },
+}  # fmt: skip
+"""Training recipes by name: what each changes in :class:`TrainOptions`."""

@@ -42,6 +42,17 @@ def model():
     return FastSAM("FastSAM-n", device="cpu")
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """For small images and networks: more threads are no faster, and far slower if it is busy."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def coins() -> np.ndarray:
     """A bundled sample image, (303, 384, 3)."""

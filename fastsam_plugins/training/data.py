@@ -7,11 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.options import TrainOptions
 from fastsam_plugins.training.sources import Labelled, read
 
 
@@ -21,19 +24,19 @@ class Report:
 
     Attributes
     ----------
-    yaml : path
-        The dataset's description for ultralytics.
     images, instances : int
-        How many were kept.
+        How many were kept, those held out included.
+    held_out : int
+        Images that are not trained on.
     mean_iou, lowest_iou : float
         Between the masks and what ultralytics draws from their polygons at the image's own size.
     dropped : Counter
         What was left out, by reason.
     """
 
-    yaml: Path
     images: int = 0
     instances: int = 0
+    held_out: int = 0
     mean_iou: float = 0.0
     lowest_iou: float = 1.0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -43,12 +46,14 @@ class Report:
             f"{self.images} images with {self.instances} instances (polygons keep "
             f"{self.mean_iou:.1%} of the masks, {self.lowest_iou:.0%} of the worst)"
         )
+        if self.held_out:
+            text += f", {self.held_out} of the images held out to measure recall on"
         if self.dropped:
             text += "; dropped " + ", ".join(f"{n} {why}" for why, n in self.dropped.items())
         return text
 
 
-def convert(data: Iterable[Path], output: Path, balance: bool = False) -> Report:
+def convert(data: Iterable[Path], output: Path, options: TrainOptions | None = None) -> Report:
     """Write an ultralytics segmentation dataset of one class.
 
     Parameters
@@ -57,19 +62,22 @@ def convert(data: Iterable[Path], output: Path, balance: bool = False) -> Report
         See :func:`fastsam_plugins.training.sources.read`.
     output : path
         Folder to write: ``images/`` (links, or PNG of what is not 8-bit), ``labels/`` (polygons),
-        ``train.txt`` and ``data.yaml``.
-    balance : bool
-        List the images of each kind (COCO's field ``images.source``) about equally often.
+        ``train.txt`` and ``data.yaml``; ``held_out.json``, COCO instances, if images are held out.
+    options : TrainOptions
+        ``balance`` lists the images of each kind (COCO's field ``images.source``) about equally
+        often; ``held_out`` takes that share of each kind, evenly spread, at most 64.
 
     Raises
     ------
     ValueError
         If the data cannot be read or nothing usable is left, saying why.
     """
+    options = options or TrainOptions()
     (output / "images").mkdir(parents=True, exist_ok=True)
     (output / "labels").mkdir(exist_ok=True)
-    report = Report(output / "data.yaml")
+    report = Report()
     by_kind: dict[str, list[str]] = defaultdict(list)
+    held_out = _HeldOut(options.held_out)
     ious: list[float] = []
     for labelled in (item for source in data for item in read(Path(source))):
         reason = _unusable(labelled)
@@ -78,6 +86,11 @@ def convert(data: Iterable[Path], output: Path, balance: bool = False) -> Report
             continue
         report.dropped.update(labelled.dropped)
         name = f"{report.images:06d}"
+        placed = str(_place(labelled.image, output / "images" / name))
+        report.images += 1
+        report.instances += len(labelled.masks)
+        if held_out.takes(labelled, placed):
+            continue
         lines = []
         for runs in labelled.masks:
             points = keyhole_polygon(runs, labelled.shape)
@@ -85,24 +98,71 @@ def convert(data: Iterable[Path], output: Path, balance: bool = False) -> Report
             points /= labelled.shape[::-1]
             lines.append("0 " + " ".join(f"{v:.6f}" for v in points.ravel()))
         (output / "labels" / f"{name}.txt").write_text("\n".join(lines))
-        by_kind[labelled.kind].append(str(_place(labelled.image, output / "images" / name)))
-        report.images += 1
-        report.instances += len(lines)
-    if not report.instances:
+        by_kind[labelled.kind].append(placed)
+    if not ious:
         reasons = ", ".join(f"{n} {why}" for why, n in report.dropped.items()) or "no image at all"
         raise ValueError(f"{', '.join(map(str, data))}: nothing to train on ({reasons})")
     report.mean_iou, report.lowest_iou = float(np.mean(ious)), float(np.min(ious))
+    report.held_out = held_out.write(output / "held_out.json")
 
     most = max(map(len, by_kind.values()))
     listed = [
         name
         for files in by_kind.values()
-        for name in files * (round(most / len(files)) if balance else 1)
+        for name in files * (round(most / len(files)) if options.balance else 1)
     ]
     (output / "train.txt").write_text("\n".join(listed))
+    # The trainer wants images to validate on, which it will not do: one is enough.
+    (output / "val.txt").write_text(listed[0])
     description = {"path": str(output.resolve()), "names": {0: "object"}}
-    report.yaml.write_text(json.dumps({**description, "train": "train.txt", "val": "train.txt"}))
+    files = {"train": "train.txt", "val": "val.txt"}
+    (output / "data.yaml").write_text(json.dumps({**description, **files}))
     return report
+
+
+class _HeldOut:
+    """Takes every so many-th image of a kind, and keeps its masks as COCO instances."""
+
+    MOST = 64  # of a kind: they are segmented after every epoch
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._seen: Counter[str] = Counter()
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+
+    def takes(self, labelled: Labelled, placed: str) -> bool:
+        """Whether the image is held out; its masks are kept if it is."""
+        seen = self._seen[labelled.kind]
+        self._seen[labelled.kind] += 1
+        before, after = (int(n * self._share + 0.5) for n in (seen, seen + 1))
+        if after == before or after > self.MOST:
+            return False
+        height, width = labelled.shape
+        image = {"id": len(self._images), "file_name": placed, "height": height, "width": width}
+        self._images.append(image)
+        for mask, segmentation in zip(
+            labelled.masks, rle.encode(labelled.masks, labelled.shape), strict=True
+        ):
+            self._annotations.append(
+                {
+                    "id": len(self._annotations),
+                    "image_id": image["id"],
+                    "category_id": 1,
+                    "area": R.area(mask),
+                    "segmentation": segmentation,
+                }
+            )
+        return True
+
+    def write(self, path: Path) -> int:
+        """Write what was taken, if anything; returns the number of images."""
+        path.unlink(missing_ok=True)
+        if self._images:
+            category = {"id": 1, "name": "object"}
+            content = {"images": self._images, "annotations": self._annotations}
+            path.write_text(json.dumps({**content, "categories": [category]}))
+        return len(self._images)
 
 
 def _unusable(labelled: Labelled) -> str:

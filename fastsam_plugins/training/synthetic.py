@@ -38,8 +38,8 @@ class Scene:
     image : uint8 array (size, size, 3)
         RGB.
     masks : list of run arrays
-        The visible part of every object. The parts of an object are objects too, and belong to
-        the object's mask as well.
+        The visible part of every object; in ``leaves``, of the ground too. The parts of an object
+        are objects too, and belong to the object's mask as well.
     kind : str
     """
 
@@ -92,6 +92,7 @@ class _Canvas:
         self.image = self.texture().astype(np.float32)
         self.owner = np.zeros((size, size), np.int32)
         self.parents: list[int] = [0]
+        self.ground_counts = False  # whether what stays bare is an object too
         self.blur, self.grain = rng.uniform(0.3, 0.9), rng.uniform(1, 6)
 
     def texture(self, contrast: float = 1.0) -> Image:
@@ -99,7 +100,8 @@ class _Canvas:
         rng = self.rng
         if len(self.crops) and rng.random() < 0.5:
             source = self.crops[int(rng.integers(len(self.crops)))]
-            side = int(rng.uniform(0.15, 0.9) * min(source.shape[:2])) + 1
+            # Small enough to be stuff, not things: an object in a texture has no mask of its own.
+            side = int(rng.uniform(0.05, 0.35) * min(source.shape[:2])) + 1
             y = rng.integers(source.shape[0] - side + 1)
             x = rng.integers(source.shape[1] - side + 1)
             return self.resize(source[y : y + side, x : x + side])
@@ -163,7 +165,8 @@ class _Canvas:
         for number in range(len(self.parents) - 1, 0, -1):
             if self.parents[number]:
                 families[self.parents[number]] += families[number]
-        unions = [R.union(family) for family in families[1:]]
+        first = 0 if self.ground_counts else 1
+        unions = [R.union(family) for family in families[first:]]
         return [m for m in unions if R.area(m) >= MIN_VISIBLE]
 
     def photograph(self) -> Image:
@@ -203,7 +206,13 @@ def _leaves(canvas: _Canvas) -> None:
     rng, size = canvas.rng, canvas.size
     paints = [canvas.texture(rng.uniform(0.2, 1.5)) for _ in range(8)]
     smallest, largest = size / 50, size / rng.uniform(2.2, 4)
-    for _ in range(int(rng.integers(15, 90))):
+    canvas.ground_counts = True
+    for _ in range(int(rng.integers(0, 4))):  # sky, hills, a table: what objects stand before
+        angle = rng.uniform(0, 2 * np.pi)
+        centre = size * (0.5 + 0.6 * np.array([np.cos(angle), np.sin(angle)]))
+        patch = canvas.fill(_outline(rng, centre, size * rng.uniform(0.3, 0.8), 0.15))
+        canvas.add(patch, canvas.swatch(paints[rng.integers(len(paints))], patch))
+    for _ in range(int(rng.integers(8, 90))):
         # Sizes by an inverse cube law look alike at every scale (Lee, Mumford and Huang).
         u = rng.uniform()
         radius = 1 / np.sqrt(u / smallest**2 + (1 - u) / largest**2)
@@ -212,7 +221,7 @@ def _leaves(canvas: _Canvas) -> None:
         patch = canvas.fill(_outline(rng, centre, radius, rng.uniform(0, 0.4), corners))
         paint = canvas.swatch(paints[rng.integers(len(paints))], patch)
         number = canvas.add(patch, paint * rng.uniform(0.5, 1.3) + rng.normal(0, 30, 3))
-        if radius > size / 14 and rng.random() < 0.4:
+        if radius > size / 20 and rng.random() < 0.6:
             for _ in range(int(rng.integers(1, 4))):
                 inner = _outline(
                     rng,

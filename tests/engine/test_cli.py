@@ -17,6 +17,7 @@ from PIL import Image
 
 from fastsam_plugins import __version__, cli, demo, doctor, files, weights
 from fastsam_plugins.options import (
+    PRESETS,
     PromptOptions,
     ReadOptions,
     SegmentOptions,
@@ -27,16 +28,7 @@ from fastsam_plugins.options import (
 COINS = demo.SAMPLES / "coins.png"
 QUICK = ("--imgsz", "160", "--device", "cpu", "--conf", "0.2")
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Images this small are no faster on more threads, and far slower on a busy machine."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(autouse=True)
@@ -254,6 +246,36 @@ def test_training_on_what_is_not_coco_is_one_line(tmp_path):
     (tmp_path / "a.json").write_text("{}")
     line = one_error(run("train", tmp_path / "a.json", "-o", tmp_path / "out", "--epochs", "1"))
     assert "not a COCO instance file" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "nothing to train on: name DATA, or --resume"),
+        (["--resume"], "holds no training to resume"),
+        (["--resume", "--epochs", "3"], "--resume keeps the data and options"),
+        (["--resume", "--preset", "nano"], "--resume keeps the data and options"),
+        (["--resume", __file__], "--resume keeps the data and options"),
+        ([__file__, "--synthetic", "2"], "synthetic must be between 0 and 1, got 2.0"),
+        ([__file__, "--weights", "nowhere.pt"], "nowhere.pt"),
+    ],
+)
+def test_training_that_cannot_start_is_one_line(words, message, tmp_path):
+    assert message in one_error(run("train", *words, "-o", tmp_path / "out"))
+    assert list(tmp_path.iterdir()) == [], "nothing was written"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_recipes_that_help_shows_and_flags_change(preset, monkeypatch, tmp_path):
+    from fastsam_plugins.training import train as rooms
+
+    started = []
+    monkeypatch.setattr(rooms, "train", lambda *given: started.append(given) or Path("w"))
+    done("train", __file__, "-o", tmp_path, "--preset", preset, "--epochs", "7")
+    (data, output, options, device) = started[0]
+    assert (data, output, device) == ((Path(__file__),), tmp_path, "auto")
+    assert options == TrainOptions(**{**PRESETS[preset], "epochs": 7})
+    assert f"{preset} {PRESETS[preset]['epochs']}" in " ".join(done("train", "-h").stdout.split())
 
 
 def test_a_traceback_is_shown_when_asked_for(tmp_path):

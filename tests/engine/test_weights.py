@@ -25,14 +25,7 @@ from fastsam_plugins.checkpoints import WeightsError
 
 INPUT = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks this small are slower on more threads, a hundred times on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def describe(name="yolov8n-seg.yaml", **changes):

@@ -12,6 +12,7 @@ from pycocotools import mask as coco
 
 from fastsam_plugins.masks import polygons
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.options import TrainOptions
 from fastsam_plugins.training import data as training_data
 from fastsam_plugins.training import sources
 from tests.conftest import disks
@@ -113,20 +114,6 @@ def test_useless_data_is_refused_in_one_line(tmp_path, text):
     assert "\n" not in str(caught.value)
 
 
-def test_training_gives_weights_that_load(dataset, tmp_path):
-    from fastsam_plugins import FastSAM, TrainOptions
-    from fastsam_plugins.training.train import train
-
-    options = TrainOptions(imgsz=64, epochs=1, batch=2, workers=0, synthetic=0.5)
-    trained = train([dataset], tmp_path / "run", options, device="cpu")
-    assert trained.suffix == ".safetensors"
-    model = FastSAM(trained, device="cpu")
-    assert model.imgsz == 64
-    assert model.segment(np.zeros((64, 64, 3), np.uint8)).shape == (64, 64)
-    last = FastSAM(trained.with_name("last.pt"), device="cpu")
-    assert last.network.reg_max == model.network.reg_max
-
-
 def test_reference_masks_survive_the_conversion(data):
     """Round trip of every training mask of the first images, at the image's own size."""
     coco_json = json.loads((data / "dev" / "coco" / "instances.json").read_text())
@@ -214,7 +201,27 @@ def test_kinds_can_be_balanced(tmp_path):
         annotations.append({"id": k, "image_id": k, "segmentation": segmentation})
     path = tmp_path / "instances.json"
     path.write_text(json.dumps({"images": images, "annotations": annotations}))
-    training_data.convert([path], tmp_path / "out", balance=True)
+    training_data.convert([path], tmp_path / "out", TrainOptions(balance=True, held_out=0.0))
     listed = (tmp_path / "out" / "train.txt").read_text().splitlines()
     assert sum("000000" in line for line in listed) == 3
     assert len(listed) == 6
+
+
+def test_every_so_manieth_image_of_a_kind_is_held_out_with_its_masks(tmp_path):
+    (disk,) = disks((40, 50), [(15, 15, 8)])
+    for number in range(20):
+        save(tmp_path / "set" / "images" / f"{number:02d}.png", np.zeros((40, 50, 3), np.uint8))
+        save(tmp_path / "set" / "labels" / f"{number:02d}.png", disk.astype(np.uint8))
+    report = training_data.convert([tmp_path / "set"], tmp_path / "out", TrainOptions(held_out=0.1))
+    assert (report.images, report.held_out) == (20, 2)
+    truth = json.loads((tmp_path / "out" / "held_out.json").read_text())
+    taken = {image["file_name"] for image in truth["images"]}
+    trained_on = set((tmp_path / "out" / "train.txt").read_text().splitlines())
+    assert len(taken) == 2
+    assert len(trained_on) == 18
+    assert not taken & trained_on
+    mask = polygons.decode_segmentation(truth["annotations"][0]["segmentation"], (40, 50))
+    assert np.array_equal(R.to_bitmap(mask, (40, 50)), disk)
+    assert truth["annotations"][0]["area"] == disk.sum()
+    training_data.convert([tmp_path / "set"], tmp_path / "out", TrainOptions(held_out=0.0))
+    assert not (tmp_path / "out" / "held_out.json").exists(), "of a conversion before"

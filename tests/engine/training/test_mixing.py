@@ -24,7 +24,7 @@ def dataset(tmp_path):
     for folder, array in (("images", np.zeros((64, 64, 3), np.uint8)), ("labels", disk)):
         (tmp_path / folder).mkdir()
         Image.fromarray(array.astype(np.uint8)).save(tmp_path / folder / "a.png")
-    report = training_data.convert([tmp_path], tmp_path / "out")
+    training_data.convert([tmp_path], tmp_path / "out")
     settings = get_cfg(
         overrides={
             "task": "segment", "imgsz": 64, "mosaic": 0, "hsv_h": 0, "hsv_s": 0, "hsv_v": 0,
@@ -33,18 +33,17 @@ def dataset(tmp_path):
     )  # fmt: skip
     description = {"names": {0: "object"}, "nc": 1, "channels": 3}
     return build_yolo_dataset(
-        settings, str(report.yaml.parent / "train.txt"), 1, description, mode="train"
+        settings, str(tmp_path / "out" / "train.txt"), 1, description, mode="train"
     )
 
 
 def test_no_share_gives_real_images_only(dataset):
-    dataset.get_image_and_label = Mixed(dataset, 0.0, seed=5)
+    Mixed(dataset, 0.0, 0.0, seed=5)
     assert not dataset[0]["img"].any()
 
 
 def test_scenes_reach_the_trainer_with_their_exact_masks_in_its_channel_order(dataset):
-    dataset.get_image_and_label = Mixed(dataset, 1.0, seed=5)
-    mixed = dataset.get_image_and_label
+    mixed = Mixed(dataset, 1.0, 0.0, seed=5)
     random.seed(3)
     random.random()
     expected = scene(5, random.getrandbits(31), 64, crops=mixed._textures)
@@ -61,7 +60,34 @@ def test_scenes_reach_the_trainer_with_their_exact_masks_in_its_channel_order(da
 
 
 def test_a_share_mixes_both(dataset):
-    dataset.get_image_and_label = Mixed(dataset, 0.5, seed=5)
+    Mixed(dataset, 0.5, 0.0, seed=5)
     random.seed(0)
     real = sum(not dataset[0]["img"].any() for _ in range(40))
     assert 10 < real < 30
+
+
+def test_real_images_and_scenes_go_into_one_batch(dataset):
+    Mixed(dataset, 0.5, 0.5, seed=5)
+    random.seed(0)
+    batch = dataset.collate_fn([dataset[0] for _ in range(12)])
+    assert batch["img"].shape == (12, 3, 64, 64)
+    assert len(batch["masks"]) == len(batch["bboxes"]) == len(batch["batch_idx"])
+
+
+def test_outlines_survive_being_given_points(dataset):
+    """In place of ultralytics' own resampling: the masks are the same."""
+    before = dataset[0]["masks"].numpy().astype(bool)
+    Mixed(dataset, 0.0, 0.0, seed=5)
+    after = dataset[0]["masks"].numpy().astype(bool)
+    assert (before & after).sum() / (before | after).sum() > 0.98
+
+
+def test_a_scene_is_shown_a_few_times_and_stays_as_it_was(dataset):
+    mixed = Mixed(dataset, 1.0, 1.0, seed=5)
+    random.seed(0)
+    for _ in range(150):
+        label = mixed.image(0)
+        label["img"][:] = 0
+    names = [id(scene) for scene in mixed._scenes]
+    assert len(set(names)) == len(names)
+    assert all(scene["img"].any() for scene in mixed._scenes), "what is shown is a copy"

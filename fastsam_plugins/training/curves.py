@@ -1,0 +1,41 @@
+"""Losses and recall of a training as a picture."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+LOSSES = {"box_loss": "boxes", "seg_loss": "masks", "cls_loss": "objectness", "dfl_loss": "edges"}
+
+
+def read(table: Path) -> dict[str, list[float]]:
+    """Ultralytics' ``results.csv`` by column; an epoch that was run again counts once."""
+    with open(table, newline="") as stream:
+        rows = {int(float(row["epoch"])): row for row in csv.DictReader(stream)}
+    ordered = [rows[epoch] for epoch in sorted(rows)]
+    return {name: [float(row[name]) for row in ordered] for name in (ordered or [{}])[0]}
+
+
+def draw(table: Path, picture: Path) -> None:
+    """Draw ``results.csv``: the training losses, and recall on the images held out if any were."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = read(table)
+    epochs = columns["epoch"]
+    recalls = [name for name in columns if name.startswith("recall/")]
+    figure = Figure(figsize=(10 if recalls else 5, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    losses = figure.add_subplot(1, 2 if recalls else 1, 1)
+    for name, label in LOSSES.items():
+        losses.plot(epochs, columns[f"train/{name}"], marker=".", label=label)
+    losses.set(title="Training loss", xlabel="epoch", yscale="log")
+    losses.legend()
+    if recalls:
+        recall = figure.add_subplot(1, 2, 2)
+        for name in recalls:
+            recall.plot(epochs, columns[name], marker=".", label=name.removeprefix("recall/"))
+        recall.set(title="Recall on the images held out", xlabel="epoch", ylim=(0, 1))
+        recall.grid(alpha=0.3)
+        recall.legend()
+    figure.savefig(picture, dpi=100)

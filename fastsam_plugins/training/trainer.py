@@ -1,0 +1,182 @@
+"""Ultralytics' segmentation trainer, with this project's data, loss and measure of success."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from ultralytics.engine import trainer as engine
+from ultralytics.models.yolo.segment import SegmentationTrainer
+from ultralytics.nn.tasks import yaml_model_load
+from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
+
+from fastsam_plugins import checkpoints, weights
+from fastsam_plugins.evaluation.held_out import measure
+from fastsam_plugins.options import TrainOptions
+from fastsam_plugins.training import curves
+from fastsam_plugins.training.loss import MaskLoss
+from fastsam_plugins.training.mixing import Mixed
+
+RUN = "run"
+
+
+class Trainer(SegmentationTrainer):
+    """Trains in ``OUTPUT/run`` on the dataset in ``OUTPUT/data``.
+
+    After every epoch it writes ``weights/last.safetensors`` (the moving average of the weights),
+    measures recall of exactly that file on the images held out, keeps the best as
+    ``weights/best.safetensors``, and draws ``curves.png``.
+
+    Parameters
+    ----------
+    output : path
+    options : TrainOptions
+    device : str
+    resume : bool
+        Go on after the last epoch that ``weights/last.pt`` holds.
+    """
+
+    best_fitness: float | None
+    last: Path
+
+    def __init__(
+        self, output: Path, options: TrainOptions, device: str = "auto", resume: bool = False
+    ) -> None:
+        self.options = options
+        self.truth = output / "data" / "held_out.json"
+        settings = _settings(output, options, device)
+        if resume:
+            settings["resume"] = str(output / RUN / "weights" / "last.pt")
+        super().__init__(overrides=settings)
+        if self.device.type == "cpu":
+            self.args.workers = options.workers  # ultralytics then loads in the training process
+        self.add_callback("on_train_start", _prepare)
+
+    def build_dataset(self, img_path: str, mode: str = "train", batch: Any = None) -> Any:
+        """Training images with scenes and pasted objects among them."""
+        dataset = super().build_dataset(img_path, mode, batch)
+        if mode == "train":
+            Mixed(dataset, self.options.synthetic, self.options.paste, self.options.seed)
+        return dataset
+
+    def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
+        """A network from scratch, from a file read without running code in it, or to go on with."""
+        if weights is not None:
+            return super().get_model(cfg, weights, verbose)
+        if self.options.weights is None:
+            architecture = yaml_model_load(f"{self.options.architecture}.yaml")
+            architecture["reg_max"] = self.options.reg_max
+            return super().get_model(architecture, None, verbose)
+        start = _read(self.options.weights)
+        model = super().get_model(start.architecture, None, verbose)
+        model.load_state_dict(start.state, strict=False)
+        return model
+
+    def validate(self) -> tuple[dict[str, float], float]:
+        """Write the weights, measure their recall, keep the best; ultralytics would measure mAP."""
+        last = self.wdir / "last.safetensors"
+        _write(self.ema.ema, self.args.imgsz, last)
+        recall = measure(last, self.truth, str(self.device)) if self.truth.is_file() else {}
+        fitness = recall.get("mask AR@1000", 0.0)
+        if self.best_fitness is None or self.best_fitness <= fitness:
+            self.best_fitness = fitness
+            shutil.copyfile(last, self.wdir / "best.safetensors")
+        return {f"recall/{name}": value for name, value in recall.items()}, fitness
+
+    def save_metrics(self, metrics: dict[str, float]) -> None:
+        """Write the epoch's figures, and draw them."""
+        super().save_metrics(metrics)
+        curves.draw(self.csv, self.save_dir / "curves.png")
+
+    def save_model(self) -> bool:
+        """Write the checkpoint in one move: a kill leaves the one before it whole."""
+        last, self.last = self.last, self.last.with_suffix(".part")
+        try:
+            saved: bool = super().save_model()
+            if saved:
+                os.replace(self.last, last)
+        finally:
+            self.last = last
+        return saved
+
+    def final_eval(self) -> None:
+        """Take what only training needs out of ultralytics' files."""
+        for path in (self.last, self.best):
+            if path.exists():
+                strip_optimizer(path)
+
+
+def _prepare(trainer: Trainer) -> None:
+    # Only now: a network that gets saved must not carry a class that ultralytics does not know.
+    model = unwrap_model(trainer.model)
+    model.criterion = MaskLoss(model, trainer.options.dice)
+    if trainer.device.type == "cpu":  # ultralytics leaves one processor idle
+        torch.set_num_threads(os.cpu_count() or 1)
+
+
+def _settings(output: Path, options: TrainOptions, device: str) -> dict[str, Any]:
+    """The options in ultralytics' words, and what is the same in every recipe."""
+    settings: dict[str, Any] = {
+        "model": f"{options.architecture}.yaml",
+        "pretrained": False,
+        "data": str(output / "data" / "data.yaml"),
+        "project": str(output.resolve()),
+        "name": RUN,
+        "exist_ok": True,
+        "device": None if device == "auto" else device,
+        "single_cls": True,
+        "overlap_mask": False,  # nested and overlapping instances keep their own masks
+        "plots": False,
+        "patience": 0,  # the learning rate has to come down: no stop before that
+        # Half precision "fp16" would first download another network to check itself with.
+        "amp": "bf16" if device != "cpu" and torch.cuda.is_available() else False,
+        "cache": "ram",
+        "warmup_epochs": 1.0,
+        "close_mosaic": max(1, options.epochs // 10),
+        "max_det": 1000,
+        "imgsz": options.imgsz,
+        "epochs": options.epochs,
+        "time": options.hours or None,
+        "batch": options.batch,
+        "nbs": max(options.step, options.batch),
+        "mosaic": options.mosaic,
+        "flipud": options.flipud,
+        "cos_lr": options.cosine,
+        "freeze": options.freeze or None,
+        "workers": options.workers,
+        "seed": options.seed,
+    }
+    if options.lr0:
+        settings |= {"optimizer": "AdamW", "lr0": options.lr0}
+    return settings
+
+
+def _read(name: str) -> checkpoints.Checkpoint:
+    return checkpoints.read(weights.resolve(name))
+
+
+def _write(model: torch.nn.Module, imgsz: int, path: Path) -> None:
+    """Write a network as it is now."""
+    architecture = dict(model.yaml)
+    checkpoint = checkpoints.Checkpoint(dict(model.state_dict()), architecture, imgsz, classes=1)
+    checkpoints.save(checkpoint, path)
+
+
+@contextlib.contextmanager
+def bfloat16_on_cpu(device: str) -> Iterator[None]:
+    """Train in mixed precision on processors: ultralytics allows it on CUDA only."""
+    if device != "cpu":
+        yield
+        return
+
+    def bfloat16(*_: object, **__: object) -> torch.autocast:
+        return torch.autocast("cpu", dtype=torch.bfloat16)
+
+    with mock.patch.object(engine, "autocast", bfloat16):
+        yield

@@ -1,0 +1,86 @@
+"""The mask loss, and how far boxes reach."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from ultralytics.utils.loss import BboxLoss, v8SegmentationLoss
+from ultralytics.utils.metrics import bbox_iou
+from ultralytics.utils.tal import dist2bbox
+
+from fastsam_plugins.training.loss import MaskLoss
+
+
+def example(seed=0):
+    """Two masks of an image: truth, coefficients, prototypes, boxes and areas."""
+    random = torch.Generator().manual_seed(seed)
+    prototypes = torch.randn(8, 20, 24, generator=random)
+    coefficients = torch.randn(2, 8, generator=random)
+    boxes = torch.tensor([[2.0, 3.0, 12.0, 15.0], [10.0, 0.0, 24.0, 20.0]])
+    truth = torch.zeros(2, 20, 24)
+    truth[0, 4:14, 3:11] = 1
+    truth[1, 1:19, 11:20] = 1
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / (20 * 24)
+    return truth, coefficients, prototypes, boxes, areas
+
+
+def loss(dice):
+    instance = MaskLoss.__new__(MaskLoss)
+    torch.nn.Module.__init__(instance) if isinstance(instance, torch.nn.Module) else None
+    instance._dice = dice
+    return instance
+
+
+def test_without_dice_it_is_ultralytics_loss():
+    ours = loss(0.0).single_mask_loss(*example())
+    theirs = v8SegmentationLoss.single_mask_loss(*example())
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-6)
+
+
+def test_dice_is_one_minus_twice_the_overlap_over_both_inside_the_box():
+    truth, coefficients, prototypes, boxes, areas = example()
+    added = loss(2.0).single_mask_loss(truth, coefficients, prototypes, boxes, areas)
+    added -= loss(0.0).single_mask_loss(truth, coefficients, prototypes, boxes, areas)
+    expected = 0.0
+    for t, c, b in zip(truth, coefficients, boxes.long().tolist(), strict=True):
+        x0, y0, x1, y1 = b
+        p = torch.einsum("c,chw->hw", c, prototypes).sigmoid()[y0:y1, x0:x1]
+        t = t[y0:y1, x0:x1]
+        expected += 1 - (2 * (p * t).sum() + 1) / (p.sum() + t.sum() + 1)
+    assert added.item() == pytest.approx(2 * expected.item(), rel=1e-5)
+
+
+def test_gradients_of_the_loss_are_right():
+    truth, coefficients, prototypes, boxes, areas = example()
+    coefficients = coefficients.double().requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda c: loss(1.0).single_mask_loss(
+            truth.double(), c, prototypes.double(), boxes.double(), areas.double()
+        ),
+        coefficients,
+        atol=1e-4,  # Dice is summed in single precision
+        eps=1e-3,
+    )
+
+
+@pytest.mark.parametrize(("reg_max", "reached"), [(16, False), (26, True)])
+def test_only_the_papers_reg_max_regresses_boxes_beyond_fifteen_strides(reg_max, reached):
+    """A box whose edges lie 22 strides from its anchor, learned by ultralytics' own box loss."""
+    anchor, strides = torch.tensor([[30.0, 30.0]]), torch.tensor([[32.0]])
+    target = torch.tensor([[[8.0, 8.0, 52.0, 52.0]]])
+    distances = torch.zeros(1, 1, 4 * reg_max, requires_grad=True)
+    bins = torch.arange(reg_max, dtype=torch.float32)
+    optimizer = torch.optim.Adam([distances], 0.5)
+    criterion = BboxLoss(reg_max)
+    for _ in range(150):
+        edges = distances.view(1, 1, 4, reg_max).softmax(-1) @ bins
+        box = dist2bbox(edges, anchor, xywh=False)
+        parts = criterion(
+            distances, box, anchor, target, torch.ones(1, 1, 1), torch.tensor(1.0),
+            torch.ones(1, 1, dtype=torch.bool), torch.tensor([1920.0, 1920.0]), strides,
+        )  # fmt: skip
+        optimizer.zero_grad()
+        sum(parts).backward()
+        optimizer.step()
+    iou = bbox_iou(box[0], target[0], xywh=False).item()
+    assert (iou > 0.99) is reached, iou

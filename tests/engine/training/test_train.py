@@ -1,0 +1,170 @@
+"""Training end to end, on a few small images."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fastsam_plugins import FastSAM, TrainOptions
+from fastsam_plugins.options import PRESETS
+from fastsam_plugins.training import train as rooms
+from fastsam_plugins.training.trainer import Trainer
+from tests.conftest import disks
+
+SMALL = TrainOptions(
+    imgsz=64, epochs=2, batch=2, step=2, workers=0, synthetic=0.3, paste=0.5, dice=1.0
+)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """Ten images of two bright disks, as a folder with label images."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir()
+    for number in range(10):
+        one, two = disks((64, 64), [(*rng.integers(8, 56, 2), 7) for _ in range(2)])
+        image = rng.integers(0, 60, (64, 64, 3)) + 150 * (one | two)[..., None]
+        label = np.where(two, 2, one.astype(np.uint8))
+        Image.fromarray(image.astype(np.uint8)).save(folder / "images" / f"{number}.png")
+        Image.fromarray(label.astype(np.uint8)).save(folder / "labels" / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(pictures, tmp_path_factory):
+    """A finished training's folder and weights."""
+    output = tmp_path_factory.mktemp("trained")
+    return output, rooms.train([pictures], output, SMALL, device="cpu")
+
+
+def epochs(output):
+    with open(output / "run" / "results.csv", newline="") as stream:
+        return [int(row["epoch"]) for row in csv.DictReader(stream)]
+
+
+def test_training_gives_weights_that_load(trained):
+    _, best = trained
+    assert best.name == "best.safetensors"
+    for file in (best, best.with_name("last.safetensors"), best.with_name("last.pt")):
+        model = FastSAM(file, device="cpu")
+        assert model.imgsz == 64
+        assert model.network.reg_max == 16
+        assert model.segment(np.zeros((64, 64, 3), np.uint8)).shape == (64, 64)
+
+
+def test_the_best_weights_are_those_with_the_best_recall_on_images_held_out(trained):
+    from fastsam_plugins.evaluation.held_out import measure
+
+    output, best = trained
+    with open(output / "run" / "results.csv", newline="") as stream:
+        rows = [float(row["recall/mask AR@1000"]) for row in csv.DictReader(stream)]
+    truth = output / "data" / "held_out.json"
+    assert len(json.loads(truth.read_text())["images"]) == 1
+    assert measure(best, truth, "cpu")["mask AR@1000"] == pytest.approx(max(rows), abs=1e-5)
+
+
+def test_losses_and_recall_are_drawn(trained):
+    output, _ = trained
+    with Image.open(output / "run" / "curves.png") as picture:
+        assert picture.size == (1000, 400)
+        assert len(picture.convert("RGB").getcolors(1 << 20)) > 50
+
+
+def test_saved_networks_carry_no_class_of_this_project(trained):
+    output, _ = trained
+    named = torch.serialization.get_unsafe_globals_in_checkpoint(
+        output / "run" / "weights" / "last.pt"
+    )
+    assert not [name for name in named if "fastsam_plugins" in name]
+
+
+def test_a_second_training_does_not_overwrite_the_first(trained, pictures):
+    output, _ = trained
+    with pytest.raises(ValueError, match="already holds a training: go on with --resume"):
+        rooms.train([pictures], output, SMALL, device="cpu")
+
+
+def test_a_finished_training_has_nothing_to_resume(trained, tmp_path):
+    output, _ = trained
+    with pytest.raises(ValueError, match="is complete"):
+        rooms.resume(output, device="cpu")
+    with pytest.raises(ValueError, match="no training to resume"):
+        rooms.resume(tmp_path, device="cpu")
+
+
+def test_a_killed_training_goes_on_after_its_last_epoch(pictures, tmp_path):
+    output = tmp_path / "out"
+    command = f"-m fastsam_plugins train -o {output} --device cpu"
+    words = [sys.executable, *command.split()]
+    fresh = "--preset nano --imgsz 64 --epochs 6 --batch 2 --workers 0 --held-out 0.1".split()  # noqa: SIM905
+    with open(tmp_path / "log", "w") as log:
+        running = subprocess.Popen([*words, str(pictures), *fresh], stdout=log, stderr=log)
+        last = output / "run" / "weights" / "last.pt"
+        deadline = time.monotonic() + 240
+        while not (last.exists() and len(epochs(output)) >= 2):
+            assert running.poll() is None, (tmp_path / "log").read_text()[-2000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.kill(running.pid, signal.SIGKILL)
+        running.wait()
+    saved = torch.load(last, weights_only=False)["epoch"] + 1
+    assert 1 <= saved < 6
+    done = subprocess.run([*words, "--resume"], capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert f"Going on after epoch {saved}." in done.stderr
+    after = epochs(output)
+    assert after[-(6 - saved) :] == list(range(saved + 1, 7)), "no epoch left out, none twice"
+    assert set(after) == set(range(1, 7))
+    weights = done.stdout.split("Trained weights: ")[1].strip()
+    assert FastSAM(weights, device="cpu").imgsz == 64
+
+
+def test_finetuning_starts_from_the_weights_and_leaves_frozen_layers(pictures, tmp_path):
+    options = TrainOptions(**PRESETS["finetune"]).replace(
+        imgsz=64, epochs=1, freeze=10, workers=0, paste=0.0
+    )
+    weights = rooms.train([pictures], tmp_path, options, device="cpu")
+    before = FastSAM("FastSAM-n", device="cpu").network.module.state_dict()
+    after = FastSAM(weights, device="cpu").network.module.state_dict()
+    backbone = {f"model.{k}." for k in range(10)}
+    weight = [k for k in before if k.endswith("weight")]
+    frozen = [k for k in weight if k[: k.index(".", 6) + 1] in backbone]
+    assert frozen
+    assert all(torch.equal(before[k], after[k]) for k in frozen)
+    assert any(not torch.equal(before[k], after[k]) for k in weight if k not in frozen)
+
+
+def test_input_size_follows_the_weights_unless_given(pictures, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(rooms, "_run", lambda output, options, *_, **__: seen.append(options.imgsz))
+    rooms.train([pictures], tmp_path / "a", TrainOptions(weights="FastSAM-n"))
+    rooms.train([pictures], tmp_path / "b", TrainOptions(weights="FastSAM-n", imgsz=96))
+    rooms.train([pictures], tmp_path / "c", TrainOptions())
+    assert seen == [FastSAM("FastSAM-n", device="cpu").imgsz, 96, 640]
+
+
+def test_the_papers_recipe_reaches_ultralytics(trained):
+    """Section 4.1: YOLOv8x, 100 epochs, input 1024, reg_max 26; batch 32 in the authors' script."""
+    output, _ = trained
+    options = TrainOptions(**PRESETS["paper"])
+    trainer = Trainer(output, options, device="cpu")
+    assert trainer.args.model == "yolov8x-seg.yaml"
+    assert (trainer.args.imgsz, trainer.args.epochs, trainer.args.batch) == (1024, 100, 32)
+    assert trainer.args.overlap_mask is False
+    trainer.data = {"nc": 1, "channels": 3}
+    network = trainer.get_model(verbose=False)
+    head = network.model[-1]
+    assert (head.reg_max, head.nc, head.nm) == (26, 1, 32)
+    assert sum(p.numel() for p in network.parameters()) == pytest.approx(72e6, rel=0.03)
