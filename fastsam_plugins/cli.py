@@ -300,7 +300,7 @@ def proposals(truth: Path, results: Path, iou_type: Any, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("data", nargs=-1, type=click.Path(path_type=Path, exists=True))
+@click.argument("data", nargs=-1)
 @_folder("fastsam-training")
 @click.option(
     "--preset", type=click.Choice(list(PRESETS)), default="finetune", show_default=True,
@@ -311,12 +311,13 @@ def proposals(truth: Path, results: Path, iou_type: Any, as_json: bool) -> None:
 @flags(TrainOptions, PRESETS)
 @as_json
 @click.pass_context
-def train(context: click.Context, data: tuple[Path, ...], output: Path, preset: str, resume: bool,
+def train(context: click.Context, data: tuple[str, ...], output: Path, preset: str, resume: bool,
           device: str, as_json: bool, **values: Any) -> None:  # fmt: skip
     """Train a one-class YOLOv8-seg network on DATA.
 
-    Each DATA is a COCO instance file, a folder of SA-1B (an image and a JSON each), or a folder
-    with images/ and labels/ (label images, or masks whose connected parts are the instances).
+    Each DATA is a COCO instance file, a folder of SA-1B (an image and a JSON each), a folder
+    with images/ and labels/ (label images, or masks whose connected parts are the instances), or
+    fiftyone:DATASET/FIELD.
     """
     given = {name: value for name, value in values.items() if _given(context, name)}
     if resume and (data or given or _given(context, "preset")):

@@ -10,6 +10,9 @@ from pathlib import Path
 # user's home.
 os.environ["YOLO_CONFIG_DIR"] = tempfile.mkdtemp(prefix="fastsam-tests-")
 os.environ["YOLO_AUTOINSTALL"] = "false"
+# FiftyOne's database is one of these tests, never the user's.
+os.environ["FIFTYONE_DATABASE_DIR"] = tempfile.mkdtemp(prefix="fastsam-tests-db-")
+os.environ["FIFTYONE_DO_NOT_TRACK"] = "true"
 
 import hypothesis
 import numpy as np

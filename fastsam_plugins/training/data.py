@@ -53,12 +53,14 @@ class Report:
         return text
 
 
-def convert(data: Iterable[Path], output: Path, options: TrainOptions | None = None) -> Report:
+def convert(
+    data: Iterable[str | Path], output: Path, options: TrainOptions | None = None
+) -> Report:
     """Write an ultralytics segmentation dataset of one class.
 
     Parameters
     ----------
-    data : paths
+    data : paths or names
         See :func:`fastsam_plugins.training.sources.read`.
     output : path
         Folder to write: ``images/`` (links, or PNG of what is not 8-bit), ``labels/`` (polygons),
@@ -79,7 +81,7 @@ def convert(data: Iterable[Path], output: Path, options: TrainOptions | None = N
     by_kind: dict[str, list[str]] = defaultdict(list)
     held_out = _HeldOut(options.held_out)
     ious: list[float] = []
-    for labelled in (item for source in data for item in read(Path(source))):
+    for labelled in (item for source in data for item in read(source)):
         reason = _unusable(labelled)
         if reason:
             report.dropped[reason] += 1

@@ -1,6 +1,8 @@
-"""Where labels come from: COCO JSON, SA-1B folders, images with label images.
+"""Where labels come from: COCO JSON, SA-1B folders, images with label images, other programs.
 
 Every source gives :class:`Labelled` images, whose masks may overlap, nest, have holes and parts.
+What other programs hold is read by the entry points of group ``fastsam_plugins.labels``: functions
+that take a name and give the images.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +47,28 @@ class Labelled:
     dropped: Counter[str] = field(default_factory=Counter)
 
 
-def read(data: Path) -> Iterator[Labelled]:
-    """Read a COCO JSON, an SA-1B folder, or a folder with ``images/`` and ``labels/``.
+def read(data: str | Path) -> Iterator[Labelled]:
+    """Read a COCO JSON, an SA-1B folder, a folder with ``images/`` and ``labels/``, or
+    ``PROGRAM:NAME``.
 
     An image whose file is missing is given all the same: who needs the file finds out.
 
     Raises
     ------
     ValueError
-        If the data is none of these.
+        If the data is none of these, or the program is not installed.
     """
+    program, colon, name = str(data).partition(":")
+    if colon and program in (readers := entry_points(group="fastsam_plugins.labels")).names:
+        try:
+            reader = readers[program].load()
+        except ImportError as error:
+            raise ValueError(
+                f"{data} needs {program} ({error}): pip install 'fastsam-plugins[{program}]'"
+            ) from None
+        found: Iterator[Labelled] = reader(name)
+        return found
+    data = Path(data)
     if data.is_file():
         return _coco(data)
     if not data.is_dir():

@@ -16,13 +16,16 @@ RECIPE = "recipe.json"
 SCRATCH = 640  # input size in pixels of a network that starts from nothing
 
 
-def train(data: Sequence[Path], output: Path, options: TrainOptions, device: str = "auto") -> Path:
+def train(
+    data: Sequence[str | Path], output: Path, options: TrainOptions, device: str = "auto"
+) -> Path:
     """Train a one-class YOLOv8-seg network on labelled images.
 
     Parameters
     ----------
-    data : paths
-        COCO JSON files or folders; see :func:`fastsam_plugins.training.sources.read`.
+    data : paths or names
+        COCO JSON files, folders, or what other programs hold; see
+        :func:`fastsam_plugins.training.sources.read`.
     output : path
         Folder for the converted data, the recipe, the curves and the weights.
     options : TrainOptions

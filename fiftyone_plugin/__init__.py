@@ -1,0 +1,1 @@
+"""FastSAM in FiftyOne: conversions and registration; ``fastsam_plugins`` does the work."""

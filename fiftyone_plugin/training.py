@@ -1,0 +1,61 @@
+"""A FiftyOne dataset's labels as training data: ``fastsam train fiftyone:DATASET/FIELD``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import fiftyone as fo
+
+from fastsam_plugins.masks import runs as R
+from fastsam_plugins.training.sources import Labelled
+from fiftyone_plugin.labels import KINDS, masks
+
+
+def read(name: str) -> Iterator[Labelled]:
+    """Every image of a dataset with the instances of a label field.
+
+    Parameters
+    ----------
+    name : str
+        ``DATASET/FIELD``, or ``DATASET`` if it has one field of instances.
+
+    Raises
+    ------
+    ValueError
+        If there is no such dataset or field; the message lists what there is.
+    """
+    dataset, field = _find(name)
+    dataset.compute_metadata(overwrite=False)
+    for sample in dataset.select_fields(field).iter_samples():
+        metadata = sample.metadata
+        if metadata is None:  # FiftyOne could not read it; who needs the file finds out why
+            yield Labelled(Path(sample.filepath), (0, 0))
+            continue
+        out = Labelled(Path(sample.filepath), (metadata.height, metadata.width))
+        for mask in masks(sample[field], out.shape):
+            if R.area(mask):
+                out.masks.append(mask)
+            else:
+                out.dropped["empty masks"] += 1
+        yield out
+
+
+def _find(name: str) -> tuple[fo.Dataset, str]:
+    if fo.dataset_exists(name):
+        dataset, field = fo.load_dataset(name), ""
+    else:
+        start, _, field = name.rpartition("/")
+        if not fo.dataset_exists(start):
+            known = ", ".join(fo.list_datasets()) or "none"
+            raise ValueError(f"there is no FiftyOne dataset {start or name} (there are: {known})")
+        dataset = fo.load_dataset(start)
+    schema = dataset.get_field_schema(ftype=fo.EmbeddedDocumentField)
+    fields = [k for k, v in schema.items() if issubclass(v.document_type, KINDS)]
+    if (field and field not in fields) or (not field and len(fields) != 1):
+        known = ", ".join(fields) or "none"
+        raise ValueError(
+            f"name the field of instances of FiftyOne dataset {dataset.name}, "
+            f"as fiftyone:{dataset.name}/FIELD (there are: {known})"
+        )
+    return dataset, field or fields[0]
