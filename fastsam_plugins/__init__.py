@@ -16,6 +16,7 @@ _HOMES = {
     "SegmentOptions": "options",
     "PromptOptions": "options",
     "CleanOptions": "options",
+    "EdgeOptions": "options",
     "ReadOptions": "options",
     "TrainOptions": "options",
     "WeightsError": "checkpoints",
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from fastsam_plugins.model import FastSAM
     from fastsam_plugins.options import (
         CleanOptions,
+        EdgeOptions,
         PromptOptions,
         ReadOptions,
         SegmentOptions,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CleanOptions",
+    "EdgeOptions",
     "FastSAM",
     "ImageError",
     "PromptOptions",

@@ -1,132 +1,46 @@
-"""The command ``fastsam``.
-
-Results go to standard output, progress and messages to standard error. Flags are built from
-``options.py``. Bad input ends with one line and exit status 1; ``FASTSAM_DEBUG=1`` shows where.
-"""
+"""The command ``fastsam``; ``fastsam evaluate`` is in ``evaluation/cli.py``."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import sys
-import warnings
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from fastsam_plugins import __version__
+from fastsam_plugins.console import (
+    Commands,
+    as_json,
+    backend,
+    device,
+    flags,
+    folder,
+    given,
+    model,
+    pick,
+    say,
+    tell,
+)
+from fastsam_plugins.evaluation.cli import evaluate
 from fastsam_plugins.options import (
     PRESETS,
-    Options,
+    EdgeOptions,
     PromptOptions,
     ReadOptions,
     SegmentOptions,
     TrainOptions,
-    parameters,
 )
 
-F = TypeVar("F", bound=Callable[..., Any])
-O = TypeVar("O", bound=Options)  # noqa: E741
 
-
-class _Command(click.Command):
-    def invoke(self, context: click.Context) -> Any:
-        context.obj = sys.stdout
-        # Ultralytics logs to standard output, which is for results.
-        with contextlib.redirect_stdout(sys.stderr):
-            return super().invoke(context)
-
-
-class _Commands(click.Group):
-    command_class = _Command
-
-    def invoke(self, context: click.Context) -> Any:
-        warnings.showwarning = lambda message, *_, **__: say(f"Warning: {message}")
-        try:
-            return super().invoke(context)
-        except click.exceptions.Exit:  # a RuntimeError, but how --help ends
-            raise
-        except (ValueError, RuntimeError, OSError) as error:
-            if os.environ.get("FASTSAM_DEBUG"):
-                raise
-            say(f"Error: {error}")
-            sys.exit(1)
-
-
-def tell(text: str) -> None:
-    """A result, on standard output."""
-    click.echo(text, file=click.get_current_context().obj)
-
-
-def say(text: str) -> None:
-    """A line for the person, on standard error."""
-    click.echo(text, err=True)
-
-
-def flags(
-    options: type[Options], presets: Mapping[str, Mapping[str, Any]] | None = None
-) -> Callable[[F], F]:
-    """Add a flag for every parameter of an options class to a command.
-
-    Help says which default each preset has instead.
-    """
-
-    def add(command: F) -> F:
-        for p in reversed(parameters(options)):
-            dashed = p.name.replace("_", "-")
-            name = f"--{dashed}/--no-{dashed}" if p.type is bool else f"--{dashed}"
-            text = p.help + (f" [{p.unit}]" if p.unit else "")
-            others = [f"{k} {v[p.name]}" for k, v in (presets or {}).items() if p.name in v]
-            text += f" [presets: {', '.join(others)}]" if others else ""
-            kind = click.Choice(p.choices) if p.choices else p.type
-            command = click.option(
-                name, p.name, type=kind, default=p.default, show_default=p.default is not None,
-                help=text,
-            )(command)  # fmt: skip
-        return command
-
-    return add
-
-
-def pick(options: type[O], values: dict[str, Any]) -> O:
-    """Build options from a command's values, taking their names out."""
-    return options(**{p.name: values.pop(p.name) for p in parameters(options)})
-
-
-def _given(context: click.Context, name: str) -> bool:
-    """Whether the person wrote a flag, rather than left its default."""
-    return context.get_parameter_source(name) is not ParameterSource.DEFAULT
-
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable results.")
-device = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
-)
-backend = click.option(
-    "--backend", default="auto", show_default=True,
-    help="What runs the network: torch, openvino or onnx; auto is torch.",
-)  # fmt: skip
-model = click.option(
-    "--model", default="FastSAM-n", show_default=True,
-    help="FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file.",
-)  # fmt: skip
-
-
-def _folder(default: str) -> Callable[[F], F]:
-    return click.option(
-        "-o", "--output", default=default, show_default=True, help="Folder to write to.",
-        type=click.Path(path_type=Path, file_okay=False),
-    )  # fmt: skip
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="fastsam")
 def main() -> None:
     """Segment anything, fast: all instances of an image, then any prompt from what was kept."""
+
+
+main.add_command(evaluate)
 
 
 class _Numbers(click.ParamType):
@@ -214,7 +128,43 @@ def _load(values: dict[str, Any]) -> Any:
 
 
 @main.command()
-@_folder("fastsam-demo")
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@folder("fastsam-edges")
+@model
+@device
+@backend
+@flags(EdgeOptions)
+@flags(SegmentOptions)
+@flags(ReadOptions)
+def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
+    """Write an edge map of each of IMAGES, a PNG of 16 bit.
+
+    The paper's settings are --conf 0.001 --max-det 1000; measure the maps with
+    `fastsam evaluate boundaries`.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from fastsam_plugins import files
+
+    drawing, segmenting = pick(EdgeOptions, values), pick(SegmentOptions, values)
+    reading = pick(ReadOptions, values)
+    targets = [output / f"{path.stem}.png" for path in images]
+    if len(set(targets)) < len(targets):
+        raise ValueError(
+            "two images have the same name: their edge maps would overwrite each other"
+        )
+    network = _load(values)
+    output.mkdir(parents=True, exist_ok=True)
+    with click.progressbar(images, label="Segmenting", file=sys.stderr) as progress:
+        for path, target in zip(progress, targets, strict=True):
+            found = network.segment(files.read_image(path, reading), segmenting).edges(drawing)
+            Image.fromarray(np.round(found * 65535).astype(np.uint16)).save(target)
+    tell(f"Wrote {len(targets)} edge maps to {output}")
+
+
+@main.command()
+@folder("fastsam-demo")
 @model
 @device
 @backend
@@ -270,38 +220,9 @@ def doctor(as_json: bool) -> None:
     sys.exit(any(f.needed and not f.ok for f in findings))
 
 
-@main.group()
-def evaluate() -> None:
-    """Measure results against ground truth."""
-
-
-evaluate.command_class = _Command
-
-
-@evaluate.command()
-@click.argument("truth", type=click.Path(path_type=Path))
-@click.argument("results", type=click.Path(path_type=Path))
-@click.option(
-    "--iou-type", type=click.Choice(["bbox", "segm"]), default="segm", show_default=True,
-    help="Compare boxes or masks.",
-)  # fmt: skip
-@as_json
-def proposals(truth: Path, results: Path, iou_type: Any, as_json: bool) -> None:
-    """Class-agnostic average recall of RESULTS (COCO results) against TRUTH (COCO instances)."""
-    from fastsam_plugins.evaluation.files import evaluate_proposals
-
-    summary = evaluate_proposals(truth, results, iou_type).summary() | {"iou_type": iou_type}
-    if as_json:
-        # NaN is not JSON: what was not measured is null.
-        tell(json.dumps({k: None if v != v else v for k, v in summary.items()}))
-        return
-    for name, value in summary.items():
-        tell(f"{name:<16} {value:.4f}" if isinstance(value, float) else f"{name:<16} {value}")
-
-
 @main.command()
 @click.argument("data", nargs=-1)
-@_folder("fastsam-training")
+@folder("fastsam-training")
 @click.option(
     "--preset", type=click.Choice(list(PRESETS)), default="finetune", show_default=True,
     help="A recipe; options given beside it change it.",
@@ -319,8 +240,8 @@ def train(context: click.Context, data: tuple[str, ...], output: Path, preset: s
     with images/ and labels/ (label images, or masks whose connected parts are the instances), or
     fiftyone:DATASET/FIELD.
     """
-    given = {name: value for name, value in values.items() if _given(context, name)}
-    if resume and (data or given or _given(context, "preset")):
+    chosen = {name: value for name, value in values.items() if given(context, name)}
+    if resume and (data or chosen or given(context, "preset")):
         raise ValueError("--resume keeps the data and options it was started with: give none")
     if not resume and not data:
         raise ValueError("nothing to train on: name DATA, or --resume with an output folder")
@@ -329,7 +250,7 @@ def train(context: click.Context, data: tuple[str, ...], output: Path, preset: s
     if resume:
         trained = rooms.resume(output, device)
     else:
-        trained = rooms.train(data, output, TrainOptions(**{**PRESETS[preset], **given}), device)
+        trained = rooms.train(data, output, TrainOptions(**{**PRESETS[preset], **chosen}), device)
     if as_json:
         tell(json.dumps({"weights": str(trained), "curves": str(output / "run" / "curves.png")}))
     else:

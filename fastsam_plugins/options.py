@@ -207,6 +207,17 @@ class ReadOptions(Options):
 
 
 @dataclass(frozen=True)
+class EdgeOptions(Options):
+    """How instances become an edge map."""
+
+    by_confidence: bool = option(False, "Weigh each mask's edges by its confidence")
+    thin: bool = option(True, "Keep only the ridges of edges")
+    smoothing: float = option(
+        2.0, "Scale at which the direction of edges is taken", unit="px", ge=0.5, le=10
+    )
+
+
+@dataclass(frozen=True)
 class TrainOptions(Options):
     """A training recipe (section 4.1 of the paper), carried out by ultralytics' trainer."""
 

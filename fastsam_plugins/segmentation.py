@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsam_plugins import prompts
+from fastsam_plugins.edges import edges
 from fastsam_plugins.masks import quality, rle
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.sources import MaskSource, MergedMasks, RunMasks, Window
-from fastsam_plugins.options import CleanOptions, PromptOptions, Ranking
+from fastsam_plugins.options import CleanOptions, EdgeOptions, PromptOptions, Ranking
 
 Overlap = Literal["small_on_top", "high_score_on_top", "first"]
 
@@ -387,6 +388,10 @@ class Segmentation:
             )
             seg = seg[keep]
         return seg
+
+    def edges(self, options: EdgeOptions | None = None, **changes: Any) -> NDArray[np.float32]:
+        """Edge strength (H, W) in [0, 1] of every pixel; see :mod:`fastsam_plugins.edges`."""
+        return edges(self, (options or EdgeOptions()).replace(**changes))
 
 
 _DEFAULT_PROMPT = PromptOptions()

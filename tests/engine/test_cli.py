@@ -15,7 +15,7 @@ import tifffile
 from click.testing import CliRunner
 from PIL import Image
 
-from fastsam_plugins import __version__, cli, demo, doctor, files, weights
+from fastsam_plugins import __version__, cli, console, demo, doctor, files, weights
 from fastsam_plugins.options import (
     PRESETS,
     PromptOptions,
@@ -165,14 +165,14 @@ def test_every_option_has_a_flag_of_its_default_and_help(subcommand, options, wo
         assert p.unit in flags[p.name].help
         if p.type is bool:
             assert flags[p.name].secondary_opts == [f"--no-{dashed}"]
-    assert cli.pick(options, dict(context.params)) == options()
+    assert console.pick(options, dict(context.params)) == options()
 
 
 def test_a_flag_changes_its_option():
     words = ["a.png", "-o", "b.png", "--conf", "0.1", "--no-full-frame", "--max-det", "7"]
     context = parse(cli.segment, words)
     expected = SegmentOptions(conf=0.1, full_frame=False, max_det=7)
-    assert cli.pick(SegmentOptions, dict(context.params)) == expected
+    assert console.pick(SegmentOptions, dict(context.params)) == expected
 
 
 @pytest.mark.parametrize("name", ["", "segment", "demo", "models", "doctor", "train"])

@@ -1,0 +1,119 @@
+"""What all commands share: results and messages, errors in one line, flags from ``options.py``.
+
+Results go to standard output, progress and messages to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from fastsam_plugins.options import Options, parameters
+
+F = TypeVar("F", bound=Callable[..., Any])
+O = TypeVar("O", bound=Options)  # noqa: E741
+
+
+class Command(click.Command):
+    """A command whose libraries cannot print among its results."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run it; standard output is kept for :func:`tell`."""
+        context.obj = sys.stdout
+        # Ultralytics logs to standard output, which is for results.
+        with contextlib.redirect_stdout(sys.stderr):
+            return super().invoke(context)
+
+
+class Commands(click.Group):
+    """Commands whose errors are one line and exit status 1; ``FASTSAM_DEBUG=1`` shows where."""
+
+    command_class = Command
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command that was named."""
+        warnings.showwarning = lambda message, *_, **__: say(f"Warning: {message}")
+        try:
+            return super().invoke(context)
+        except click.exceptions.Exit:  # a RuntimeError, but how --help ends
+            raise
+        except (ValueError, RuntimeError, OSError) as error:
+            if os.environ.get("FASTSAM_DEBUG"):
+                raise
+            say(f"Error: {error}")
+            sys.exit(1)
+
+
+def tell(text: str) -> None:
+    """A result, on standard output."""
+    click.echo(text, file=click.get_current_context().obj)
+
+
+def say(text: str) -> None:
+    """A line for the person, on standard error."""
+    click.echo(text, err=True)
+
+
+def flags(
+    options: type[Options], presets: Mapping[str, Mapping[str, Any]] | None = None
+) -> Callable[[F], F]:
+    """Add a flag for every parameter of an options class to a command.
+
+    Help says which default each preset has instead.
+    """
+
+    def add(command: F) -> F:
+        for p in reversed(parameters(options)):
+            dashed = p.name.replace("_", "-")
+            name = f"--{dashed}/--no-{dashed}" if p.type is bool else f"--{dashed}"
+            text = p.help + (f" [{p.unit}]" if p.unit else "")
+            others = [f"{k} {v[p.name]}" for k, v in (presets or {}).items() if p.name in v]
+            text += f" [presets: {', '.join(others)}]" if others else ""
+            kind = click.Choice(p.choices) if p.choices else p.type
+            command = click.option(
+                name, p.name, type=kind, default=p.default, show_default=p.default is not None,
+                help=text,
+            )(command)  # fmt: skip
+        return command
+
+    return add
+
+
+def pick(options: type[O], values: dict[str, Any]) -> O:
+    """Build options from a command's values, taking their names out."""
+    return options(**{p.name: values.pop(p.name) for p in parameters(options)})
+
+
+def given(context: click.Context, name: str) -> bool:
+    """Whether the person wrote a flag, rather than left its default."""
+    return context.get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable results.")
+device = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
+)
+backend = click.option(
+    "--backend", default="auto", show_default=True,
+    help="What runs the network: torch, openvino or onnx; auto is torch.",
+)  # fmt: skip
+model = click.option(
+    "--model", default="FastSAM-n", show_default=True,
+    help="FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file.",
+)  # fmt: skip
+
+
+def folder(default: str) -> Callable[[F], F]:
+    """The flag ``--output``, a folder."""
+    return click.option(
+        "-o", "--output", default=default, show_default=True, help="Folder to write to.",
+        type=click.Path(path_type=Path, file_okay=False),
+    )  # fmt: skip
