@@ -18,6 +18,7 @@ from fastsam_plugins.console import (
     flags,
     folder,
     given,
+    load,
     model,
     pick,
     say,
@@ -98,7 +99,7 @@ def segment(images: tuple[Path, ...], output: Path, points: Any, boxes: Any, bat
     prompts.check_boxes(boxes)
     pixels = [files.read_image(path, reading) for path in images]
 
-    network = _load(values)
+    network = load(values)
     found = network.segment_many(pixels, segmenting, batch=batch)
     results = []
     with click.progressbar(
@@ -119,12 +120,6 @@ def segment(images: tuple[Path, ...], output: Path, points: Any, boxes: Any, bat
     for result in results:
         tell(f"{result.path}: {len(result.segmentation)} instances")
     tell("Wrote " + ", ".join(str(p) for p in written))
-
-
-def _load(values: dict[str, Any]) -> Any:
-    from fastsam_plugins.model import FastSAM
-
-    return FastSAM(values.pop("model"), values.pop("device"), values.pop("backend"))
 
 
 @main.command()
@@ -154,7 +149,7 @@ def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
         raise ValueError(
             "two images have the same name: their edge maps would overwrite each other"
         )
-    network = _load(values)
+    network = load(values)
     output.mkdir(parents=True, exist_ok=True)
     with click.progressbar(images, label="Segmenting", file=sys.stderr) as progress:
         for path, target in zip(progress, targets, strict=True):
@@ -173,7 +168,7 @@ def demo(output: Path, as_json: bool, **values: Any) -> None:
     """Segment and prompt the bundled sample images, and write what was found."""
     from fastsam_plugins import demo as rooms
 
-    network = _load(values)
+    network = load(values)
     say(f"{network.network.name} on {network.device}, imgsz {network.imgsz}")
     report = rooms.run(output, network, say if as_json else tell)
     if as_json:

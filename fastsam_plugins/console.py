@@ -117,3 +117,10 @@ def folder(default: str) -> Callable[[F], F]:
         "-o", "--output", default=default, show_default=True, help="Folder to write to.",
         type=click.Path(path_type=Path, file_okay=False),
     )  # fmt: skip
+
+
+def load(values: dict[str, Any]) -> Any:
+    """The network that ``--model``, ``--device`` and ``--backend`` name."""
+    from fastsam_plugins.model import FastSAM
+
+    return FastSAM(values.pop("model"), values.pop("device"), values.pop("backend"))

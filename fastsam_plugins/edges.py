@@ -51,7 +51,7 @@ def edges(seg: Segmentation, options: EdgeOptions | None = None) -> Map:
         try:
             logits = seg.logits(i, (x0, y0, x1, y1))
         except ValueError:
-            probability = seg.mask(i, (x0, y0, x1, y1)).astype(np.float32)
+            probability = np.asarray(seg.mask(i, (x0, y0, x1, y1)), np.float64)
         else:
             probability = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
         strength = sobel(probability).astype(np.float32)

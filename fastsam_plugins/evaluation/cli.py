@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from fastsam_plugins.console import Command, as_json, say, tell
+from fastsam_plugins.console import (
+    Command,
+    as_json,
+    backend,
+    device,
+    flags,
+    load,
+    model,
+    pick,
+    tell,
+)
+from fastsam_plugins.evaluation.published import Table, compare
+from fastsam_plugins.options import PromptOptions, SegmentOptions
 
 
 @click.group()
@@ -20,19 +33,39 @@ def evaluate() -> None:
 evaluate.command_class = Command
 
 
-def report(summary: dict[str, Any], as_json: bool) -> None:
-    """Print figures: a line each, or JSON, where null is what was not measured."""
+against = click.option(
+    "--against", type=click.Choice(["paper"]), help="Show the paper's figures as well.",
+)  # fmt: skip
+plot = click.option(
+    "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture of curves to write.",
+)  # fmt: skip
+
+
+def report(summary: dict[str, Any], as_json: bool, table: Table | None = None) -> None:
+    """Print figures: a line each, or JSON, where null is what was not measured.
+
+    With a table of the paper, what it has of them stands beside them.
+    """
+    beside = compare(summary, table) if table else []
     if as_json:
         # NaN is not JSON.
-        tell(json.dumps({k: None if v != v else v for k, v in summary.items()}))
+        content: dict[str, Any] = {k: None if v != v else v for k, v in summary.items()}
+        if table:
+            content["paper"] = {"table": table.number, "protocol": table.protocol, "rows": beside}
+        tell(json.dumps(content))
         return
     width = max(map(len, summary)) + 1
     for name, value in summary.items():
-        tell(
-            f"{name:<{width}} {value:.4f}"
-            if isinstance(value, float)
-            else f"{name:<{width}} {value}"
-        )
+        shown = f"{value:.4f}" if isinstance(value, float) else value
+        tell(f"{name:<{width}} {shown}")
+    if table:
+        tell(f"\nTable {table.number} of the paper: {table.title} ({table.protocol})")
+        tell(f"{'':<{width}} {'measured':>9} {'published':>9} {'difference':>10}")
+        for row in beside:
+            tell(
+                f"{row['name']:<{width}} {row['measured']:9.1f} {row['published']:9.1f} "
+                f"{row['difference']:+10.1f}"
+            )
 
 
 @evaluate.command()
@@ -42,12 +75,38 @@ def report(summary: dict[str, Any], as_json: bool) -> None:
     "--iou-type", type=click.Choice(["bbox", "segm"]), default="segm", show_default=True,
     help="Compare boxes or masks.",
 )  # fmt: skip
+@against
+@plot
 @as_json
-def proposals(truth: Path, results: Path, iou_type: Any, as_json: bool) -> None:
-    """Class-agnostic average recall of RESULTS (COCO results) against TRUTH (COCO instances)."""
+def proposals(truth: Path, results: Path, iou_type: Any, against: str | None, plot: Path | None,
+              as_json: bool) -> None:  # fmt: skip
+    """Class-agnostic average recall of RESULTS (COCO results) against TRUTH (COCO or LVIS).
+
+    Of LVIS, frequent, common and rare categories are counted apart as well. The paper measures
+    boxes on COCO, boxes and masks on LVIS.
+    """
+    from fastsam_plugins.evaluation import published
     from fastsam_plugins.evaluation.files import evaluate_proposals
 
-    report(evaluate_proposals(truth, results, iou_type).summary() | {"iou_type": iou_type}, as_json)
+    recall = evaluate_proposals(truth, results, iou_type)
+    table = None
+    if against:
+        tables = {
+            ("bbox", False): published.COCO_PROPOSALS,
+            ("bbox", True): published.LVIS_BOXES,
+            ("segm", True): published.LVIS_MASKS,
+        }
+        table = tables.get((iou_type, "frequent" in recall.ranks or "rare" in recall.ranks))
+        if table is None:
+            raise ValueError("the paper has no mask proposals on COCO: use --iou-type bbox")
+    if plot:
+        from fastsam_plugins.evaluation import plots
+
+        plots.draw_recall(recall, plot)
+    summary = recall.summary() | {"iou_type": iou_type}
+    if plot and as_json:
+        summary["curves"] = plots.recall_data(recall)
+    report(summary, as_json, table)
 
 
 @evaluate.command()
@@ -60,22 +119,124 @@ def proposals(truth: Path, results: Path, iou_type: Any, as_json: bool) -> None:
 @click.option("--thin/--no-thin", default=True, show_default=True,
               help="Thin boundaries to one pixel first.")  # fmt: skip
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+@against
+@plot
 @as_json
-def boundaries(truth: Path, maps: Path, thresholds: int, max_distance: float, thin: bool,
-               workers: int, as_json: bool) -> None:  # fmt: skip
+def boundaries(
+    truth: Path,
+    maps: Path,
+    thresholds: int,
+    max_distance: float,
+    thin: bool,
+    workers: int,
+    against: str | None,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
     """ODS, OIS, AP and R50 of edge MAPS against TRUTH, two folders as BSDS500 has them.
 
     TRUTH holds .mat files; MAPS a PNG (or .mat) of the same name for each, for example from
     `fastsam edges`.
     """
+    from fastsam_plugins.evaluation import published
     from fastsam_plugins.evaluation.edge_files import evaluate_boundaries
 
-    def progress(items: Any) -> Any:
-        with click.progressbar(
-            items, length=len(list(truth.glob("*.mat"))), label="Comparing", file=sys.stderr
-        ) as bar:
-            yield from bar
+    count = len(list(truth.glob("*.mat")))
+    scores = evaluate_boundaries(
+        truth, maps, thresholds, max_distance, thin, workers, progress("Comparing", count)
+    )
+    if plot:
+        from fastsam_plugins.evaluation.plots import draw_boundaries
 
-    scores = evaluate_boundaries(truth, maps, thresholds, max_distance, thin, workers, progress)
-    say("")
+        draw_boundaries(scores, plot)
+    summary: dict[str, Any] = scores.summary()
+    if plot and as_json:
+        recall, precision = scores.curve()
+        summary["curves"] = {
+            "thresholds": scores.thresholds.tolist(),
+            "recall": recall.tolist(),
+            "precision": precision.tolist(),
+        }
+    report(summary, as_json, published.BOUNDARIES if against else None)
+
+
+@evaluate.command()
+@click.argument("truth", type=click.Path(path_type=Path))
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option(
+    "--images", type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of the images: prompt with the boxes of RESULTS instead of taking its masks.",
+)  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
+              help="COCO results file for the masks that answer the boxes.")  # fmt: skip
+@model
+@device
+@backend
+@flags(SegmentOptions)
+@flags(PromptOptions)
+@against
+@as_json
+def instances(truth: Path, results: Path, images: Path | None, output: Path | None,
+              against: str | None, as_json: bool, **values: Any) -> None:  # fmt: skip
+    """Average precision of RESULTS (COCO results) against TRUTH (COCO or LVIS).
+
+    With --images, RESULTS are a detector's boxes: each is a prompt, and the mask of the instance
+    that answers it is measured under the box's own score and category. A box that nothing answers
+    has no mask.
+    """
+    from fastsam_plugins.evaluation import files, published
+    from fastsam_plugins.evaluation.instances import average_precision, prompt_with_boxes
+
+    content, found = files.load_truth(truth), files.load_results(results)
+    given = len(found)
+    if images:
+        segmenting, prompting = pick(SegmentOptions, values), pick(PromptOptions, values)
+        network = load(values)
+        found = prompt_with_boxes(
+            network, content, found, images, segmenting, prompting, progress("Prompting")
+        )
+        if output:
+            output.write_text(json.dumps(found))
+    elif output:
+        raise ValueError("--output goes with --images: without them no masks are made")
+    elif not all("segmentation" in r for r in found):
+        raise ValueError(f"{results} has boxes without masks: name their --images to prompt with")
+    lvis = files.is_lvis(content)
+    summary: dict[str, Any] = average_precision(content, found, "segm", lvis)
+    summary |= {"detections": given, "masks": len(found)}
+    table = published.LVIS_INSTANCES if lvis else published.COCO_INSTANCES
+    report(summary, as_json, table if against else None)
+
+
+@evaluate.command()
+@click.argument("data", nargs=-1, required=True)
+@model
+@device
+@backend
+@flags(SegmentOptions)
+@as_json
+def prompts(data: tuple[str, ...], as_json: bool, **values: Any) -> None:
+    """Mean IoU of what prompts select, for every labelled instance of DATA.
+
+    DATA is what `fastsam train` takes: COCO instances, or folders of images and masks. Prompts
+    are one, three and five points and a box, in each mode; `everything` is the best instance there
+    is to select.
+    """
+    from fastsam_plugins.evaluation.prompting import evaluate_prompts
+    from fastsam_plugins.training.sources import read
+
+    segmenting = pick(SegmentOptions, values)
+    labelled = [item for source in data for item in read(source)]
+    network = load(values)
+    scores = evaluate_prompts(network, labelled, segmenting, progress("Prompting"))
     report(scores.summary(), as_json)
+
+
+def progress(label: str, length: int | None = None) -> Callable[[Iterable[Any]], Iterable[Any]]:
+    """A progress bar on standard error around an iteration."""
+
+    def bar(items: Iterable[Any]) -> Iterator[Any]:
+        with click.progressbar(items, length=length, label=label, file=sys.stderr) as shown:
+            yield from shown
+
+    return bar

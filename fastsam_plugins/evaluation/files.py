@@ -34,40 +34,69 @@ class ImageRecords:
         return int(self.image["height"]), int(self.image["width"])
 
 
+FREQUENCIES = {"f": "frequent", "c": "common", "r": "rare"}
+"""LVIS's letters for how often a category occurs in its training images."""
+
+
+def is_lvis(truth: Record) -> bool:
+    """Whether a ground truth has LVIS's frequencies of categories."""
+    categories = truth.get("categories") or []
+    return bool(categories) and all(c.get("frequency") in FREQUENCIES for c in categories)
+
+
 def evaluate_proposals(truth: Path, results: Path, iou_type: IouType) -> ProposalRecall:
-    """Recall of a COCO results file against a COCO ground truth file, all categories as one.
+    """Recall of a COCO results file against a COCO or LVIS ground truth, all categories as one.
+
+    What LVIS says of categories that an image was not searched for plays no part. The ground
+    truths of its frequent, common and rare categories are counted apart as well.
 
     Raises
     ------
     ValueError
         If a file or a record in it cannot be used; the message says which and why.
     """
+    content = load_truth(truth)
+    groups = {}
+    if is_lvis(content):
+        groups = {c["id"]: FREQUENCIES[c["frequency"]] for c in content["categories"]}
     recall = ProposalRecall()
-    for item in pairs(truth, results):
+    for item in pairs(content, truth, results):
         counted = [a for a in item.annotations if not a.get("iscrowd") and not a.get("ignore")]
         recall.add(
             _regions(counted, item.shape, iou_type, truth),
             np.array([_number(a, "area", truth) for a in counted]),
             _regions(item.results, item.shape, iou_type, results),
             np.array([_number(r, "score", results) for r in item.results]),
+            [groups[a["category_id"]] for a in counted] if groups else None,
         )
     return recall
 
 
-def pairs(truth: Path, results: Path) -> Iterator[ImageRecords]:
-    """Every image of the ground truth with its annotations and results.
+def load_truth(path: Path) -> Record:
+    """A COCO ground truth file."""
+    content = _load(path)
+    if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
+        raise ValueError(f"{path} is not a COCO ground truth: it has no images or annotations")
+    return content
+
+
+def load_results(path: Path) -> list[Record]:
+    """A COCO results file, or the annotations of a dataset, as `fastsam segment` writes them."""
+    found = _load(path)
+    if isinstance(found, dict) and "annotations" in found:
+        found = found["annotations"]
+    if not isinstance(found, list):
+        raise ValueError(f"{path} is not a COCO results file: it holds no list of results")
+    return found
+
+
+def pairs(content: Record, truth: Path, results: Path) -> Iterator[ImageRecords]:
+    """Every image of a ground truth, read from ``truth``, with its annotations and results.
 
     Records come category after category, as in pycocotools, which ties between equal scores and
     equal overlaps follow.
     """
-    content = _load(truth)
-    if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
-        raise ValueError(f"{truth} is not a COCO ground truth: it has no images or annotations")
-    found = _load(results)
-    if isinstance(found, dict) and "annotations" in found:
-        found = found["annotations"]  # written as a dataset, as `fastsam segment` does
-    if not isinstance(found, list):
-        raise ValueError(f"{results} is not a COCO results file: it holds no list of results")
+    found = load_results(results)
     annotations, detections = _by_image(content["annotations"], truth), _by_image(found, results)
     known = {_field(image, "id", truth) for image in content["images"]}
     for records, path in ((annotations, truth), (detections, results)):

@@ -61,7 +61,8 @@ class ProposalRecall:
     ----------
     ranks : dict of int32 arrays (G, 10)
         Per size, for every ground truth of that size and every threshold: the rank (from 0, within
-        its image) of the proposal that matched it, or ``MISSED``.
+        its image) of the proposal that matched it, or ``MISSED``. Groups, if any are named, hold
+        the rows of ``all`` that belong to them.
     images, proposals : int
         How many were seen; of each image, the best ``max_proposals`` proposals are.
     """
@@ -77,6 +78,7 @@ class ProposalRecall:
         areas: NDArray[np.float64],
         found: Regions,
         scores: NDArray[np.float64],
+        groups: Sequence[str] | None = None,
     ) -> Ranks:
         """Add one image.
 
@@ -89,6 +91,8 @@ class ProposalRecall:
         found : Regions
             Proposals, of any order.
         scores : float64 array (D,)
+        groups : sequence of str, optional
+            A name for each ground truth, to count them apart as well.
 
         Returns
         -------
@@ -102,12 +106,16 @@ class ProposalRecall:
         for size, (low, high) in SIZES.items():
             inside = (areas >= low) & (areas <= high)
             self.ranks[size].append(match(iou[inside]))
-        return self.ranks["all"][-1]
+        every = self.ranks["all"][-1]
+        for group in sorted(set(groups or ())):
+            rows = [g == group for g in groups or ()]
+            self.ranks.setdefault(group, []).append(every[rows])
+        return every
 
     def merge(self, other: ProposalRecall) -> None:
         """Add the images of another part of the dataset."""
         for size, ranks in other.ranks.items():
-            self.ranks[size] += ranks
+            self.ranks.setdefault(size, []).extend(ranks)
         self.images += other.images
         self.proposals += other.proposals
 
@@ -138,12 +146,12 @@ class ProposalRecall:
         return float(np.trapezoid(curve, k) / 3)
 
     def summary(self, limits: Sequence[int] = (10, 100, 1000)) -> dict[str, float | int]:
-        """AR at each limit, AUC, AR at the last limit by size, and counts."""
+        """AR at each limit, AUC, AR at the last limit by size and group, and counts."""
         last = limits[-1]
         return {
             **{f"AR@{k}": self.average_recall(k) for k in limits},
             "AUC": self.area_under_curve(),
-            **{f"AR@{last}/{s}": self.average_recall(last, s) for s in SIZES if s != "all"},
+            **{f"AR@{last}/{s}": self.average_recall(last, s) for s in self.ranks if s != "all"},
             "images": self.images,
             "ground_truths": len(self._table("all")),
             "proposals": self.proposals,

@@ -213,3 +213,69 @@ def test_bad_files_name_the_file_and_the_record(change, message):
     with pytest.raises(ValueError, match=message) as caught:
         ours(truth, results, "segm")
     assert "\n" not in str(caught.value)
+
+
+# --- LVIS -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lvis(request):
+    """LVIS's first 100 validation images, and proposals made from them with noise."""
+    path = request.getfixturevalue("data") / "oracle" / "lvis" / "lvis_val_100.json"
+    truth = json.loads(path.read_text())
+    rng = np.random.default_rng(0)
+    results = []
+    for a in truth["annotations"]:
+        for _ in range(3):
+            box = np.array(a["bbox"]) * rng.uniform(0.85, 1.15, 4)
+            results.append({"image_id": a["image_id"], "category_id": 1,
+                            "bbox": box.tolist(), "score": float(rng.random())})  # fmt: skip
+    return path, truth, results
+
+
+def test_lvis_groups_are_rows_of_one_matching(lvis, tmp_path):
+    """Independently: pycocotools' matches of all categories as one, grouped afterwards."""
+    path, truth, results = lvis
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    found = evaluate_proposals(path, tmp_path / "results.json", "bbox")
+    frequency = {c["id"]: c["frequency"] for c in truth["categories"]}
+    with contextlib.redirect_stdout(io.StringIO()):
+        gt = COCO()
+        gt.dataset = {**truth, "annotations": [{**a, "iscrowd": 0} for a in truth["annotations"]]}
+        gt.createIndex()
+        evaluation = COCOeval(gt, gt.loadRes(results), "bbox")
+        evaluation.params.useCats = 0
+        evaluation.params.maxDets = [1000]
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+        evaluation.evaluate()
+    matched: dict[str, list] = {"f": [], "c": [], "r": []}
+    for image in filter(None, evaluation.evalImgs):
+        for k, number in enumerate(image["gtIds"]):
+            group = frequency[gt.anns[number]["category_id"]]
+            matched[group].append(image["gtMatches"][:, k] > 0)
+    summary = found.summary()
+    assert sum(map(len, matched.values())) == summary["ground_truths"] == len(truth["annotations"])
+    for letter, name in (("f", "frequent"), ("c", "common"), ("r", "rare")):
+        if matched[letter]:
+            assert summary[f"AR@1000/{name}"] == pytest.approx(np.mean(matched[letter]), abs=1e-12)
+    expected = reference(gt.dataset, results, "bbox")
+    for a, size in enumerate(SIZES):
+        assert np.array_equal(found.recall(1000, size), expected[:, a, -1]), size
+
+
+def test_halves_of_lvis_add_up(lvis, tmp_path):
+    path, truth, results = lvis
+    parts = []
+    for side in (0, 1):
+        keep = {i["id"] for k, i in enumerate(truth["images"]) if (k >= 50) == side}
+        kept = {
+            "images": [i for i in truth["images"] if i["id"] in keep],
+            "annotations": [a for a in truth["annotations"] if a["image_id"] in keep],
+        }
+        (tmp_path / "t.json").write_text(json.dumps(truth | kept))
+        (tmp_path / "r.json").write_text(json.dumps([r for r in results if r["image_id"] in keep]))
+        parts.append(evaluate_proposals(tmp_path / "t.json", tmp_path / "r.json", "bbox"))
+    (tmp_path / "r.json").write_text(json.dumps(results))
+    whole = evaluate_proposals(path, tmp_path / "r.json", "bbox").summary()
+    parts[0].merge(parts[1])
+    assert parts[0].summary() == whole

@@ -1,0 +1,134 @@
+"""Instance segmentation from box prompts: a detector's boxes, FastSAM's masks (table 6)."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from fastsam_plugins.evaluation.files import FREQUENCIES
+
+if TYPE_CHECKING:
+    from fastsam_plugins.model import FastSAM
+    from fastsam_plugins.options import PromptOptions, SegmentOptions
+
+NAMES = (
+    "AP", "AP50", "AP75", "AP/small", "AP/medium", "AP/large",
+    "AR@1", "AR@10", "AR@100", "AR/small", "AR/medium", "AR/large",
+)  # fmt: skip
+
+
+def prompt_with_boxes(
+    model: FastSAM,
+    truth: dict[str, Any],
+    detections: list[dict[str, Any]],
+    images: Path,
+    segmenting: SegmentOptions,
+    prompting: PromptOptions,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+) -> list[dict[str, Any]]:
+    """COCO results with a mask for every detected box that an instance answers.
+
+    Parameters
+    ----------
+    model : FastSAM
+    truth : dict
+        COCO ground truth, for names and numbers of images.
+    detections : list of dict
+        COCO results with ``bbox``; score and category are kept.
+    images : path
+        Folder of the images.
+    segmenting, prompting : options
+    progress : callable
+        Wraps the iteration over images.
+
+    Raises
+    ------
+    ValueError
+        If an image is missing or a record lacks what is needed.
+    """
+    from fastsam_plugins.files import read_image
+
+    boxes = defaultdict(list)
+    for number, record in enumerate(detections):
+        if not {"image_id", "category_id", "bbox", "score"} <= record.keys():
+            raise ValueError(
+                f"record {number} of the detections needs image_id, category_id, bbox and score"
+            )
+        boxes[record["image_id"]].append(record)
+    results = []
+    for image in progress([i for i in truth["images"] if boxes[i["id"]]]):
+        # LVIS names its images by their address.
+        name = image.get("file_name") or Path(image["coco_url"]).name
+        found = model.segment(read_image(images / name), segmenting)
+        records = boxes[image["id"]]
+        corners = np.array([r["bbox"] for r in records], np.float64)
+        corners[:, 2:] += corners[:, :2]
+        chosen = found.select(boxes=corners, options=prompting)
+        for prompt, mask in zip(chosen.prompts.tolist(), chosen.rles(), strict=True):
+            results.append({**records[prompt], "segmentation": mask})
+    return results
+
+
+def average_precision(
+    truth: dict[str, Any],
+    results: list[dict[str, Any]],
+    iou_type: Literal["bbox", "segm"],
+    lvis: bool = False,
+) -> dict[str, float]:
+    """COCO's twelve figures, or LVIS's AP by size and frequency, by ``faster_coco_eval``.
+
+    Raises
+    ------
+    ValueError
+        If the package is missing, or the records cannot be used.
+    """
+    try:
+        from faster_coco_eval import COCO, COCOeval_faster
+    except ImportError:
+        raise ValueError(
+            "average precision needs faster-coco-eval: pip install 'fastsam-plugins[evaluation]'"
+        ) from None
+    if not results:
+        return dict.fromkeys(NAMES, 0.0)
+    with contextlib.redirect_stdout(io.StringIO()):
+        # It adds fields to the records it is given.
+        reference = COCO(copy.deepcopy(truth))
+        try:
+            found = reference.loadRes(copy.deepcopy(results))
+        except (AssertionError, KeyError, TypeError) as error:
+            raise ValueError(f"the results do not fit the ground truth: {error}") from None
+        evaluation = COCOeval_faster(reference, found, iou_type, lvis_style=lvis)
+        if lvis:
+            evaluation.params.maxDets = [300]
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    if lvis:
+        return _lvis(evaluation, truth)
+    return dict(zip(NAMES, (float(v) for v in evaluation.stats[:12]), strict=True))
+
+
+def _lvis(evaluation: Any, truth: dict[str, Any]) -> dict[str, float]:
+    """AP over thresholds, sizes and frequencies of categories, from the precision array."""
+    precision = evaluation.eval["precision"]  # thresholds, recalls, categories, areas, limits
+    frequency = {c["id"]: c.get("frequency") for c in truth["categories"]}
+    kinds = np.array([frequency[c] for c in evaluation.params.catIds])
+
+    def mean(values: Any) -> float:
+        known = values[values > -1]
+        return float(known.mean()) if known.size else float("nan")
+
+    found = {"AP": mean(precision[..., 0, -1])}
+    found |= {"AP50": mean(precision[0, ..., 0, -1]), "AP75": mean(precision[5, ..., 0, -1])}
+    for a, size in enumerate(("small", "medium", "large"), 1):
+        found[f"AP/{size}"] = mean(precision[..., a, -1])
+    for letter, name in FREQUENCIES.items():
+        found[f"AP/{name}"] = mean(precision[:, :, kinds == letter, 0, -1])
+    return found

@@ -1,0 +1,79 @@
+"""Curves of an evaluation, as pictures; the same numbers as data come from the evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastsam_plugins.evaluation.boundaries import BoundaryScores
+from fastsam_plugins.evaluation.proposals import SIZES, ProposalRecall
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def recall_data(recall: ProposalRecall) -> dict[str, Any]:
+    """AR by number of proposals (1, 2, ... ) and AR@1000 by size and group."""
+    summary = recall.summary()
+    return {
+        "AR": {str(k): float(v) for k, v in enumerate(recall.curve(), 1)},
+        "AR@1000": {
+            name.removeprefix("AR@1000/"): value
+            for name, value in summary.items()
+            if name.startswith("AR@1000/")
+        },
+    }
+
+
+def draw_recall(recall: ProposalRecall, picture: Path) -> None:
+    """Recall against the number of proposals, for each size, and AR@1000 by size."""
+    figure, (curves, bars) = _figure(2)
+    for size in SIZES:
+        curve = recall.curve(size)
+        if not np.isnan(curve).any():
+            curves.plot(np.arange(1, len(curve) + 1), curve, label=size)
+    curves.set(xscale="log", xlabel="proposals per image", ylabel="average recall", ylim=(0, 1))
+    curves.legend()
+    by_size = {k: v for k, v in recall_data(recall)["AR@1000"].items() if v == v}
+    bars.bar(list(by_size), list(by_size.values()))
+    bars.set(ylabel="AR@1000", ylim=(0, 1))
+    _save(figure, picture)
+
+
+def draw_boundaries(scores: BoundaryScores, picture: Path) -> None:
+    """Precision against recall of boundaries, over lines of equal F."""
+    figure, (plot,) = _figure(1)
+    grid = np.linspace(0.01, 1, 200)
+    for f in np.arange(0.1, 1, 0.1):
+        beyond = grid[grid > f / 2]
+        plot.plot(beyond, f * beyond / (2 * beyond - f), color="0.85", linewidth=0.8)
+    recall, precision = scores.curve()
+    best: Mapping[str, float] = scores.summary()
+    plot.plot(recall, precision, label=f"F = {best['ODS']:.3f}")
+    plot.plot(best["recall"], best["precision"], "o", color="C0")
+    plot.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1))
+    plot.legend()
+    _save(figure, picture)
+
+
+def _figure(columns: int) -> tuple[Figure, list[Axes]]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5 * columns, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = [figure.add_subplot(1, columns, k + 1) for k in range(columns)]
+    for plot in axes:
+        plot.grid(alpha=0.3)
+    return figure, axes
+
+
+def _save(figure: Figure, picture: Path) -> None:
+    try:
+        figure.savefig(picture, dpi=120)
+    except ValueError as error:  # an ending it does not know
+        raise ValueError(f"{picture}: {error}") from None
