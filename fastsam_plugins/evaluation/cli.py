@@ -213,6 +213,35 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
 @model
 @device
 @backend
+@click.option(
+    "--imgsz", type=click.IntRange(32), help="Input size; by default the model's own [px]"
+)
+@plot
+@as_json
+def everything(data: tuple[str, ...], imgsz: int | None, plot: Path | None, as_json: bool,
+               **values: Any) -> None:  # fmt: skip
+    """Recall of a model's everything mode on DATA, as `fastsam train` takes it.
+
+    Class-agnostic average recall of boxes and masks at the paper's settings for proposals (conf
+    0.001, iou 0.9, 1000 of an image at most).
+    """
+    from fastsam_plugins.evaluation.everything import PROPOSALS, measure
+    from fastsam_plugins.training.sources import read
+
+    labelled = [item for source in data for item in read(source)]
+    recall = measure(load(values), labelled, PROPOSALS.replace(imgsz=imgsz), progress("Segmenting"))
+    if plot:
+        from fastsam_plugins.evaluation.plots import draw_recall
+
+        draw_recall(recall.masks, plot)
+    report(recall.summary(), as_json)
+
+
+@evaluate.command()
+@click.argument("data", nargs=-1, required=True)
+@model
+@device
+@backend
 @flags(SegmentOptions)
 @as_json
 def prompts(data: tuple[str, ...], as_json: bool, **values: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 from collections import defaultdict
@@ -11,31 +12,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastsam_plugins.evaluation.proposals import ProposalRecall, Regions
+from fastsam_plugins.evaluation.proposals import FlatMasks, ProposalRecall, Regions
 from fastsam_plugins.masks import polygons
 from fastsam_plugins.masks import runs as R
 
 IouType = Literal["bbox", "segm"]
 Record = dict[str, Any]
 
-
-@dataclass(frozen=True)
-class ImageRecords:
-    """One image's annotations and results, as the files hold them."""
-
-    image: Record
-    annotations: list[Record]
-    results: list[Record]
-
-    @property
-    def shape(self) -> R.Shape:
-        """(H, W) in pixels."""
-        return int(self.image["height"]), int(self.image["width"])
-
-
 FREQUENCIES = {"f": "frequent", "c": "common", "r": "rare"}
 """LVIS's letters for how often a category occurs in its training images."""
+
+COMPILE_FROM = 2000  # results: fewer are measured before machine code is loaded
 
 
 def is_lvis(truth: Record) -> bool:
@@ -55,19 +44,22 @@ def evaluate_proposals(truth: Path, results: Path, iou_type: IouType) -> Proposa
     ValueError
         If a file or a record in it cannot be used; the message says which and why.
     """
-    content = load_truth(truth)
+    content, found = load_truth(truth), Records(load_results(results), results)
+    annotations = Records(content["annotations"], truth)
     groups = {}
     if is_lvis(content):
         groups = {c["id"]: FREQUENCIES[c["frequency"]] for c in content["categories"]}
-    recall = ProposalRecall()
-    for item in pairs(content, truth, results):
-        counted = [a for a in item.annotations if not a.get("iscrowd") and not a.get("ignore")]
+    compiled = len(found.records) >= COMPILE_FROM and bool(importlib.util.find_spec("numba"))
+    recall = ProposalRecall(compiled=compiled)
+    for image, shape in images_of(content, truth, annotations, found):
+        counted = [i for i in annotations.of(image) if annotations.counts(i)]
+        shown = found.of(image)
         recall.add(
-            _regions(counted, item.shape, iou_type, truth),
-            np.array([_number(a, "area", truth) for a in counted]),
-            _regions(item.results, item.shape, iou_type, results),
-            np.array([_number(r, "score", results) for r in item.results]),
-            [groups[a["category_id"]] for a in counted] if groups else None,
+            annotations.regions(counted, shape, iou_type, compiled),
+            annotations.numbers(counted, "area"),
+            found.regions(shown, shape, iou_type, compiled),
+            found.numbers(shown, "score"),
+            [groups[annotations.records[i]["category_id"]] for i in counted] if groups else None,
         )
     return recall
 
@@ -90,81 +82,151 @@ def load_results(path: Path) -> list[Record]:
     return found
 
 
-def pairs(content: Record, truth: Path, results: Path) -> Iterator[ImageRecords]:
-    """Every image of a ground truth, read from ``truth``, with its annotations and results.
-
-    Records come category after category, as in pycocotools, which ties between equal scores and
-    equal overlaps follow.
-    """
-    found = load_results(results)
-    annotations, detections = _by_image(content["annotations"], truth), _by_image(found, results)
-    known = {_field(image, "id", truth) for image in content["images"]}
-    for records, path in ((annotations, truth), (detections, results)):
-        strange = sorted(set(records) - known, key=str)
-        if strange:
-            raise ValueError(
-                f"{path} has records of image {strange[0]}, which {truth} does not list"
-            )
-    for image in content["images"]:
-        yield ImageRecords(image, annotations[image["id"]], detections[image["id"]])
-
-
 def _load(path: Path) -> Any:
     try:
-        return json.loads(Path(path).read_text())
+        text = Path(path).read_bytes()
     except FileNotFoundError:
         raise ValueError(f"there is no file {path}") from None
+    if importlib.util.find_spec("orjson"):
+        import orjson
+
+        # What it does not know (NaN), or refuses, Python's own reader may read or explain.
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:
+            pass
+    try:
+        return json.loads(text)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
 
 
-def _by_image(records: Any, path: Path) -> dict[Any, list[Record]]:
-    grouped: dict[Any, list[Record]] = defaultdict(list)
-    for number, record in enumerate(records):
-        if not isinstance(record, dict) or "image_id" not in record:
-            raise ValueError(f"{path}: record {number} has no image_id")
-        grouped[record["image_id"]].append({**record, "#": number})
-    for image in grouped.values():
-        image.sort(key=lambda r: r.get("category_id") or 0)
-    return grouped
+def images_of(content: Record, truth: Path, *parts: Records) -> Iterator[tuple[Any, R.Shape]]:
+    """Number and (H, W) of every image of a ground truth.
+
+    Raises
+    ------
+    ValueError
+        If a record is of an image that the ground truth does not list.
+    """
+    known = {}
+    for image in content["images"]:
+        try:
+            known[image["id"]] = int(image["height"]), int(image["width"])
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"{truth}: image {image} has no id, height or width") from None
+    for records in parts:
+        strange = sorted(set(records.images) - set(known), key=str)
+        if strange:
+            raise ValueError(
+                f"{records.path} has records of image {strange[0]}, which {truth} does not list"
+            )
+    yield from known.items()
 
 
-def _field(record: Record, name: str, path: Path) -> Any:
-    if name not in record:
-        raise ValueError(f"{path}: record {record.get('#', record)} has no {name}")
-    return record[name]
+@dataclass
+class Records:
+    """Annotations or results of a file, by image.
 
+    Attributes
+    ----------
+    records : list of dict
+    path : path
+        Named in errors.
+    images : dict
+        Places in ``records`` by image. They come category after category, as in pycocotools, which
+        ties between equal scores and equal overlaps follow.
+    """
 
-def _number(record: Record, name: str, path: Path) -> float:
-    value = _field(record, name, path)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{path}: record {record['#']} has {name} {value!r}, which is no number")
-    return float(value)
+    records: list[Record]
+    path: Path
 
+    def __post_init__(self) -> None:
+        images: dict[Any, list[int]] = defaultdict(list)
+        records = self.records
+        try:
+            for i, record in enumerate(records):
+                images[record["image_id"]].append(i)
+        except (TypeError, KeyError):
+            raise ValueError(f"{self.path}: record {i} has no image_id") from None
+        for places in images.values():
+            places.sort(key=lambda i: records[i].get("category_id") or 0)
+        self.images = dict(images)
 
-def _regions(records: list[Record], shape: R.Shape, iou_type: IouType, path: Path) -> Regions:
-    if iou_type == "bbox":
-        boxes = [_box(r, path) for r in records]
-        return Regions(np.array(boxes, np.float64).reshape(-1, 4))
-    masks = [_mask(r, shape, path) for r in records]
-    corners = np.array([R.bounds(m, shape[0]) for m in masks], np.float64).reshape(-1, 4)
-    corners[:, 2:] -= corners[:, :2]
-    return Regions(corners, masks)
+    def of(self, image: Any) -> list[int]:
+        """Places of an image's records."""
+        return self.images.get(image, [])
 
+    def counts(self, i: int) -> bool:
+        """Whether a ground truth is one that has to be found."""
+        record = self.records[i]
+        return not record.get("iscrowd") and not record.get("ignore")
 
-def _box(record: Record, path: Path) -> list[float]:
-    box = _field(record, "bbox", path)
-    numbers = isinstance(box, list) and all(isinstance(v, int | float) for v in box)
-    if not numbers or len(box) != 4 or not all(map(math.isfinite, box)):
-        raise ValueError(
-            f"{path}: record {record['#']} has bbox {box!r}: it must be [x, y, width, height]"
-        )
-    return list(box)
+    def field(self, i: int, name: str) -> Any:
+        """A field of a record that must have it."""
+        try:
+            return self.records[i][name]
+        except KeyError:
+            raise ValueError(f"{self.path}: record {i} has no {name}") from None
 
+    def numbers(self, places: list[int], name: str) -> NDArray[np.float64]:
+        """A field of some records (N,), finite numbers."""
+        values = [self.field(i, name) for i in places]
+        for i, value in zip(places, values, strict=True):
+            if type(value) not in (int, float) or not math.isfinite(value):
+                raise ValueError(
+                    f"{self.path}: record {i} has {name} {value!r}, which is no number"
+                )
+        return np.array(values, np.float64)
 
-def _mask(record: Record, shape: R.Shape, path: Path) -> R.Runs:
-    segmentation = _field(record, "segmentation", path)
-    try:
-        return polygons.decode_segmentation(segmentation, shape)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: record {record['#']}: {error}") from None
+    def regions(
+        self, places: list[int], shape: R.Shape, iou_type: IouType, compiled: bool = False
+    ) -> Regions:
+        """Boxes, or masks with their boxes."""
+        if iou_type == "bbox":
+            return Regions(np.array([self._box(i) for i in places], np.float64).reshape(-1, 4))
+        flat = self._compressed(places, shape) if compiled else None
+        if flat is None:
+            masks = [self._mask(i, shape) for i in places]
+            if not compiled:
+                return Regions.of_masks(masks, shape[0])
+            flat = FlatMasks.of(masks)
+        return Regions.of_flat(flat, shape[0])
+
+    def _compressed(self, places: list[int], shape: R.Shape) -> FlatMasks | None:
+        """Masks that are all compressed strings of the image's size, read at once."""
+        from fastsam_plugins.evaluation import compiled
+
+        size = list(shape)
+        texts = []
+        for i in places:
+            segmentation = self.records[i].get("segmentation")
+            if type(segmentation) is not dict or segmentation.get("size") != size:
+                return None
+            text = segmentation.get("counts")
+            if type(text) is not str:
+                return None
+            texts.append(text)
+        joined = "".join(texts).encode("latin-1", "replace")
+        stops = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum([len(t) for t in texts], out=stops[1:])
+        buffer = np.frombuffer(joined, np.uint8)
+        runs, ends, bad = compiled.decode(buffer, stops, shape[0] * shape[1])
+        return None if bad >= 0 else FlatMasks(runs, ends)  # the slow way says what is wrong
+
+    def _box(self, i: int) -> list[float]:
+        box = self.field(i, "bbox")
+        numbers = isinstance(box, list) and all(isinstance(v, int | float) for v in box)
+        if not numbers or len(box) != 4 or not all(map(math.isfinite, box)):
+            raise ValueError(
+                f"{self.path}: record {i} has bbox {box!r}: it must be [x, y, width, height]"
+            )
+        return list(box)
+
+    def _mask(self, i: int, shape: R.Shape) -> R.Runs:
+        try:
+            return polygons.decode_segmentation(self.field(i, "segmentation"), shape)
+        except (TypeError, ValueError) as error:
+            text = str(error)
+            prefix = f"{self.path}: record {i}"
+            raise ValueError(text if text.startswith(prefix) else f"{prefix}: {text}") from None

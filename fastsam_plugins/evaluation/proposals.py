@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,37 @@ Ranks = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
+class FlatMasks:
+    """Many masks in two arrays, as compiled code takes them.
+
+    Attributes
+    ----------
+    runs : int64 array (K, 2)
+        Run arrays of all masks, one after another.
+    ends : int64 array (N + 1,)
+        Mask i is ``runs[ends[i]:ends[i + 1]]``.
+    """
+
+    runs: R.Runs
+    ends: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, masks: Sequence[R.Runs]) -> FlatMasks:
+        """Put run arrays together."""
+        ends = np.zeros(len(masks) + 1, np.int64)
+        np.cumsum([len(m) for m in masks], out=ends[1:])
+        return cls(np.concatenate([R.EMPTY, *masks]), ends)
+
+    def take(self, index: NDArray[np.int64]) -> FlatMasks:
+        """Some of them, in the order of the index."""
+        lengths = np.diff(self.ends)[index]
+        ends = np.zeros(len(index) + 1, np.int64)
+        np.cumsum(lengths, out=ends[1:])
+        place = np.arange(ends[-1]) + np.repeat(self.ends[index] - ends[:-1], lengths)
+        return FlatMasks(self.runs[place], ends)
+
+
+@dataclass(frozen=True)
 class Regions:
     """Boxes or masks of one image, ground truth or proposals.
 
@@ -37,20 +69,42 @@ class Regions:
     ----------
     boxes : float64 array (N, 4)
         ``x, y, width, height`` in pixels, as COCO writes them.
-    masks : list of run arrays, optional
+    masks : list of run arrays or FlatMasks, optional
         Without masks, the boxes are compared.
+    areas : float64 array (N,), optional
+        Of the masks, where they are known already.
     """
 
     boxes: NDArray[np.float64]
-    masks: Sequence[R.Runs] | None = None
+    masks: Sequence[R.Runs] | FlatMasks | None = None
+    areas: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of_masks(cls, masks: Sequence[R.Runs], height: int) -> Regions:
+        """Masks with their tight boxes."""
+        corners = np.array([R.bounds(m, height) for m in masks], np.float64).reshape(-1, 4)
+        corners[:, 2:] -= corners[:, :2]
+        return cls(corners, masks)
+
+    @classmethod
+    def of_flat(cls, masks: FlatMasks, height: int) -> Regions:
+        """The same for compiled code."""
+        from fastsam_plugins.evaluation import compiled
+
+        boxes, areas = compiled.measure(masks.runs, masks.ends, height)
+        return cls(boxes, masks, areas)
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def take(self, index: NDArray[np.int64]) -> Regions:
         """Some of them, in the order of the index."""
-        masks = None if self.masks is None else [self.masks[i] for i in index.tolist()]
-        return Regions(self.boxes[index], masks)
+        masks = self.masks
+        if isinstance(masks, FlatMasks):
+            masks = masks.take(index)
+        elif masks is not None:
+            masks = [masks[i] for i in index.tolist()]
+        return Regions(self.boxes[index], masks, None if self.areas is None else self.areas[index])
 
 
 @dataclass
@@ -65,9 +119,12 @@ class ProposalRecall:
         the rows of ``all`` that belong to them.
     images, proposals : int
         How many were seen; of each image, the best ``max_proposals`` proposals are.
+    compiled : bool
+        Match with machine code (needs numba): worth its loading from some thousand proposals.
     """
 
     max_proposals: int = MAX_PROPOSALS
+    compiled: bool = False
     ranks: dict[str, list[Ranks]] = field(default_factory=lambda: {size: [] for size in SIZES})
     images: int = 0
     proposals: int = 0
@@ -105,7 +162,7 @@ class ProposalRecall:
         self.proposals += len(order)
         for size, (low, high) in SIZES.items():
             inside = (areas >= low) & (areas <= high)
-            self.ranks[size].append(match(iou[inside]))
+            self.ranks[size].append(match(iou[inside], self.compiled))
         every = self.ranks["all"][-1]
         for group in sorted(set(groups or ())):
             rows = [g == group for g in groups or ()]
@@ -172,6 +229,10 @@ def overlaps(truth: Regions, found: Regions) -> NDArray[np.float64]:
     shared, g_area, d_area = _box_overlaps(truth.boxes, found.boxes)
     if truth.masks is None or found.masks is None:
         return _ratio(shared, g_area[:, None] + d_area[None] - shared)
+    if isinstance(truth.masks, FlatMasks) and isinstance(found.masks, FlatMasks):
+        return _compiled_overlaps(truth, found)
+    assert not isinstance(truth.masks, FlatMasks)
+    assert not isinstance(found.masks, FlatMasks)
     g_area = np.array([R.area(m) for m in truth.masks], np.float64)
     d_area = np.array([R.area(m) for m in found.masks], np.float64)
     # Masks share no more than their boxes, nor than the smaller one: few pairs can reach the
@@ -184,6 +245,16 @@ def overlaps(truth: Regions, found: Regions) -> NDArray[np.float64]:
         shared = R.intersection_areas(truth.masks[g], [found.masks[d] for d in near.tolist()])
         iou[g, near] = _ratio(shared, g_area[g] + d_area[near] - shared)
     return iou
+
+
+def _compiled_overlaps(truth: Regions, found: Regions) -> NDArray[np.float64]:
+    from fastsam_plugins.evaluation import compiled
+
+    both: list[Any] = []
+    for regions in (truth, found):
+        assert isinstance(regions.masks, FlatMasks)
+        both += [regions.masks.runs, regions.masks.ends, regions.boxes, regions.areas]
+    return np.asarray(compiled.overlaps(*both, float(THRESHOLDS[0])))
 
 
 def _box_overlaps(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[NDArray, ...]:
@@ -204,7 +275,7 @@ def _ratio(shared: NDArray, union: NDArray) -> NDArray[np.float64]:
     return np.divide(shared, union, out=np.zeros(np.shape(union)), where=union > 0)
 
 
-def match(iou: NDArray[np.float64]) -> Ranks:
+def match(iou: NDArray[np.float64], compiled: bool = False) -> Ranks:
     """Match greedily, proposals in order.
 
     A proposal takes the free ground truth it overlaps most, among equals the later one, if the
@@ -213,6 +284,8 @@ def match(iou: NDArray[np.float64]) -> Ranks:
     Parameters
     ----------
     iou : float64 array (G, D)
+    compiled : bool
+        With machine code.
 
     Returns
     -------
@@ -220,6 +293,10 @@ def match(iou: NDArray[np.float64]) -> Ranks:
         The proposal that took each ground truth at each threshold, or ``MISSED``.
     """
     limits = np.minimum(THRESHOLDS, 1 - 1e-10)
+    if compiled:
+        from fastsam_plugins.evaluation import compiled as machine
+
+        return np.asarray(machine.match(iou, limits, int(MISSED)))
     ranks = np.full((len(iou), len(limits)), MISSED, np.int32)
     if not iou.size:
         return ranks

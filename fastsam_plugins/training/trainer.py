@@ -17,13 +17,16 @@ from ultralytics.nn.tasks import yaml_model_load
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from fastsam_plugins import checkpoints, weights
-from fastsam_plugins.evaluation.held_out import measure
+from fastsam_plugins.evaluation.everything import measure
+from fastsam_plugins.model import FastSAM
 from fastsam_plugins.options import TrainOptions
-from fastsam_plugins.training import curves
+from fastsam_plugins.training import curves, sources
 from fastsam_plugins.training.loss import MaskLoss
 from fastsam_plugins.training.mixing import Mixed
 
 RUN = "run"
+SUCCESS = "mask AR@1000"  # what makes weights the best
+MEASURED = ("box AR@1000", "mask AR@100", SUCCESS)
 
 
 class Trainer(SegmentationTrainer):
@@ -82,8 +85,12 @@ class Trainer(SegmentationTrainer):
         """Write the weights, measure their recall, keep the best; ultralytics would measure mAP."""
         last = self.wdir / "last.safetensors"
         _write(self.ema.ema, self.args.imgsz, last)
-        recall = measure(last, self.truth, str(self.device)) if self.truth.is_file() else {}
-        fitness = recall.get("mask AR@1000", 0.0)
+        recall = {}
+        if self.truth.is_file():
+            model = FastSAM(last, str(self.device))
+            found = measure(model, sources.read(self.truth)).summary()
+            recall = {name: float(found[name]) for name in MEASURED}
+        fitness = recall.get(SUCCESS, 0.0)
         if self.best_fitness is None or self.best_fitness <= fitness:
             self.best_fitness = fitness
             shutil.copyfile(last, self.wdir / "best.safetensors")

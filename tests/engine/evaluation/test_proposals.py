@@ -14,6 +14,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from fastsam_plugins.evaluation import files
 from fastsam_plugins.evaluation.files import evaluate_proposals
 from fastsam_plugins.evaluation.proposals import (
     SIZES,
@@ -25,6 +26,13 @@ from fastsam_plugins.evaluation.proposals import (
 from fastsam_plugins.masks import rle
 
 LIMITS = [1, 10, 100, 1000]
+
+
+@pytest.fixture(params=["numpy", "compiled"], autouse=True)
+def code(request, monkeypatch):
+    """Everything is measured by both."""
+    monkeypatch.setattr(files, "COMPILE_FROM", 0 if request.param == "compiled" else 10**9)
+    return request.param
 
 
 def reference(truth: dict, results: list[dict], kind: str) -> np.ndarray:

@@ -65,14 +65,16 @@ def test_training_gives_weights_that_load(trained):
 
 
 def test_the_best_weights_are_those_with_the_best_recall_on_images_held_out(trained):
-    from fastsam_plugins.evaluation.held_out import measure
+    from fastsam_plugins.evaluation.everything import measure
+    from fastsam_plugins.training.sources import read
 
     output, best = trained
     with open(output / "run" / "results.csv", newline="") as stream:
         rows = [float(row["recall/mask AR@1000"]) for row in csv.DictReader(stream)]
     truth = output / "data" / "held_out.json"
     assert len(json.loads(truth.read_text())["images"]) == 1
-    assert measure(best, truth, "cpu")["mask AR@1000"] == pytest.approx(max(rows), abs=1e-5)
+    found = measure(FastSAM(best, device="cpu"), read(truth)).summary()
+    assert found["mask AR@1000"] == pytest.approx(max(rows), abs=1e-5)
 
 
 def test_losses_and_recall_are_drawn(trained):

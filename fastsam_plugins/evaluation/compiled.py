@@ -1,0 +1,164 @@
+"""The loops of recall as machine code, for results files of many thousand masks.
+
+Same answers to the last bit as :mod:`fastsam_plugins.masks` and
+:mod:`fastsam_plugins.evaluation.proposals`, which need no compiler. Numba (extra ``evaluation``)
+compiles each function once and keeps it.
+
+Many masks are held flat: ``runs`` (K, 2) of all, and ``ends`` (N + 1,), where mask i is
+``runs[ends[i]:ends[i + 1]]``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+
+@njit(cache=True)
+def decode(text: NDArray[np.uint8], stops: Ints, pixels: int) -> tuple[Ints, Ints, int]:
+    """COCO's compressed counts to flat masks.
+
+    Parameters
+    ----------
+    text : uint8 array
+        The strings of all masks, one after another.
+    stops : int64 array (N + 1,)
+        Where each begins and ends.
+    pixels : int
+        Of the image.
+
+    Returns
+    -------
+    runs, ends, bad
+        ``bad`` is the first mask whose string is malformed or does not add up, or -1.
+    """
+    runs = np.empty((len(text) // 2 + len(stops), 2), np.int64)
+    ends = np.zeros(len(stops), np.int64)
+    used = 0
+    for i in range(len(stops) - 1):
+        first = used
+        k = stops[i]
+        position, number = 0, 0
+        one_before, two_before = 0, 0
+        while k < stops[i + 1]:
+            value, shift, more = 0, 0, True
+            while more:
+                if k == stops[i + 1] or shift >= 60:
+                    return runs, ends, i
+                code = int(text[k]) - 48
+                if code < 0 or code > 63:
+                    return runs, ends, i
+                value |= (code & 0x1F) << shift
+                more = (code & 0x20) != 0
+                shift += 5
+                k += 1
+                if not more and code & 0x10:
+                    value -= 1 << shift
+            if number > 2:
+                value += two_before
+            if value < 0:
+                return runs, ends, i
+            if number % 2 == 1 and value > 0:
+                if used > first and runs[used - 1, 1] == position:  # nothing lay between
+                    runs[used - 1, 1] = position + value
+                else:
+                    runs[used, 0], runs[used, 1] = position, position + value
+                    used += 1
+            position += value
+            two_before, one_before = one_before, value
+            number += 1
+        if position != pixels:
+            return runs, ends, i
+        ends[i + 1] = used
+    return runs[:used], ends, -1
+
+
+@njit(cache=True)
+def measure(runs: Ints, ends: Ints, height: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Boxes ``x, y, width, height`` (N, 4) and areas (N,) of flat masks; zero if empty."""
+    boxes = np.zeros((len(ends) - 1, 4))
+    areas = np.zeros(len(ends) - 1)
+    for i in range(len(ends) - 1):
+        if ends[i] == ends[i + 1]:
+            continue
+        top, bottom, area = height, 0, 0
+        for k in range(ends[i], ends[i + 1]):
+            start, stop = runs[k, 0], runs[k, 1]
+            area += stop - start
+            if start // height == (stop - 1) // height:
+                top = min(top, start % height)
+                bottom = max(bottom, (stop - 1) % height + 1)
+            else:
+                top, bottom = 0, height
+        left, right = runs[ends[i], 0] // height, (runs[ends[i + 1] - 1, 1] - 1) // height + 1
+        boxes[i] = left, top, right - left, bottom - top
+        areas[i] = area
+    return boxes, areas
+
+
+@njit(cache=True)
+def overlaps(
+    g_runs: Ints,
+    g_ends: Ints,
+    g_boxes: NDArray[np.float64],
+    g_areas: NDArray[np.float64],
+    d_runs: Ints,
+    d_ends: Ints,
+    d_boxes: NDArray[np.float64],
+    d_areas: NDArray[np.float64],
+    lowest: float,
+) -> NDArray[np.float64]:
+    """IoU (G, D) of two lists of flat masks; 0 where it cannot reach ``lowest``."""
+    iou = np.zeros((len(g_areas), len(d_areas)))
+    for g in range(len(g_areas)):
+        for d in range(len(d_areas)):
+            # Masks share no more than their boxes, nor than the smaller one.
+            w = min(g_boxes[g, 0] + g_boxes[g, 2], d_boxes[d, 0] + d_boxes[d, 2])
+            w -= max(g_boxes[g, 0], d_boxes[d, 0])
+            h = min(g_boxes[g, 1] + g_boxes[g, 3], d_boxes[d, 1] + d_boxes[d, 3])
+            h -= max(g_boxes[g, 1], d_boxes[d, 1])
+            if w <= 0 or h <= 0:
+                continue
+            bound = min(min(g_areas[g], d_areas[d]), w * h)
+            if bound * (1 + lowest) < (g_areas[g] + d_areas[d]) * lowest:
+                continue
+            shared = 0
+            a, b = g_ends[g], d_ends[d]
+            while a < g_ends[g + 1] and b < d_ends[d + 1]:
+                start = max(g_runs[a, 0], d_runs[b, 0])
+                stop = min(g_runs[a, 1], d_runs[b, 1])
+                if stop > start:
+                    shared += stop - start
+                if g_runs[a, 1] < d_runs[b, 1]:
+                    a += 1
+                else:
+                    b += 1
+            union = g_areas[g] + d_areas[d] - shared
+            if union > 0:
+                iou[g, d] = shared / union
+    return iou
+
+
+@njit(cache=True)
+def match(iou: NDArray[np.float64], limits: NDArray[np.float64], missed: int) -> NDArray[np.int32]:
+    """Greedy matching, proposals in order: the proposal that took each ground truth (G, T)."""
+    ranks = np.full((iou.shape[0], len(limits)), missed, np.int32)
+    near = np.empty(iou.shape[0], np.int64)
+    for d in range(iou.shape[1]):
+        count = 0
+        for g in range(iou.shape[0]):
+            if iou[g, d] >= limits[0]:
+                near[count] = g
+                count += 1
+        for t in range(len(limits)):
+            best, taken = limits[t], -1
+            for k in range(count):
+                g = near[k]
+                if ranks[g, t] == missed and iou[g, d] >= best:  # among equals the later one
+                    best, taken = iou[g, d], g
+            if taken >= 0:
+                ranks[taken, t] = d
+    return ranks

@@ -1,0 +1,87 @@
+"""Machine code against the arrays it stands in for."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+from fastsam_plugins.evaluation import compiled
+from fastsam_plugins.evaluation.proposals import (
+    MISSED,
+    THRESHOLDS,
+    FlatMasks,
+    Regions,
+    match,
+    overlaps,
+)
+from fastsam_plugins.masks import rle
+from fastsam_plugins.masks import runs as R
+
+SHAPE = (13, 17)
+
+
+def bitmaps(seed, count=6):
+    rng = np.random.default_rng(seed)
+    return rng.random((count, *SHAPE)) < rng.uniform(0, 1, (count, 1, 1)) ** 2
+
+
+def decode(texts, pixels):
+    stops = np.r_[0, np.cumsum([len(t) for t in texts])].astype(np.int64)
+    buffer = np.frombuffer("".join(texts).encode(), np.uint8)
+    return compiled.decode(buffer, stops, pixels)
+
+
+@given(st.integers(0, 10**6))
+def test_strings_are_read_as_they_are_elsewhere(seed):
+    masks = [R.from_bitmap(b) for b in bitmaps(seed)] + [R.EMPTY]
+    texts = [m["counts"] for m in rle.encode(masks, SHAPE)]
+    runs, ends, bad = decode(texts, SHAPE[0] * SHAPE[1])
+    assert bad == -1
+    for i, mask in enumerate(masks):
+        assert np.array_equal(runs[ends[i] : ends[i + 1]], mask)
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=12))
+def test_zero_counts_join_runs(counts):
+    text = rle._to_strings([np.array(counts, np.int64)])[0]
+    runs, _, bad = decode([text], sum(counts))
+    assert bad == -1
+    assert np.array_equal(runs, R.from_counts(np.array(counts)))
+
+
+@pytest.mark.parametrize("text", ["0", "a b", "~", "PPPPPPPPPPPPPPPP0", "o", "é"])
+def test_what_is_no_mask_is_refused_like_elsewhere(text):
+    good = rle.encode([R.from_bitmap(bitmaps(1)[0])], SHAPE)[0]["counts"]
+    pixels = SHAPE[0] * SHAPE[1]
+    assert decode([good, text], pixels)[2] == 1
+    with pytest.raises(ValueError, match=r"COCO string|add up"):
+        rle.decode({"size": list(SHAPE), "counts": text.encode().decode("latin-1")})
+
+
+@given(st.integers(0, 10**6))
+def test_boxes_and_overlaps_are_the_same_to_the_last_bit(seed):
+    truth, found = ([R.from_bitmap(b) for b in bitmaps(seed + k, 5 + k)] for k in (0, 1))
+    slow = overlaps(Regions.of_masks(truth, SHAPE[0]), Regions.of_masks(found, SHAPE[0]))
+    flat = [Regions.of_flat(FlatMasks.of(m), SHAPE[0]) for m in (truth, found)]
+    assert np.array_equal(flat[0].boxes, Regions.of_masks(truth, SHAPE[0]).boxes)
+    assert np.array_equal(flat[0].areas, [R.area(m) for m in truth])
+    assert np.array_equal(overlaps(*flat), slow)
+    order = np.random.default_rng(seed).permutation(len(found))
+    assert np.array_equal(overlaps(flat[0], flat[1].take(order)), slow[:, order])
+
+
+@given(st.integers(0, 10**6))
+def test_matching_is_the_same_with_ties(seed):
+    rng = np.random.default_rng(seed)
+    iou = rng.choice([0, 0.4, 0.5, 0.55, 0.7, 0.95, 1.0], (rng.integers(0, 7), rng.integers(0, 9)))
+    assert np.array_equal(match(iou, compiled=True), match(iou))
+    assert match(iou, compiled=True).dtype == match(iou).dtype
+
+
+def test_nothing_matches_nothing():
+    assert match(np.zeros((0, 3)), compiled=True).shape == (0, len(THRESHOLDS))
+    assert (match(np.zeros((2, 0)), compiled=True) == MISSED).all()
+    empty = Regions.of_flat(FlatMasks.of([]), 10)
+    assert overlaps(empty, empty).shape == (0, 0)

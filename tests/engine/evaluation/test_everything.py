@@ -1,0 +1,52 @@
+"""Everything mode measured: the engine's own way against files through pycocotools."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from benchmarks import recall as through_files
+from fastsam_plugins.cli import main
+
+
+def test_what_pycocotools_finds_is_found(data, model):
+    """Three images of nuclei, every figure."""
+    folder = data / "dev" / "nuclei"
+    content = json.loads((folder / "instances.json").read_text())
+    content["images"] = content["images"][:3]
+    kept = {i["id"] for i in content["images"]}
+    content["annotations"] = [a for a in content["annotations"] if a["image_id"] in kept]
+    from fastsam_plugins.evaluation.everything import measure
+    from fastsam_plugins.training.sources import read
+
+    labelled = list(read(folder / "instances.json"))[:3]
+    found = measure(model, labelled).summary()
+    truth = through_files.COCO()
+    truth.dataset = content
+    truth.createIndex()
+    results = through_files.proposals(model, truth, folder, through_files.SETTINGS)
+    for kind, name in (("bbox", "box"), ("segm", "mask")):
+        expected = through_files.average_recall(truth, results, kind)
+        names = ["AR@10", "AR@100", "AR@1000", "AR@1000/small", "AR@1000/medium", "AR@1000/large"]
+        ours = [found[f"{name} {n}"] for n in names]
+        assert ours == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+def test_the_command_prints_boxes_and_masks(tmp_path, coins, model):
+    coin = model.segment(coins, max_det=1).mask(0)
+    for kind, array in (("images", coins), ("masks", coin * 255)):
+        (tmp_path / kind).mkdir()
+        Image.fromarray(array.astype(np.uint8)).save(tmp_path / kind / "coins.png")
+    picture = tmp_path / "recall.png"
+    words = ["evaluate", "everything", str(tmp_path), "--json", "--plot", str(picture)]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert (found["images"], found["ground_truths"]) == (1, 1)
+    assert found["mask AR@10"] == 1
+    assert found["mask AR@1000/small"] is not None
+    assert picture.is_file()
