@@ -1,0 +1,129 @@
+"""A model's figures by every protocol on a folder of data: ``docs/results.md``.
+
+    python -m benchmarks.results FOLDER [--model FastSAM-n] > docs/results.md
+
+FOLDER holds any of: ``coco``, ``nuclei`` (COCO instances), ``bsds_val`` (``images``,
+``groundTruth``), ``coco_instances``, ``anomaly``, ``saliency``, ``buildings`` (``images``,
+``masks``). What is missing is left out and said so.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import numpy as np
+from PIL import Image
+
+from benchmarks.common import row
+from fastsam_plugins import FastSAM, PromptOptions, SegmentOptions, read_image
+from fastsam_plugins.evaluation import files, published
+from fastsam_plugins.evaluation.edge_files import evaluate_boundaries
+from fastsam_plugins.evaluation.everything import PROPOSALS, measure
+from fastsam_plugins.evaluation.instances import average_precision, prompt_with_boxes
+from fastsam_plugins.evaluation.prompting import evaluate_prompts
+from fastsam_plugins.training.sources import read
+
+
+def everything(model: FastSAM, folder: Path) -> None:
+    """Recall of boxes and masks."""
+    row("data", "", "AR@10", "AR@100", "AR@1000", "small", "medium", "large", "AUC")
+    row(*["---"] * 9)
+    names = [
+        "AR@10",
+        "AR@100",
+        "AR@1000",
+        "AR@1000/small",
+        "AR@1000/medium",
+        "AR@1000/large",
+        "AUC",
+    ]
+    for data in ("nuclei", "coco"):
+        if not (folder / data).is_dir():
+            continue
+        found = measure(model, read(folder / data)).summary()
+        for kind in ("box", "mask"):
+            row(data, kind, *(f"{found[f'{kind} {n}']:.3f}" for n in names))
+
+
+def boundaries(model: FastSAM, folder: Path, workers: int) -> None:
+    """Edge detection, beside the paper's."""
+    data = folder / "bsds_val"
+    with tempfile.TemporaryDirectory() as name:
+        maps = Path(name)
+        for path in sorted((data / "images").glob("*.jpg")):
+            edges = model.segment(read_image(path), PROPOSALS).edges()
+            scaled = np.round(edges * 65535).astype(np.uint16)
+            Image.fromarray(scaled).save(maps / f"{path.stem}.png")
+        scores = evaluate_boundaries(data / "groundTruth", maps, workers=workers).summary()
+    row("BSDS500", *published.BOUNDARIES.columns)
+    row(*["---"] * 5)
+    row("validation, ours", *(f"{scores[n]:.3f}" for n in published.BOUNDARIES.columns))
+    paper = published.BOUNDARIES.rows[published.OURS]
+    row("test, FastSAM-x in the paper", *(f"{v / 100:.3f}" for v in paper if v is not None))
+
+
+def instances(model: FastSAM, folder: Path) -> None:
+    """AP of masks prompted by the true boxes: what a perfect detector would get."""
+    data = folder / "coco_instances"
+    truth = files.load_truth(data / "instances.json")
+    boxes = [
+        {k: a[k] for k in ("image_id", "category_id", "bbox")} | {"score": 1.0}
+        for a in truth["annotations"]
+        if not a.get("iscrowd")
+    ]
+    row("boxes", "AP", "AP50", "AP75", "small", "medium", "large")
+    row(*["---"] * 7)
+    for mode in ("box_iou", "mask_iou"):
+        options = PromptOptions(boxes_mode=mode)
+        masks = prompt_with_boxes(model, truth, boxes, data / "images", PROPOSALS, options)
+        found = average_precision(truth, masks, "segm")
+        names = ("AP", "AP50", "AP75", "AP/small", "AP/medium", "AP/large")
+        row(mode, *(f"{found[n]:.3f}" for n in names))
+
+
+def prompts(model: FastSAM, folder: Path) -> None:
+    """Mean IoU of prompts."""
+    header: list[str] = []
+    for data in ("anomaly", "saliency", "buildings", "nuclei", "coco"):
+        if not (folder / data).is_dir():
+            continue
+        options = SegmentOptions(conf=0.05, iou=0.9, max_det=300)
+        found = evaluate_prompts(model, read(folder / data), options).summary()
+        if not header:
+            header = [k for k in found if k not in ("images", "instances")]
+            row("data", "instances", *header)
+            row(*["---"] * (len(header) + 2))
+        row(data, found["instances"], *(f"{found[k]:.3f}" for k in header))
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True))
+@click.option("--model", default="FastSAM-n")
+@click.option("--workers", default=2)
+def main(folder: Path, model: str, workers: int) -> None:
+    """Print a Markdown page."""
+    network = FastSAM(model)
+    print(f"# Results of {network.network.name}\n")
+    print(f"`python -m benchmarks.results FOLDER --model {model}`, imgsz {network.imgsz}.")
+    sections: list[tuple[str, str, Callable[[], None]]] = [
+        ("Everything mode", "coco", lambda: everything(network, folder)),
+        ("Edges", "bsds_val", lambda: boundaries(network, folder, workers)),
+        ("Instances, prompted with the true boxes (dev/coco_instances)", "coco_instances",
+         lambda: instances(network, folder)),
+        ("Mean IoU of prompts (conf 0.05)", "anomaly", lambda: prompts(network, folder)),
+    ]  # fmt: skip
+    for title, needed, section in sections:
+        print(f"\n## {title}\n", flush=True)
+        if (folder / needed).is_dir():
+            section()
+        else:
+            print(f"Not measured: there is no {needed}.")
+        print(f"{title}: done", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
