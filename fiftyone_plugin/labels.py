@@ -1,14 +1,15 @@
-"""FiftyOne labels to masks."""
+"""FiftyOne labels to masks, and instances to FiftyOne labels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import fiftyone as fo
 import numpy as np
 
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.segmentation import Segmentation
 
 KINDS = (fo.Detections, fo.Detection, fo.Polylines, fo.Polyline, fo.Segmentation)
 
@@ -39,16 +40,77 @@ def masks(label: Any, shape: R.Shape) -> Iterator[R.Runs]:
     else:
         found = [] if label is None else [label]
     for one in found:
-        if isinstance(one, fo.Detection) and not one.has_mask:
-            yield _box(one.bounding_box, shape)
-        else:
+        if isinstance(one, fo.Polyline):
             drawn = one.to_segmentation(frame_size=(width, height)).mask
             yield R.from_bitmap(np.asarray(drawn) != 0)
+        else:
+            yield _detection(one, shape)
 
 
-def _box(box: list[float], shape: R.Shape) -> R.Runs:
+def _detection(detection: fo.Detection, shape: R.Shape) -> R.Runs:
+    """A mask where its box says, to the nearest pixel.
+
+    FiftyOne's own ``to_segmentation`` cuts the corner off to a whole number, and 56.999999 to 56:
+    masks come out shifted by a pixel, or stretched.
+    """
+    x0, y0, x1, y1 = _corners(detection.bounding_box, shape)
+    mask = detection.get_mask() if detection.has_mask else np.ones((y1 - y0, x1 - x0), np.bool_)
+    if mask.ndim == 3:
+        mask = mask[..., 0]
+    if mask.shape != (y1 - y0, x1 - x0):
+        import cv2
+
+        size = max(x1 - x0, 1), max(y1 - y0, 1)
+        mask = cv2.resize((mask != 0).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    whole = np.zeros(shape, np.bool_)
+    part = whole[y0:y1, x0:x1]
+    part[:] = mask[: part.shape[0], : part.shape[1]] != 0
+    return R.from_bitmap(whole)
+
+
+def _corners(box: list[float], shape: R.Shape) -> tuple[int, int, int, int]:
+    """Corners of a relative box in whole pixels: x0, y0, x1, y1."""
     height, width = shape
     x0, x1 = (round(min(max(v, 0), 1) * width) for v in (box[0], box[0] + box[2]))
     y0, y1 = (round(min(max(v, 0), 1) * height) for v in (box[1], box[1] + box[3]))
-    columns = np.arange(x0, x1)
-    return R.from_columns(columns, np.full(len(columns), y0), np.full(len(columns), y1), height)
+    return x0, y0, x1, y1
+
+
+def detections(
+    seg: Segmentation,
+    labels: Sequence[str] | None = None,
+    sources: Sequence[str] | None = None,
+    label: str = "object",
+) -> fo.Detections:
+    """Instances as detections with masks.
+
+    Boxes are those of the masks' pixels, so that FiftyOne, which stretches a mask to its box, shows
+    every pixel where it is. Instances without pixels are left out.
+
+    Parameters
+    ----------
+    seg : Segmentation
+    labels, sources : sequence of str, optional
+        By prompt: the label that an instance takes over from its prompt, and the prompt's id.
+    label : str
+        Of instances without prompt.
+    """
+    height, width = seg.shape
+    found = []
+    areas, stability = seg.areas.tolist(), seg.stability.tolist()
+    for i, (prompt, area) in enumerate(zip(seg.prompts.tolist(), areas, strict=True)):
+        if not area:
+            continue
+        x0, y0, x1, y1 = R.bounds(seg.runs(i), height)
+        found.append(
+            fo.Detection(
+                label=labels[prompt] if labels is not None and prompt >= 0 else label,
+                bounding_box=[x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height],
+                mask=seg.mask(i, (x0, y0, x1, y1)),
+                confidence=float(seg.scores[i]),
+                stability=float(stability[i]),
+                area=int(area),
+                **({"source": sources[prompt]} if sources is not None and prompt >= 0 else {}),
+            )
+        )
+    return fo.Detections(detections=found)

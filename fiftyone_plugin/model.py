@@ -1,0 +1,164 @@
+"""FastSAM as a FiftyOne model: ``dataset.apply_model(FastSAMModel(), label_field="proposals")``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import fiftyone.core.models as fom
+import fiftyone.utils.torch as fout
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_plugins import FastSAM, ImageError
+from fastsam_plugins.files import read_image
+from fastsam_plugins.options import PromptOptions, ReadOptions, SegmentOptions
+from fiftyone_plugin import prompts
+from fiftyone_plugin.labels import detections
+
+ERROR = "error"  # a sample that could not be segmented gets the reason in FIELD_error
+
+
+@dataclass
+class Item:
+    """One sample as a data loader hands it over: an image, or why there is none."""
+
+    image: NDArray | None
+    boxes: Any = None
+    points: Any = None
+    prompted: bool = False
+    error: str = ""
+
+
+class FastSAMGetItem(fout.GetItem):
+    """Loads a sample's image and prompts, in the processes of a data loader.
+
+    An image that cannot be read is passed on as such: it costs that sample, not its batch.
+    """
+
+    def __init__(self, field_mapping: dict[str, str] | None = None, reading: Any = None) -> None:
+        mapping = dict(field_mapping or {})
+        either = mapping.pop(prompts.EITHER, None)
+        if either is not None:
+            mapping.setdefault(prompts.BOXES, either)
+            mapping.setdefault(prompts.POINTS, either)
+        self._either = either is not None
+        self._keys = ["filepath", *(k for k in (prompts.BOXES, prompts.POINTS) if k in mapping)]
+        self._reading = reading or ReadOptions()
+        super().__init__(field_mapping=mapping)
+
+    @property
+    def required_keys(self) -> list[str]:
+        """Names of what a sample is asked for."""
+        return self._keys
+
+    def __call__(self, d: dict[str, Any]) -> Item:
+        """Read the image of a sample."""
+        boxes, points = d.get(prompts.BOXES), d.get(prompts.POINTS)
+        if self._either:  # one field for both: it is what it is
+            import fiftyone as fo
+
+            boxes = None if isinstance(boxes, fo.Keypoints) else boxes
+            points = None if isinstance(points, fo.Detections) else points
+            if points is boxes:  # neither: complain of it once
+                points = None
+        try:
+            image = read_image(d["filepath"], self._reading)
+        except (ImageError, OSError) as error:
+            return Item(None, error=str(error))
+        return Item(image, boxes, points, prompted=len(self._keys) > 1)
+
+
+class FastSAMConfig:
+    """What FiftyOne sets while a model is applied."""
+
+    def __init__(self, confidence_thresh: float | None = None) -> None:
+        self.confidence_thresh = confidence_thresh
+
+
+class FastSAMModel(fom.Model, fom.SupportsGetItem):
+    """Everything mode and prompts on FiftyOne samples.
+
+    Prompts are named as for FiftyOne's SAM models: ``box_prompt_field`` (Detections),
+    ``point_prompt_field`` (Keypoints, polarity in ``sam_labels``), or ``prompt_field`` for either.
+
+    Parameters
+    ----------
+    model : FastSAM or str
+        A loaded network, or a name or file.
+    segmenting, prompting, reading : options
+    device : str
+    """
+
+    def __init__(
+        self,
+        model: FastSAM | str = "FastSAM-n",
+        segmenting: SegmentOptions | None = None,
+        prompting: PromptOptions | None = None,
+        reading: ReadOptions | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.engine = model if isinstance(model, FastSAM) else FastSAM(model, device)
+        self.segmenting = segmenting or SegmentOptions()
+        self.prompting = prompting or PromptOptions()
+        self.reading = reading or ReadOptions()
+        self.config = FastSAMConfig()
+
+    @property
+    def media_type(self) -> str:
+        """FiftyOne's word for what it takes."""
+        return "image"
+
+    @property
+    def ragged_batches(self) -> bool:
+        """Images of a batch may differ in size: they come as a list."""
+        return True
+
+    @property
+    def transforms(self) -> None:
+        """The engine prepares images itself."""
+        return None
+
+    @property
+    def preprocess(self) -> bool:
+        """Whether transforms are applied: there are none."""
+        return False
+
+    @preprocess.setter
+    def preprocess(self, value: bool) -> None:
+        pass
+
+    @property
+    def has_collate_fn(self) -> bool:
+        """Items are handed over as they are."""
+        return False
+
+    def build_get_item(self, field_mapping: dict[str, str] | None = None) -> FastSAMGetItem:
+        """What loads the samples."""
+        return FastSAMGetItem(field_mapping, self.reading)
+
+    def predict(self, arg: Any) -> Any:
+        """Detections of one image (H, W[, C]) or item."""
+        return self.predict_all([arg])[0]
+
+    def predict_all(self, args: Any) -> list[Any]:
+        """Detections of each image or item; of one that failed, a dict with the reason."""
+        items = [a if isinstance(a, Item) else Item(np.asarray(a)) for a in args]
+        options = self.segmenting
+        if self.config.confidence_thresh is not None:
+            options = options.replace(conf=float(self.config.confidence_thresh))
+        readable = [i.image for i in items if i.image is not None]
+        found = self.engine.segment_many(readable, options, batch=max(len(readable), 1))
+        return [self._labels(item, found) for item in items]
+
+    def _labels(self, item: Item, found: Any) -> Any:
+        if item.image is None:
+            return {ERROR: item.error}
+        seg = next(found)
+        if not item.prompted:
+            return detections(seg)
+        try:
+            given = prompts.read(item.boxes, item.points, seg.shape)
+        except ValueError as error:
+            return {ERROR: str(error)}
+        return detections(given.select(seg, self.prompting), given.labels, given.sources)

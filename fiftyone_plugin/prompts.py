@@ -1,0 +1,115 @@
+"""FiftyOne labels as prompts, named and labelled as FiftyOne's SAM models do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_plugins.masks import runs as R
+from fastsam_plugins.options import PromptOptions
+from fastsam_plugins.segmentation import Segmentation
+
+BOXES, POINTS, EITHER = "box_prompt_field", "point_prompt_field", "prompt_field"
+
+
+@dataclass
+class Prompts:
+    """What one sample is prompted with.
+
+    Attributes
+    ----------
+    boxes : list of float64 arrays (4,) or None
+        xyxy in pixels, one for each prompt, if it has a box.
+    points : list of float64 arrays (P, 2) or None
+        (x, y) in pixels, if it has points.
+    polarity : list of int arrays (P,) or None
+        1 for foreground, 0 for background.
+    labels, sources : list of str
+        Label and id of the FiftyOne label that each prompt comes from.
+    """
+
+    boxes: list[NDArray[np.float64] | None] = field(default_factory=list)
+    points: list[NDArray[np.float64] | None] = field(default_factory=list)
+    polarity: list[NDArray[np.int64] | None] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+
+    def select(self, seg: Segmentation, options: PromptOptions) -> Segmentation:
+        """What the prompts select, at most one instance for each; ``prompts`` says which."""
+        chosen = [
+            seg.select(points, polarity, None if box is None else box[None], options)
+            for points, polarity, box in zip(self.points, self.polarity, self.boxes, strict=True)
+        ]
+        found = Segmentation.concatenate([seg[:0], *(c[:1] for c in chosen)])
+        answered = np.flatnonzero([len(c) > 0 for c in chosen])
+        return Segmentation(found.boxes, found.scores, found.source, found.rows, answered)
+
+
+def read(boxes: Any, points: Any, shape: R.Shape) -> Prompts:
+    """The prompts of a sample's fields.
+
+    Parameters
+    ----------
+    boxes : Detections or None
+        Every detection's box is a prompt.
+    points : Keypoints or None
+        Every keypoint (a set of points) is a prompt; its attribute ``sam_labels`` says which points
+        are foreground (1) and background (0), all are foreground without it; points that are NaN
+        are left out. If there are boxes too, the first keypoint goes with the first box, and so on.
+    shape : (H, W)
+        Of the image.
+
+    Raises
+    ------
+    ValueError
+        If a field is of another kind, or boxes and points do not pair.
+    """
+    scale = np.array([shape[1], shape[0]], np.float64)
+    found = Prompts()
+    detections = _list(boxes, fo.Detections, "detections", BOXES)
+    keypoints = _list(points, fo.Keypoints, "keypoints", POINTS)
+    if detections and keypoints and len(detections) != len(keypoints):
+        raise ValueError(
+            f"{len(detections)} boxes and {len(keypoints)} keypoints do not pair: give as many of "
+            "each, or prompt with one kind"
+        )
+    for i in range(max(len(detections), len(keypoints))):
+        sources: list[Any] = []
+        box = place = polarity = None
+        if detections:
+            sources.append(detections[i])
+            x, y, w, h = detections[i].bounding_box
+            box = np.array([x, y, x + w, y + h]) * np.tile(scale, 2)
+        if keypoints:
+            sources.append(keypoints[i])
+            place, polarity = _points(keypoints[i], scale)
+        found.boxes.append(box)
+        found.points.append(place)
+        found.polarity.append(polarity)
+        found.labels.append(next((s.label for s in sources if s.label), "object"))
+        found.sources.append(str(sources[0].id))
+    return found
+
+
+def _list(value: Any, kind: type, name: str, argument: str) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"{argument} must be a field of {kind.__name__}, this holds {type(value).__name__}"
+        )
+    return list(getattr(value, name))
+
+
+def _points(keypoint: fo.Keypoint, scale: NDArray) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    places = np.array(keypoint.points, np.float64).reshape(-1, 2)
+    given = keypoint["sam_labels"] if "sam_labels" in keypoint else None  # noqa: SIM401
+    polarity = np.ones(len(places), np.int64) if given is None else np.asarray(given, np.int64)
+    if len(polarity) != len(places):
+        raise ValueError(f"{len(polarity)} sam_labels do not fit {len(places)} points")
+    seen = ~np.isnan(places).any(1)
+    return places[seen] * scale, polarity[seen]
