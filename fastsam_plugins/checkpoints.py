@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -64,6 +65,10 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         **checkpoint.notes,
     }
     save_file(state, path, metadata=metadata)
+    # It writes files that only their owner can read, whatever the person's umask says.
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
 
 
 def _read_safetensors(path: Path) -> Checkpoint:

@@ -33,7 +33,7 @@ class Sample:
 DEMO = (
     Sample("coins.png", point=(50, 46), box=(131, 28, 179, 76)),
     Sample("coffee.jpg", point=(365, 285), box=(315, 225, 410, 333)),
-    Sample("ihc.jpg", point=(320, 400), box=(253, 300, 385, 512)),
+    Sample("ihc.jpg", point=(89, 473), box=(0, 190, 158, 512)),
 )
 
 

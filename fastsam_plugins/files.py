@@ -65,13 +65,21 @@ def read_image(path: str | Path, options: ReadOptions | None = None) -> NDArray[
         raise ImageError(f"{path}: {error}") from None
 
 
+def open_image(path: Path) -> Any:
+    """PIL's ``Image.open``.
+
+    Importing ultralytics replaces it by one that pip-installs a HEIF decoder when a file is no
+    image: this is the real one.
+    """
+    from PIL import Image
+
+    patches = sys.modules.get("ultralytics.utils.patches")
+    return getattr(patches, "_image_open", Image.open)(path)
+
+
 def _read_pil(path: Path, page: int = 0) -> NDArray:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    # Importing ultralytics replaces Image.open by one that pip-installs a HEIF decoder when a file
-    # is no image: take the real one.
-    patches = sys.modules.get("ultralytics.utils.patches")
-    open_image = getattr(patches, "_image_open", Image.open)
     try:
         with open_image(path) as opened:
             if page:

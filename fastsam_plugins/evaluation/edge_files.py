@@ -117,10 +117,10 @@ def read_truth(path: Path) -> list[NDArray[np.bool_]]:
 def read_map(path: Path) -> NDArray[np.float64] | list[NDArray[np.int64]]:
     """An edge map (H, W) in [0, 1], or the label images of a file of segmentations."""
     if path.suffix == ".png":
-        from PIL import Image
+        from fastsam_plugins.files import open_image
 
         try:
-            with Image.open(path) as image:
+            with open_image(path) as image:
                 values = np.asarray(image)
         except OSError:
             raise ValueError(f"{path} cannot be read as an image") from None

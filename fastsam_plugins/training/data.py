@@ -169,7 +169,9 @@ class _HeldOut:
 
 def _unusable(labelled: Labelled) -> str:
     """Why an image cannot be trained on; empty if it can."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
+
+    from fastsam_plugins.files import open_image
 
     if not labelled.image.is_file():
         return "images whose file is missing"
@@ -180,7 +182,7 @@ def _unusable(labelled: Labelled) -> str:
             height, width = tiff.pages[0].shape[:2]
     else:
         try:
-            with Image.open(labelled.image) as image:
+            with open_image(labelled.image) as image:
                 width, height = image.size
                 if image.getexif().get(0x0112, 1) >= 5:  # stored lying on its side
                     width, height = height, width
@@ -195,11 +197,13 @@ def _place(image: Path, target: Path) -> Path:
     """Put an image into the dataset: a link, or a PNG as the network will see it."""
     from PIL import Image
 
+    from fastsam_plugins.files import open_image
+
     suffix = image.suffix.lower()
     with_suffix = target.with_suffix(suffix)
     exact = suffix in (".jpg", ".jpeg", ".bmp", ".webp")
     if suffix == ".png":
-        with Image.open(image) as opened:
+        with open_image(image) as opened:
             exact = opened.mode in ("L", "RGB")
     if not exact:
         from fastsam_plugins.files import read_image

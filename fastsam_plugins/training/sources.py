@@ -161,21 +161,24 @@ def _label_images(images: Path, labels: Path) -> Iterator[Labelled]:
 def _read_labels(path: Path) -> NDArray[np.integer]:
     """A label image (H, W): every value but 0 is an instance.
 
-    An image of one value is a foreground mask, whose connected parts are the instances; so is a
-    JPEG, whose values are not exact.
+    An image of one value is a foreground mask, whose connected parts are the instances; so is one
+    that is white with soft edges, and a JPEG, whose values are not exact.
     """
     import tifffile
-    from PIL import Image
     from skimage.measure import label
+
+    from fastsam_plugins.files import open_image
 
     if path.suffix.lower() in (".tif", ".tiff"):
         values = tifffile.imread(path)
     else:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             values = np.asarray(image.convert("L") if image.mode in ("RGB", "RGBA", "1") else image)
     if values.ndim != 2 or values.dtype.kind not in "bui":
         raise ValueError(f"{path} is not a label image: it needs one whole number per pixel")
-    lossy = path.suffix.lower() in (".jpg", ".jpeg")
+    lossy = path.suffix.lower() in (".jpg", ".jpeg") or (
+        values.dtype == np.uint8 and values.max() > 127 and np.median(values[values > 127]) >= 250
+    )
     foreground = values > 127 if lossy else values != 0
     if lossy or len(np.unique(values[foreground])) <= 1:
         return np.asarray(label(foreground))

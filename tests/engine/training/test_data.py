@@ -225,3 +225,15 @@ def test_every_so_manieth_image_of_a_kind_is_held_out_with_its_masks(tmp_path):
     assert truth["annotations"][0]["area"] == disk.sum()
     training_data.convert([tmp_path / "set"], tmp_path / "out", TrainOptions(held_out=0.0))
     assert not (tmp_path / "out" / "held_out.json").exists(), "of a conversion before"
+
+
+def test_white_masks_with_soft_edges_are_masks_and_not_one_label_for_each_gray(tmp_path):
+    """As masks are that were scaled or once were JPEG."""
+    masks = disks((60, 80), [(20, 30, 12), (58, 30, 12)])
+    soft = cv2.GaussianBlur((masks.any(0) * 255).astype(np.uint8), (0, 0), 1.0)
+    assert len(np.unique(soft)) > 20
+    save(tmp_path / "images" / "a.png", np.zeros((60, 80, 3), np.uint8))
+    save(tmp_path / "masks" / "a.png", soft)
+    (labelled,) = sources.read(tmp_path)
+    assert len(labelled.masks) == 2
+    assert all(R.area(m) > 400 for m in labelled.masks)

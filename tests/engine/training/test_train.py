@@ -59,6 +59,7 @@ def test_training_gives_weights_that_load(trained):
     assert best.name == "best.safetensors"
     for file in (best, best.with_name("last.safetensors"), best.with_name("last.pt")):
         model = FastSAM(file, device="cpu")
+        assert file.stat().st_mode & 0o444 == 0o444, "others may read it"
         assert model.imgsz == 64
         assert model.network.reg_max == 16
         assert model.segment(np.zeros((64, 64, 3), np.uint8)).shape == (64, 64)
