@@ -33,6 +33,18 @@ def samples(tmp_path):
     made.delete()
 
 
+def put(samples, **fields):
+    """Set fields of the first sample, and keep no hold of it.
+
+    FiftyOne's data loader path saves in a thread that reloads every sample still held, which can
+    meet the main thread in mongoengine ("dictionary changed size during iteration").
+    """
+    first = samples.first()
+    for name, value in fields.items():
+        first[name] = value
+    first.save()
+
+
 def masks_of(sample, field):
     with Image.open(sample.filepath) as image:
         width, height = image.size
@@ -84,11 +96,8 @@ def coin_boxes(model, count=3):
 @pytest.mark.parametrize("key", ["box_prompt_field", "prompt_field"])
 def test_boxes_prompt_and_hand_on_their_label_and_id(samples, fastsam, model, key):
     seg, boxes = coin_boxes(model)
-    first = samples.first()
-    first["boxes"] = fo.Detections(
-        detections=[fo.Detection(label=f"coin {i}", bounding_box=b) for i, b in enumerate(boxes)]
-    )
-    first.save()
+    coins = [fo.Detection(label=f"coin {i}", bounding_box=b) for i, b in enumerate(boxes)]
+    put(samples, boxes=fo.Detections(detections=coins))
     samples.apply_model(fastsam, label_field="chosen", progress=False, **{key: "boxes"})
     sample = samples.first()
     found = sample["chosen"].detections
@@ -106,11 +115,9 @@ def test_keypoints_prompt_with_the_polarity_of_fiftyones_sam(samples, fastsam, m
     height, width = seg.shape
     y, x = np.argwhere(seg.mask(0)).mean(0)
     inside = (float(x + 0.5) / width, float(y + 0.5) / height)
-    first = samples.first()
     plain = fo.Keypoint(label="coin", points=[inside, (float("nan"), float("nan"))])
     taken_back = fo.Keypoint(label="none", points=[inside, inside], sam_labels=[1, 0])
-    first["clicks"] = fo.Keypoints(keypoints=[plain, taken_back])
-    first.save()
+    put(samples, clicks=fo.Keypoints(keypoints=[plain, taken_back]))
     samples[:1].apply_model(fastsam, label_field="chosen", progress=False, **{key: "clicks"})
     (only,) = samples.first()["chosen"].detections
     assert (only.label, only.source) == ("coin", plain.id)
@@ -120,25 +127,23 @@ def test_keypoints_prompt_with_the_polarity_of_fiftyones_sam(samples, fastsam, m
 def test_boxes_and_points_pair_or_say_why_not(samples, fastsam, model):
     seg, boxes = coin_boxes(model, 2)
     height, width = seg.shape
-    first = samples.first()
     places = [np.argwhere(seg.mask(i)).mean(0) for i in range(2)]
     clicks = [fo.Keypoint(points=[(float(x / width), float(y / height))]) for y, x in places]
-    first["boxes"] = fo.Detections(detections=[fo.Detection(bounding_box=b) for b in boxes])
-    first["clicks"] = fo.Keypoints(keypoints=clicks)
-    first.save()
+    put(
+        samples,
+        boxes=fo.Detections(detections=[fo.Detection(bounding_box=b) for b in boxes]),
+        clicks=fo.Keypoints(keypoints=clicks),
+    )
     fields = {"box_prompt_field": "boxes", "point_prompt_field": "clicks"}
     samples[:1].apply_model(fastsam, label_field="both", progress=False, **fields)
     assert len(samples.first()["both"].detections) == 2
-    first["clicks"].keypoints = clicks[:1]
-    first.save()
+    put(samples, clicks=fo.Keypoints(keypoints=[c.copy() for c in clicks[:1]]))
     samples[:1].apply_model(fastsam, label_field="odd", progress=False, **fields)
     assert "2 boxes and 1 keypoints do not pair" in samples.first()["odd_error"]
 
 
 def test_a_field_that_cannot_prompt_is_named(samples, fastsam):
-    first = samples.first()
-    first["kind"] = fo.Classification(label="coins")
-    first.save()
+    put(samples, kind=fo.Classification(label="coins"))
     samples[:1].apply_model(fastsam, label_field="x", progress=False, box_prompt_field="kind")
     assert "box_prompt_field must be a field of Detections" in samples.first()["x_error"]
 
