@@ -21,15 +21,13 @@ import importlib
 import io
 import json
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 
-from benchmarks.common import row
+from benchmarks.common import median_seconds, row
 from fastsam_plugins.evaluation.files import evaluate_proposals
 from fastsam_plugins.evaluation.proposals import SIZES
 from fastsam_plugins.masks import rle
@@ -125,16 +123,6 @@ def peer(name: str) -> Callable[[Path, Path], np.ndarray]:
     return run
 
 
-def median(work: Callable[[], Any]) -> float:
-    """Median seconds of a few calls."""
-    times = []
-    for _ in range(RUNS):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
-
-
 @click.command()
 @click.option("--images", default=200)
 @click.option("--objects", default=20)
@@ -148,7 +136,7 @@ def main(images: int, objects: int, proposals: int) -> None:
         print(f"{images} images x {objects} objects x {proposals} proposals, load and evaluate\n")
         row("evaluator", "time", "ratio to ours", "largest difference to pycocotools")
         row(*["---"] * 4)
-        own = median(lambda: ours(*files))
+        own = median_seconds(lambda: ours(*files), RUNS)
         row("fastsam-plugins", f"{own:.2f} s", "", f"{difference:g}")
         for package in PEERS:
             try:
@@ -157,7 +145,7 @@ def main(images: int, objects: int, proposals: int) -> None:
                 row(package, "not installed", "", "")
                 continue
             off = float(np.abs(run(*files) - expected).max())
-            seconds = median(lambda run=run: run(*files))
+            seconds = median_seconds(lambda run=run: run(*files), RUNS)
             row(package, f"{seconds:.2f} s", f"{seconds / own:.1f}×", f"{off:g}")
         print()
         row("proposals of an image", "what is kept")

@@ -63,12 +63,17 @@ def main() -> None:
         return predictor.prompt(results, bboxes=box)[0]
 
     start = median_seconds(lambda: ours(output, scores).areas, 3)
-    assert seg.areas.tolist() == results.masks.data.sum((1, 2)).tolist()
+    # Where a logit is 0 but for rounding, the order of additions decides: a pixel here and there.
+    off = np.abs(seg.areas - results.masks.data.sum((1, 2)).numpy())
+    assert off.sum() <= 3, off.sum()
     merged = their_points(10).masks.data.any(0).numpy()
     assert (seg.select(points, labels).mask(0) == merged).mean() > 0.99999
     found = seg.select(boxes=box, boxes_mode="mask_iou")
     assert np.array_equal(found.mask(0), their_box().masks.data[0].numpy().astype(bool))
-    print(f"{torch.get_num_threads()} CPU threads; {count} instances at {size}²; selections equal.")
+    print(
+        f"{torch.get_num_threads()} CPU threads; {count} instances at {size}²; "
+        f"selections equal, {off.sum():.0f} pixels of all masks differ."
+    )
     print(f"(Ours measures all areas once, in {milliseconds(start)}, when first asked.)\n")
 
     row("work", "ultralytics", "fastsam-plugins", "ratio")

@@ -21,6 +21,7 @@ from fastsam_plugins.console import (
     load,
     model,
     pick,
+    progress,
     say,
     tell,
 )
@@ -102,14 +103,11 @@ def segment(images: tuple[Path, ...], output: Path, points: Any, boxes: Any, bat
     network = load(values)
     found = network.segment_many(pixels, segmenting, batch=batch)
     results = []
-    with click.progressbar(
-        zip(images, pixels, found, strict=True), length=len(images), label="Segmenting",
-        file=sys.stderr,
-    ) as progress:  # fmt: skip
-        for path, image, seg in progress:
-            if points or boxes:
-                seg = seg.select(places, labels if places else None, boxes or None, prompting)
-            results.append(files.Segmented(path, image, seg))
+    bar = progress("Segmenting", len(images))
+    for path, image, seg in bar(zip(images, pixels, found, strict=True)):
+        if points or boxes:
+            seg = seg.select(places, labels if places else None, boxes or None, prompting)
+        results.append(files.Segmented(path, image, seg))
     marks = [(*place, label) for place, label in zip(places or [], labels, strict=True)]
     written = files.write(results, output, marks, boxes)
     if as_json:
@@ -144,18 +142,14 @@ def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
 
     drawing, segmenting = pick(EdgeOptions, values), pick(SegmentOptions, values)
     reading = pick(ReadOptions, values)
-    targets = [output / f"{path.stem}.png" for path in images]
-    if len(set(targets)) < len(targets):
-        raise ValueError(
-            "two images have the same name: their edge maps would overwrite each other"
-        )
+    maps = output / "{stem}.png"
+    files.check_output(maps, images)
     network = load(values)
     output.mkdir(parents=True, exist_ok=True)
-    with click.progressbar(images, label="Segmenting", file=sys.stderr) as progress:
-        for path, target in zip(progress, targets, strict=True):
-            found = network.segment(files.read_image(path, reading), segmenting).edges(drawing)
-            Image.fromarray(np.round(found * 65535).astype(np.uint16)).save(target)
-    tell(f"Wrote {len(targets)} edge maps to {output}")
+    for path in progress("Segmenting")(images):
+        found = network.segment(files.read_image(path, reading), segmenting).edges(drawing)
+        Image.fromarray(np.round(found * 65535).astype(np.uint16)).save(files.target(maps, path))
+    tell(f"Wrote {len(images)} edge maps to {output}")
 
 
 @main.command()

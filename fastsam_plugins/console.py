@@ -9,7 +9,7 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,6 +60,16 @@ def tell(text: str) -> None:
 def say(text: str) -> None:
     """A line for the person, on standard error."""
     click.echo(text, err=True)
+
+
+def progress(label: str, length: int | None = None) -> Callable[[Iterable[Any]], Iterable[Any]]:
+    """A progress bar on standard error around an iteration."""
+
+    def bar(items: Iterable[Any]) -> Iterator[Any]:
+        with click.progressbar(items, length=length, label=label, file=sys.stderr) as shown:
+            yield from shown
+
+    return bar
 
 
 def flags(

@@ -1,14 +1,18 @@
-"""Overlays."""
+"""Overlays, and figures to draw curves in."""
 
 from __future__ import annotations
 
 import colorsys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.segmentation import Segmentation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def colors(count: int) -> NDArray[np.uint8]:
@@ -68,3 +72,19 @@ def _outlines(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
     edge[:, 1:] |= right
     edge[:, :-1] |= right
     return edge & (labels > 0)
+
+
+def figure(columns: int) -> tuple[Figure, list[Axes]]:
+    """A figure with plots side by side, each five inches wide and four high.
+
+    It belongs to no window and to no state of ``pyplot``: threads can draw at the same time.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(5 * columns, 4), layout="constrained")
+    FigureCanvasAgg(drawn)
+    plots = [drawn.add_subplot(1, columns, k + 1) for k in range(columns)]
+    for plot in plots:
+        plot.grid(alpha=0.3)
+    return drawn, plots

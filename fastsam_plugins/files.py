@@ -248,7 +248,7 @@ def write(
         return [output]
     written = []
     for result in results:
-        path = _target(output, result.path)
+        path = target(output, result.path)
         if ending == ".png":
             from PIL import Image
 
@@ -261,7 +261,8 @@ def write(
     return written
 
 
-def _target(output: Path, image: Path) -> Path:
+def target(output: Path, image: Path) -> Path:
+    """Where the result of an image goes: ``{stem}`` of the output's name is the image's name."""
     return output.with_name(output.name.replace("{stem}", image.stem))
 
 
@@ -283,7 +284,7 @@ def check_output(output: Path, images: Sequence[Path]) -> None:
     if len({i.stem for i in images}) < len(images):
         raise ValueError("two of the images have the same name: their results would collide")
     for image in images:
-        if _target(output, image).resolve() == image.resolve():
+        if target(output, image).resolve() == image.resolve():
             raise ValueError(f"{output} would overwrite the image {image}: choose another name")
 
 

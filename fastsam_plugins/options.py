@@ -218,6 +218,17 @@ class EdgeOptions(Options):
 
 
 @dataclass(frozen=True)
+class BoundaryOptions(Options):
+    """How edge maps are compared with drawn boundaries (BSDS500's benchmark)."""
+
+    thresholds: int = option(99, "Levels of an edge map compared", ge=2)
+    max_distance: float = option(
+        0.0075, "Between matched pixels, as a share of the image's diagonal", ge=0, le=1
+    )
+    thin: bool = option(True, "Thin boundaries to one pixel first")
+
+
+@dataclass(frozen=True)
 class TrainOptions(Options):
     """A training recipe (section 4.1 of the paper), carried out by ultralytics' trainer."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import fiftyone as fo
 import fiftyone.core.models as fom
 import fiftyone.utils.torch as fout
 import numpy as np
@@ -56,8 +57,6 @@ class FastSAMGetItem(fout.GetItem):
         """Read the image of a sample."""
         boxes, points = d.get(prompts.BOXES), d.get(prompts.POINTS)
         if self._either:  # one field for both: it is what it is
-            import fiftyone as fo
-
             boxes = None if isinstance(boxes, fo.Keypoints) else boxes
             points = None if isinstance(points, fo.Detections) else points
             if points is boxes:  # neither: complain of it once

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import fiftyone as fo
 
-from fastsam_plugins.masks import runs as R
 from fastsam_plugins.training.sources import Labelled
 from fiftyone_plugin.labels import KINDS, masks
 
@@ -34,10 +33,7 @@ def read(name: str) -> Iterator[Labelled]:
             continue
         out = Labelled(Path(sample.filepath), (metadata.height, metadata.width))
         for mask in masks(sample[field], out.shape):
-            if R.area(mask):
-                out.masks.append(mask)
-            else:
-                out.dropped["empty masks"] += 1
+            out.keep(mask)
         yield out
 
 

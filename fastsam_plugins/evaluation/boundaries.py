@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_DISTANCE = 0.0075  # of the diagonal
-THRESHOLDS = 99
+from fastsam_plugins.options import BoundaryOptions
+
+DEFAULT = BoundaryOptions()
 UNMATCHED = 100.0  # cost of a pixel without partner, in units of the largest distance
 
 Bitmap = NDArray[np.bool_]
@@ -26,8 +27,8 @@ Counts = NDArray[np.int64]
 def count(
     boundaries: Iterable[Bitmap],
     truths: Sequence[Bitmap],
-    max_distance: float = MAX_DISTANCE,
-    thin: bool = True,
+    max_distance: float = DEFAULT.max_distance,
+    thin: bool = DEFAULT.thin,
 ) -> Counts:
     """Compare one image's boundaries at every threshold with every human's.
 
@@ -72,7 +73,7 @@ def count(
 
 
 def at_thresholds(
-    edges: NDArray[np.floating], thresholds: int = THRESHOLDS
+    edges: NDArray[np.floating], thresholds: int = DEFAULT.thresholds
 ) -> tuple[NDArray[np.float64], Iterable[Bitmap]]:
     """Evenly spaced thresholds inside (0, 1) and an edge map's boundaries at them."""
     values = np.linspace(1 / (thresholds + 1), 1 - 1 / (thresholds + 1), thresholds)
@@ -89,7 +90,7 @@ def of_segmentation(labels: NDArray[np.integer]) -> Bitmap:
 
 
 def correspond(
-    machine: Bitmap, truth: Bitmap, max_distance: float = MAX_DISTANCE
+    machine: Bitmap, truth: Bitmap, max_distance: float = DEFAULT.max_distance
 ) -> tuple[Bitmap, Bitmap]:
     """Match the pixels of two boundary maps one to one at least total cost.
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,11 @@ from fastsam_plugins.console import (
     load,
     model,
     pick,
+    progress,
     tell,
 )
 from fastsam_plugins.evaluation.published import Table, compare
-from fastsam_plugins.options import PromptOptions, SegmentOptions
+from fastsam_plugins.options import BoundaryOptions, PromptOptions, SegmentOptions
 
 
 @click.group()
@@ -112,12 +111,7 @@ def proposals(truth: Path, results: Path, iou_type: Any, against: str | None, pl
 @evaluate.command()
 @click.argument("truth", type=click.Path(path_type=Path))
 @click.argument("maps", type=click.Path(path_type=Path))
-@click.option("--thresholds", default=99, show_default=True, help="Levels of an edge map compared.",
-              type=click.IntRange(2))  # fmt: skip
-@click.option("--max-distance", default=0.0075, show_default=True, type=click.FloatRange(0, 1),
-              help="Between matched pixels, as a share of the image's diagonal.")  # fmt: skip
-@click.option("--thin/--no-thin", default=True, show_default=True,
-              help="Thin boundaries to one pixel first.")  # fmt: skip
+@flags(BoundaryOptions)
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @against
 @plot
@@ -125,13 +119,11 @@ def proposals(truth: Path, results: Path, iou_type: Any, against: str | None, pl
 def boundaries(
     truth: Path,
     maps: Path,
-    thresholds: int,
-    max_distance: float,
-    thin: bool,
     workers: int,
     against: str | None,
     plot: Path | None,
     as_json: bool,
+    **values: Any,
 ) -> None:
     """ODS, OIS, AP and R50 of edge MAPS against TRUTH, two folders as BSDS500 has them.
 
@@ -142,9 +134,8 @@ def boundaries(
     from fastsam_plugins.evaluation.edge_files import evaluate_boundaries
 
     count = len(list(truth.glob("*.mat")))
-    scores = evaluate_boundaries(
-        truth, maps, thresholds, max_distance, thin, workers, progress("Comparing", count)
-    )
+    comparing = pick(BoundaryOptions, values)
+    scores = evaluate_boundaries(truth, maps, comparing, workers, progress("Comparing", count))
     if plot:
         from fastsam_plugins.evaluation.plots import draw_boundaries
 
@@ -259,13 +250,3 @@ def prompts(data: tuple[str, ...], as_json: bool, **values: Any) -> None:
     network = load(values)
     scores = evaluate_prompts(network, labelled, segmenting, progress("Prompting"))
     report(scores.summary(), as_json)
-
-
-def progress(label: str, length: int | None = None) -> Callable[[Iterable[Any]], Iterable[Any]]:
-    """A progress bar on standard error around an iteration."""
-
-    def bar(items: Iterable[Any]) -> Iterator[Any]:
-        with click.progressbar(items, length=length, label=label, file=sys.stderr) as shown:
-            yield from shown
-
-    return bar

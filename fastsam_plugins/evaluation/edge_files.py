@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.evaluation import boundaries
-from fastsam_plugins.evaluation.boundaries import MAX_DISTANCE, THRESHOLDS, BoundaryScores, Counts
+from fastsam_plugins.evaluation.boundaries import BoundaryScores, Counts
+from fastsam_plugins.options import BoundaryOptions
 
 MAPS = (".png", ".mat")
 
@@ -21,9 +22,7 @@ MAPS = (".png", ".mat")
 def evaluate_boundaries(
     truth: Path,
     maps: Path,
-    thresholds: int = THRESHOLDS,
-    max_distance: float = MAX_DISTANCE,
-    thin: bool = True,
+    options: BoundaryOptions | None = None,
     workers: int = 1,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> BoundaryScores:
@@ -37,10 +36,8 @@ def evaluate_boundaries(
         Folder with a map for every file of the truth, of the same stem: PNG of 8 or 16 bit, or
         ``.mat`` with ``ucm2`` (twice the size, as gPb-owt-ucm writes it), ``segs`` (label images,
         one per threshold), or one array of the image's size.
-    thresholds : int
-        Of edge maps; segmentations have their own.
-    max_distance, thin
-        See :func:`fastsam_plugins.evaluation.boundaries.count`.
+    options : BoundaryOptions, optional
+        Segmentations have thresholds of their own.
     workers : int
         Processes.
     progress : callable
@@ -55,9 +52,7 @@ def evaluate_boundaries(
     if not files:
         raise ValueError(f"{truth} is no folder of ground truth: it has no .mat files")
     pairs = [(file, _map_of(file.stem, maps)) for file in files]
-    compare = functools.partial(
-        _compare, thresholds=thresholds, max_distance=max_distance, thin=thin
-    )
+    compare = functools.partial(_compare, options=options or BoundaryOptions())
     scores: BoundaryScores | None = None
     for values, counts in progress(_map(compare, pairs, workers)):
         scores = scores or BoundaryScores(values)
@@ -83,7 +78,7 @@ def _map_of(stem: str, maps: Path) -> Path:
 
 
 def _compare(
-    pair: tuple[Path, Path], thresholds: int, max_distance: float, thin: bool
+    pair: tuple[Path, Path], options: BoundaryOptions
 ) -> tuple[NDArray[np.float64], Counts]:
     truths = read_truth(pair[0])
     found = read_map(pair[1])
@@ -93,12 +88,12 @@ def _compare(
         bitmaps: Iterable[NDArray[np.bool_]] = map(boundaries.of_segmentation, found)
     else:
         shapes = {found.shape}
-        values, bitmaps = boundaries.at_thresholds(found, thresholds)
+        values, bitmaps = boundaries.at_thresholds(found, options.thresholds)
     if shapes != {truths[0].shape}:
         raise ValueError(
             f"{pair[1]} has size {sorted(shapes)}, its ground truth {truths[0].shape} (H, W)"
         )
-    return values, boundaries.count(bitmaps, truths, max_distance, thin)
+    return values, boundaries.count(bitmaps, truths, options.max_distance, options.thin)
 
 
 def read_truth(path: Path) -> list[NDArray[np.bool_]]:
@@ -145,6 +140,7 @@ def _load(path: Path) -> dict[str, Any]:
 
     try:
         content: dict[str, Any] = loadmat(path)
+    # NotImplementedError: MATLAB 7.3 files, which are HDF5.
     except (MatReadError, ValueError, TypeError, NotImplementedError, OSError) as error:
         raise ValueError(f"{path} cannot be read as a .mat file ({error})") from None
     return content

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ from fastsam_plugins.files import read_image
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.model import FastSAM
 from fastsam_plugins.options import SegmentOptions
+from fastsam_plugins.segmentation import Segmentation
 from fastsam_plugins.training.sources import Labelled
 
 PROPOSALS = SegmentOptions(conf=0.001, iou=0.9, max_det=1000)
@@ -38,6 +39,28 @@ class EverythingRecall:
         return both | counts
 
 
+def segmented(
+    model: FastSAM,
+    labelled: Iterable[Labelled],
+    options: SegmentOptions,
+    progress: Callable[[Iterable[Labelled]], Iterable[Labelled]] = iter,
+) -> Iterator[tuple[Labelled, Segmentation]]:
+    """Segment labelled images one after another.
+
+    Raises
+    ------
+    ValueError
+        If an image cannot be read or has another size than its labels.
+    """
+    for item in progress(labelled):
+        image = read_image(item.image)
+        if image.shape[:2] != item.shape:
+            raise ValueError(
+                f"{item.image} has size {image.shape[:2]}, its labels {item.shape} (H, W)"
+            )
+        yield item, model.segment(image, options)
+
+
 def measure(
     model: FastSAM,
     labelled: Iterable[Labelled],
@@ -60,13 +83,7 @@ def measure(
         If an image cannot be read or has another size than its labels.
     """
     recall = EverythingRecall()
-    for item in progress(labelled):
-        image = read_image(item.image)
-        if image.shape[:2] != item.shape:
-            raise ValueError(
-                f"{item.image} has size {image.shape[:2]}, its labels {item.shape} (H, W)"
-            )
-        seg = model.segment(image, options)
+    for item, seg in segmented(model, labelled, options, progress):
         height = item.shape[0]
         truth = Regions.of_masks(item.masks, height)
         areas = np.array([R.area(m) for m in item.masks], np.float64)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastsam_plugins import draw
 from fastsam_plugins.evaluation.boundaries import BoundaryScores
 from fastsam_plugins.evaluation.proposals import SIZES, ProposalRecall
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -31,7 +31,7 @@ def recall_data(recall: ProposalRecall) -> dict[str, Any]:
 
 def draw_recall(recall: ProposalRecall, picture: Path) -> None:
     """Recall against the number of proposals, for each size, and AR@1000 by size."""
-    figure, (curves, bars) = _figure(2)
+    figure, (curves, bars) = draw.figure(2)
     for size in SIZES:
         curve = recall.curve(size)
         if not np.isnan(curve).any():
@@ -46,7 +46,7 @@ def draw_recall(recall: ProposalRecall, picture: Path) -> None:
 
 def draw_boundaries(scores: BoundaryScores, picture: Path) -> None:
     """Precision against recall of boundaries, over lines of equal F."""
-    figure, (plot,) = _figure(1)
+    figure, (plot,) = draw.figure(1)
     grid = np.linspace(0.01, 1, 200)
     for f in np.arange(0.1, 1, 0.1):
         beyond = grid[grid > f / 2]
@@ -58,18 +58,6 @@ def draw_boundaries(scores: BoundaryScores, picture: Path) -> None:
     plot.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1))
     plot.legend()
     _save(figure, picture)
-
-
-def _figure(columns: int) -> tuple[Figure, list[Axes]]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5 * columns, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = [figure.add_subplot(1, columns, k + 1) for k in range(columns)]
-    for plot in axes:
-        plot.grid(alpha=0.3)
-    return figure, axes
 
 
 def _save(figure: Figure, picture: Path) -> None:

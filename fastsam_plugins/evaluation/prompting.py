@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.evaluation.everything import segmented
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.model import FastSAM
 from fastsam_plugins.options import PromptOptions, SegmentOptions
@@ -64,16 +65,9 @@ def evaluate_prompts(
     ValueError
         If an image cannot be read, has another size than its labels, or nothing is labelled.
     """
-    from fastsam_plugins.files import read_image
-
     scores = PromptScores()
-    for item in progress(labelled):
-        image = read_image(item.image)
-        if image.shape[:2] != item.shape:
-            raise ValueError(
-                f"{item.image} has size {image.shape[:2]}, its labels {item.shape} (H, W)"
-            )
-        scores.add(prompt_for(model.segment(image, options), item.masks))
+    for item, seg in segmented(model, labelled, options, progress):
+        scores.add(prompt_for(seg, item.masks))
     if not scores.ious.get("everything"):
         raise ValueError("no image has a labelled instance")
     return scores

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from fastsam_plugins.draw import figure
+
 LOSSES = {"box_loss": "boxes", "seg_loss": "masks", "cls_loss": "objectness", "dfl_loss": "edges"}
 
 
@@ -18,24 +20,17 @@ def read(table: Path) -> dict[str, list[float]]:
 
 def draw(table: Path, picture: Path) -> None:
     """Draw ``results.csv``: the training losses, and recall on the images held out if any were."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = read(table)
     epochs = columns["epoch"]
     recalls = [name for name in columns if name.startswith("recall/")]
-    figure = Figure(figsize=(10 if recalls else 5, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    losses = figure.add_subplot(1, 2 if recalls else 1, 1)
+    drawn, (losses, *recall) = figure(2 if recalls else 1)
     for name, label in LOSSES.items():
         losses.plot(epochs, columns[f"train/{name}"], marker=".", label=label)
     losses.set(title="Training loss", xlabel="epoch", yscale="log")
     losses.legend()
-    if recalls:
-        recall = figure.add_subplot(1, 2, 2)
+    for plot in recall:
         for name in recalls:
-            recall.plot(epochs, columns[name], marker=".", label=name.removeprefix("recall/"))
-        recall.set(title="Recall on the images held out", xlabel="epoch", ylim=(0, 1))
-        recall.grid(alpha=0.3)
-        recall.legend()
-    figure.savefig(picture, dpi=100)
+            plot.plot(epochs, columns[name], marker=".", label=name.removeprefix("recall/"))
+        plot.set(title="Recall on the images held out", xlabel="epoch", ylim=(0, 1))
+        plot.legend()
+    drawn.savefig(picture, dpi=100)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.files import read_image
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.training.data import keyhole_polygon
-from fastsam_plugins.training.pasting import Cutouts, Label
+from fastsam_plugins.training.pasting import Cutouts, Label, centres_and_sides
 from fastsam_plugins.training.synthetic import Scene, scene
 
 TEXTURES = 64  # real images kept in memory to cut textures from
@@ -100,10 +101,8 @@ class Mixed:
 
 def _texture(path: Path, side: int) -> NDArray[np.uint8]:
     import cv2
-    from PIL import Image
 
-    with Image.open(path) as image:
-        rgb = np.asarray(image.convert("RGB"))
+    rgb = read_image(path)
     scale = side / max(rgb.shape[:2])
     size = max(round(rgb.shape[1] * scale), 1), max(round(rgb.shape[0] * scale), 1)
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
@@ -113,8 +112,6 @@ def as_label(drawn: Scene) -> Label:
     """A scene as ultralytics' datasets give an image: BGR, one class, polygons in 0 to 1."""
     size = drawn.image.shape[0]
     shape = (size, size)
-    corners = np.array([R.bounds(m, size) for m in drawn.masks], np.float32).reshape(-1, 2, 2)
-    centre, sides = corners.mean(1), corners[:, 1] - corners[:, 0]
     return {
         "im_file": f"synthetic {drawn.kind}",
         "img": np.ascontiguousarray(drawn.image[:, :, ::-1]),
@@ -122,7 +119,7 @@ def as_label(drawn: Scene) -> Label:
         "resized_shape": shape,
         "ratio_pad": (1.0, 1.0),
         "cls": np.zeros((len(drawn.masks), 1), np.float32),
-        "bboxes": np.concatenate([centre, sides], 1) / size,
+        "bboxes": centres_and_sides([R.bounds(m, size) for m in drawn.masks]) / size,
         "segments": [(keyhole_polygon(m, shape) / size).astype(np.float32) for m in drawn.masks],
         "bbox_format": "xywh",
         "normalized": True,

@@ -9,6 +9,7 @@ for everything-mode labels, which leave no room uncovered.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +19,12 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.training.data import keyhole_polygon
+from fastsam_plugins.training.synthetic import MIN_VISIBLE
 
 Label = dict[str, Any]  # an image as ultralytics' datasets keep it: see `paste`
 
 SMALLEST, LARGEST = 150, 0.3  # a cut-out: pixels, share of its image
 LEFT = 0.25  # of an object: if less of it stays visible it is no longer labelled
-MIN_VISIBLE = 24  # pixels
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Cutouts:
             if np.count_nonzero(bitmap) >= MIN_VISIBLE:
                 segments.append(_polygon(bitmap))
         label["segments"] = segments
-        label["bboxes"] = _boxes(segments)
+        label["bboxes"] = centres_and_sides([_corners(s) for s in segments])
         label["cls"] = np.zeros((len(segments), 1), np.float32)
 
 
@@ -134,8 +135,9 @@ def _corners(segment: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.r_[segment.min(0), segment.max(0)]
 
 
-def _boxes(segments: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    corners = np.array([_corners(s) for s in segments], np.float32).reshape(-1, 2, 2)
+def centres_and_sides(boxes: Sequence[Any]) -> NDArray[np.float32]:
+    """Boxes xyxy as centres and sides (N, 4)."""
+    corners = np.array(boxes, np.float32).reshape(-1, 2, 2)
     return np.concatenate([corners.mean(1), corners[:, 1] - corners[:, 0]], axis=1)
 
 

@@ -46,6 +46,13 @@ class Labelled:
     kind: str = ""
     dropped: Counter[str] = field(default_factory=Counter)
 
+    def keep(self, mask: R.Runs) -> None:
+        """Add an instance; one without pixels is counted as dropped."""
+        if len(mask):
+            self.masks.append(mask)
+        else:
+            self.dropped["empty masks"] += 1
+
 
 def read(data: str | Path) -> Iterator[Labelled]:
     """Read a COCO JSON, an SA-1B folder, a folder with ``images/`` and ``labels/``, or
@@ -135,15 +142,8 @@ def _labelled(
         except (KeyError, ValueError):
             out.dropped["masks that do not fit their image"] += 1
             continue
-        _keep(out, runs)
+        out.keep(runs)
     return out
-
-
-def _keep(out: Labelled, runs: R.Runs) -> None:
-    if len(runs):
-        out.masks.append(runs)
-    else:
-        out.dropped["empty masks"] += 1
 
 
 def _label_images(images: Path, labels: Path) -> Iterator[Labelled]:
@@ -154,7 +154,7 @@ def _label_images(images: Path, labels: Path) -> Iterator[Labelled]:
         label = _read_labels(by_stem[image.stem])
         out = Labelled(image, label.shape)
         for value in np.unique(label[label != 0]).tolist():
-            _keep(out, R.from_bitmap(label == value))
+            out.keep(R.from_bitmap(label == value))
         yield out
 
 

@@ -26,7 +26,8 @@ def refused(options, name, value):
 
 def test_all_options_are_known_to_these_tests():
     assert {c.__name__ for c in ALL} >= {
-        "SegmentOptions", "PromptOptions", "CleanOptions", "ReadOptions", "TrainOptions"
+        "SegmentOptions", "PromptOptions", "CleanOptions", "ReadOptions", "EdgeOptions",
+        "BoundaryOptions", "TrainOptions",
     }  # fmt: skip
 
 

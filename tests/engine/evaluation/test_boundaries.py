@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 
 from fastsam_plugins.evaluation import boundaries as B
 from fastsam_plugins.evaluation.edge_files import evaluate_boundaries, read_map, read_truth
+from fastsam_plugins.options import BoundaryOptions
 
 
 def brute_force(a, b, limit):
@@ -117,7 +118,8 @@ def bench(request):
 )
 def test_the_benchmarks_own_test_is_reproduced(bench, inputs, official):
     """Its matching is random: for the same boundaries its own outputs differ as much."""
-    scores = evaluate_boundaries(bench / "groundTruth", bench / inputs, thresholds=5)
+    five = BoundaryOptions(thresholds=5)
+    scores = evaluate_boundaries(bench / "groundTruth", bench / inputs, five)
     found = scores.summary()
     values = np.loadtxt(bench / f"test_{official}" / "eval_bdry.txt")
     names = ["threshold", "recall", "precision", "ODS", "OIS recall", "OIS precision", "OIS", "AP"]
@@ -142,7 +144,7 @@ def test_images_of_the_official_evaluation_are_reproduced(data, tmp_path):
     for k in chosen:
         name = f"{names[k]}.mat"
         (tmp_path / "truth" / name).symlink_to(folder / "groundTruth" / name)
-    scores = evaluate_boundaries(tmp_path / "truth", folder / "test", thresholds=99, workers=2)
+    scores = evaluate_boundaries(tmp_path / "truth", folder / "test", workers=2)
     official = rows[[names.index(n) for n in sorted(names[k] for k in chosen)]][:, 1:]
     ours = scores.images()
     assert np.abs(ours[:, 3] - official[:, 3]).max() < 1.5e-3

@@ -26,7 +26,6 @@ def example(seed=0):
 
 def loss(dice):
     instance = MaskLoss.__new__(MaskLoss)
-    torch.nn.Module.__init__(instance) if isinstance(instance, torch.nn.Module) else None
     instance._dice = dice
     return instance
 

@@ -24,7 +24,7 @@ def label(*segments, value=0):
     return {
         "img": np.full((SIDE, SIDE, 3), value, np.uint8),
         "segments": segments,
-        "bboxes": pasting._boxes(segments),
+        "bboxes": pasting.centres_and_sides([pasting._corners(s) for s in segments]),
         "cls": np.zeros((len(segments), 1), np.float32),
     }
 
