@@ -4,8 +4,8 @@ Same answers to the last bit as :mod:`fastsam_plugins.masks` and
 :mod:`fastsam_plugins.evaluation.proposals`, which need no compiler. Numba (extra ``evaluation``)
 compiles each function once and keeps it.
 
-Many masks are held flat: ``runs`` (K, 2) of all, and ``ends`` (N + 1,), where mask i is
-``runs[ends[i]:ends[i + 1]]``.
+Many masks are held flat: ``runs`` (K, 2) of all, ``starts`` and ``stops`` (N,), where mask i is
+``runs[starts[i]:stops[i]]``.
 """
 
 from __future__ import annotations
@@ -15,42 +15,51 @@ from numba import njit
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+BACKSLASH = 92
 
 
 @njit(cache=True)
-def decode(text: NDArray[np.uint8], stops: Ints, pixels: int) -> tuple[Ints, Ints, int]:
+def decode(
+    text: NDArray[np.uint8], starts: Ints, stops: Ints, pixels: int, escaped: bool
+) -> tuple[Ints, Ints, Ints, int]:
     """COCO's compressed counts to flat masks.
 
     Parameters
     ----------
     text : uint8 array
-        The strings of all masks, one after another.
-    stops : int64 array (N + 1,)
+        That holds the strings of all masks.
+    starts, stops : int64 arrays (N,)
         Where each begins and ends.
     pixels : int
         Of the image.
+    escaped : bool
+        Whether a backslash is written twice, as in JSON.
 
     Returns
     -------
-    runs, ends, bad
+    runs, starts, stops, bad
         ``bad`` is the first mask whose string is malformed or does not add up, or -1.
     """
     runs = np.empty((len(text) // 2 + len(stops), 2), np.int64)
-    ends = np.zeros(len(stops), np.int64)
+    first, last = np.empty(len(stops), np.int64), np.empty(len(stops), np.int64)
     used = 0
-    for i in range(len(stops) - 1):
-        first = used
-        k = stops[i]
+    for i in range(len(stops)):
+        first[i] = used
+        k = starts[i]
         position, number = 0, 0
         one_before, two_before = 0, 0
-        while k < stops[i + 1]:
+        while k < stops[i]:
             value, shift, more = 0, 0, True
             while more:
-                if k == stops[i + 1] or shift >= 60:
-                    return runs, ends, i
+                if k == stops[i] or shift >= 60:
+                    return runs, first, last, i
+                if escaped and text[k] == BACKSLASH:
+                    k += 1
+                    if k == stops[i] or text[k] != BACKSLASH:
+                        return runs, first, last, i
                 code = int(text[k]) - 48
                 if code < 0 or code > 63:
-                    return runs, ends, i
+                    return runs, first, last, i
                 value |= (code & 0x1F) << shift
                 more = (code & 0x20) != 0
                 shift += 5
@@ -60,9 +69,9 @@ def decode(text: NDArray[np.uint8], stops: Ints, pixels: int) -> tuple[Ints, Int
             if number > 2:
                 value += two_before
             if value < 0:
-                return runs, ends, i
+                return runs, first, last, i
             if number % 2 == 1 and value > 0:
-                if used > first and runs[used - 1, 1] == position:  # nothing lay between
+                if used > first[i] and runs[used - 1, 1] == position:  # nothing lay between
                     runs[used - 1, 1] = position + value
                 else:
                     runs[used, 0], runs[used, 1] = position, position + value
@@ -71,29 +80,34 @@ def decode(text: NDArray[np.uint8], stops: Ints, pixels: int) -> tuple[Ints, Int
             two_before, one_before = one_before, value
             number += 1
         if position != pixels:
-            return runs, ends, i
-        ends[i + 1] = used
-    return runs[:used], ends, -1
+            return runs, first, last, i
+        last[i] = used
+    return runs[:used], first, last, -1
 
 
 @njit(cache=True)
-def measure(runs: Ints, ends: Ints, height: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def measure(
+    runs: Ints, starts: Ints, stops: Ints, height: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Boxes ``x, y, width, height`` (N, 4) and areas (N,) of flat masks; zero if empty."""
-    boxes = np.zeros((len(ends) - 1, 4))
-    areas = np.zeros(len(ends) - 1)
-    for i in range(len(ends) - 1):
-        if ends[i] == ends[i + 1]:
+    boxes = np.zeros((len(starts), 4))
+    areas = np.zeros(len(starts))
+    for i in range(len(starts)):
+        if starts[i] == stops[i]:
             continue
+        left = runs[starts[i], 0] // height
         top, bottom, area = height, 0, 0
-        for k in range(ends[i], ends[i + 1]):
+        column = left * height  # where the column of the run at hand begins
+        for k in range(starts[i], stops[i]):
             start, stop = runs[k, 0], runs[k, 1]
             area += stop - start
-            if start // height == (stop - 1) // height:
-                top = min(top, start % height)
-                bottom = max(bottom, (stop - 1) % height + 1)
+            while start >= column + height:
+                column += height
+            if stop <= column + height:
+                top, bottom = min(top, start - column), max(bottom, stop - column)
             else:
                 top, bottom = 0, height
-        left, right = runs[ends[i], 0] // height, (runs[ends[i + 1] - 1, 1] - 1) // height + 1
+        right = (runs[stops[i] - 1, 1] - 1) // height + 1
         boxes[i] = left, top, right - left, bottom - top
         areas[i] = area
     return boxes, areas
@@ -102,11 +116,13 @@ def measure(runs: Ints, ends: Ints, height: int) -> tuple[NDArray[np.float64], N
 @njit(cache=True)
 def overlaps(
     g_runs: Ints,
-    g_ends: Ints,
+    g_starts: Ints,
+    g_stops: Ints,
     g_boxes: NDArray[np.float64],
     g_areas: NDArray[np.float64],
     d_runs: Ints,
-    d_ends: Ints,
+    d_starts: Ints,
+    d_stops: Ints,
     d_boxes: NDArray[np.float64],
     d_areas: NDArray[np.float64],
     lowest: float,
@@ -126,16 +142,14 @@ def overlaps(
             if bound * (1 + lowest) < (g_areas[g] + d_areas[d]) * lowest:
                 continue
             shared = 0
-            a, b = g_ends[g], d_ends[d]
-            while a < g_ends[g + 1] and b < d_ends[d + 1]:
-                start = max(g_runs[a, 0], d_runs[b, 0])
-                stop = min(g_runs[a, 1], d_runs[b, 1])
-                if stop > start:
-                    shared += stop - start
-                if g_runs[a, 1] < d_runs[b, 1]:
-                    a += 1
-                else:
-                    b += 1
+            a, b = g_starts[g], d_starts[d]
+            while a < g_stops[g] and b < d_stops[d]:
+                g_stop, d_stop = g_runs[a, 1], d_runs[b, 1]
+                common = min(g_stop, d_stop) - max(g_runs[a, 0], d_runs[b, 0])
+                shared += max(common, 0)
+                # Sums instead of branches, which no processor could foresee.
+                a += g_stop <= d_stop
+                b += d_stop <= g_stop
             union = g_areas[g] + d_areas[d] - shared
             if union > 0:
                 iou[g, d] = shared / union

@@ -44,12 +44,19 @@ def evaluate_proposals(truth: Path, results: Path, iou_type: IouType) -> Proposa
     ValueError
         If a file or a record in it cannot be used; the message says which and why.
     """
-    content, found = load_truth(truth), Records(load_results(results), results)
+    compiled = all(map(importlib.util.find_spec, ("numba", "msgspec")))
+    content = load_truth(truth)
     annotations = Records(content["annotations"], truth)
+    found: Records | None = None
+    if compiled and iou_type == "segm":
+        from fastsam_plugins.evaluation import columns
+
+        found = columns.read(results)
+    found = found or Records(load_results(results), results)
+    compiled &= len(found) >= COMPILE_FROM
     groups = {}
     if is_lvis(content):
         groups = {c["id"]: FREQUENCIES[c["frequency"]] for c in content["categories"]}
-    compiled = len(found.records) >= COMPILE_FROM and bool(importlib.util.find_spec("numba"))
     recall = ProposalRecall(compiled=compiled)
     for image, shape in images_of(content, truth, annotations, found):
         counted = [i for i in annotations.of(image) if annotations.counts(i)]
@@ -87,13 +94,13 @@ def _load(path: Path) -> Any:
         text = Path(path).read_bytes()
     except FileNotFoundError:
         raise ValueError(f"there is no file {path}") from None
-    if importlib.util.find_spec("orjson"):
-        import orjson
+    if importlib.util.find_spec("msgspec"):
+        import msgspec
 
         # What it does not know (NaN), or refuses, Python's own reader may read or explain.
         try:
-            return orjson.loads(text)
-        except orjson.JSONDecodeError:
+            return msgspec.json.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError):
             pass
     try:
         return json.loads(text)
@@ -153,6 +160,9 @@ class Records:
             places.sort(key=lambda i: records[i].get("category_id") or 0)
         self.images = dict(images)
 
+    def __len__(self) -> int:
+        return len(self.records)
+
     def of(self, image: Any) -> list[int]:
         """Places of an image's records."""
         return self.images.get(image, [])
@@ -195,8 +205,6 @@ class Records:
 
     def _compressed(self, places: list[int], shape: R.Shape) -> FlatMasks | None:
         """Masks that are all compressed strings of the image's size, read at once."""
-        from fastsam_plugins.evaluation import compiled
-
         size = list(shape)
         texts = []
         for i in places:
@@ -207,12 +215,8 @@ class Records:
             if type(text) is not str:
                 return None
             texts.append(text)
-        joined = "".join(texts).encode("latin-1", "replace")
-        stops = np.zeros(len(texts) + 1, np.int64)
-        np.cumsum([len(t) for t in texts], out=stops[1:])
-        buffer = np.frombuffer(joined, np.uint8)
-        runs, ends, bad = compiled.decode(buffer, stops, shape[0] * shape[1])
-        return None if bad >= 0 else FlatMasks(runs, ends)  # the slow way says what is wrong
+        text = "".join(texts).encode("latin-1", "replace")
+        return decode(text, [len(t) for t in texts], shape)
 
     def _box(self, i: int) -> list[float]:
         box = self.field(i, "bbox")
@@ -230,3 +234,32 @@ class Records:
             text = str(error)
             prefix = f"{self.path}: record {i}"
             raise ValueError(text if text.startswith(prefix) else f"{prefix}: {text}") from None
+
+
+def decode(
+    text: bytes, lengths: list[int], shape: R.Shape, quoted: bool = False
+) -> FlatMasks | None:
+    """Masks whose compressed counts stand in a text, one after another.
+
+    Parameters
+    ----------
+    text : bytes
+    lengths : list of int
+    shape : (H, W)
+    quoted : bool
+        Whether the counts are as JSON writes them.
+
+    Returns
+    -------
+    FlatMasks or None
+        None if one is malformed; the long way says which and why.
+    """
+    from fastsam_plugins.evaluation import compiled
+
+    buffer = np.frombuffer(text, np.uint8)
+    sizes = np.array(lengths, np.int64)
+    stops = np.cumsum(sizes)
+    starts = stops - sizes
+    pixels = shape[0] * shape[1]
+    *masks, bad = compiled.decode(buffer, starts + quoted, stops - quoted, pixels, quoted)
+    return None if bad >= 0 else FlatMasks(*masks)

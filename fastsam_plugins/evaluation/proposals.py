@@ -38,27 +38,24 @@ class FlatMasks:
     ----------
     runs : int64 array (K, 2)
         Run arrays of all masks, one after another.
-    ends : int64 array (N + 1,)
-        Mask i is ``runs[ends[i]:ends[i + 1]]``.
+    starts, stops : int64 arrays (N,)
+        Mask i is ``runs[starts[i]:stops[i]]``.
     """
 
     runs: R.Runs
-    ends: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
 
     @classmethod
     def of(cls, masks: Sequence[R.Runs]) -> FlatMasks:
         """Put run arrays together."""
-        ends = np.zeros(len(masks) + 1, np.int64)
-        np.cumsum([len(m) for m in masks], out=ends[1:])
-        return cls(np.concatenate([R.EMPTY, *masks]), ends)
+        lengths = np.array([len(m) for m in masks], np.int64)
+        stops = np.cumsum(lengths)
+        return cls(np.concatenate([R.EMPTY, *masks]), stops - lengths, stops)
 
     def take(self, index: NDArray[np.int64]) -> FlatMasks:
         """Some of them, in the order of the index."""
-        lengths = np.diff(self.ends)[index]
-        ends = np.zeros(len(index) + 1, np.int64)
-        np.cumsum(lengths, out=ends[1:])
-        place = np.arange(ends[-1]) + np.repeat(self.ends[index] - ends[:-1], lengths)
-        return FlatMasks(self.runs[place], ends)
+        return FlatMasks(self.runs, self.starts[index], self.stops[index])
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ class Regions:
         """The same for compiled code."""
         from fastsam_plugins.evaluation import compiled
 
-        boxes, areas = compiled.measure(masks.runs, masks.ends, height)
+        boxes, areas = compiled.measure(masks.runs, masks.starts, masks.stops, height)
         return cls(boxes, masks, areas)
 
     def __len__(self) -> int:
@@ -226,11 +223,11 @@ def overlaps(truth: Regions, found: Regions) -> NDArray[np.float64]:
 
     Computed as pycocotools computes it, to the last bit.
     """
-    shared, g_area, d_area = _box_overlaps(truth.boxes, found.boxes)
-    if truth.masks is None or found.masks is None:
-        return _ratio(shared, g_area[:, None] + d_area[None] - shared)
     if isinstance(truth.masks, FlatMasks) and isinstance(found.masks, FlatMasks):
         return _compiled_overlaps(truth, found)
+    if truth.masks is None or found.masks is None:
+        shared, g_area, d_area = _box_overlaps(truth.boxes, found.boxes)
+        return _ratio(shared, g_area[:, None] + d_area[None] - shared)
     assert not isinstance(truth.masks, FlatMasks)
     assert not isinstance(found.masks, FlatMasks)
     g_area = np.array([R.area(m) for m in truth.masks], np.float64)
@@ -253,7 +250,8 @@ def _compiled_overlaps(truth: Regions, found: Regions) -> NDArray[np.float64]:
     both: list[Any] = []
     for regions in (truth, found):
         assert isinstance(regions.masks, FlatMasks)
-        both += [regions.masks.runs, regions.masks.ends, regions.boxes, regions.areas]
+        masks = regions.masks
+        both += [masks.runs, masks.starts, masks.stops, regions.boxes, regions.areas]
     return np.asarray(compiled.overlaps(*both, float(THRESHOLDS[0])))
 
 

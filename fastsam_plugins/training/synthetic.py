@@ -205,7 +205,8 @@ def _rotation(angle: float) -> NDArray[np.float64]:
 def _leaves(canvas: _Canvas) -> None:
     rng, size = canvas.rng, canvas.size
     paints = [canvas.texture(rng.uniform(0.2, 1.5)) for _ in range(8)]
-    smallest, largest = size / 50, size / rng.uniform(2.2, 4)
+    # Some scenes are crowded with small things, in others a few fill the frame.
+    smallest, largest = size / rng.uniform(10, 60), size / rng.uniform(1.6, 4)
     canvas.ground_counts = True
     for _ in range(int(rng.integers(0, 4))):  # sky, hills, a table: what objects stand before
         angle = rng.uniform(0, 2 * np.pi)
