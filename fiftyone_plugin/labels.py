@@ -25,26 +25,40 @@ def masks(label: Any, shape: R.Shape) -> Iterator[R.Runs]:
     shape : (H, W)
         Of the image.
 
-    Yields
-    ------
-    run arrays
+    Returns
+    -------
+    iterator of run arrays
         Empty where a label covers no pixel.
     """
-    height, width = shape
+    return (mask(one, shape) for one in objects(label))
+
+
+def objects(label: Any) -> list[Any]:
+    """The detections or polylines of a label field's value."""
     if isinstance(label, fo.Segmentation):
         label = label.to_detections(mask_types="thing")
     if isinstance(label, fo.Detections):
-        found = label.detections
-    elif isinstance(label, fo.Polylines):
-        found = label.polylines
-    else:
-        found = [] if label is None else [label]
-    for one in found:
-        if isinstance(one, fo.Polyline):
-            drawn = one.to_segmentation(frame_size=(width, height)).mask
-            yield R.from_bitmap(np.asarray(drawn) != 0)
-        else:
-            yield _detection(one, shape)
+        return list(label.detections)
+    if isinstance(label, fo.Polylines):
+        return list(label.polylines)
+    return [] if label is None else [label]
+
+
+def mask(label: fo.Detection | fo.Polyline, shape: R.Shape) -> R.Runs:
+    """The pixels of one detection or polyline, in an image of ``shape`` (H, W)."""
+    if isinstance(label, fo.Polyline):
+        drawn = label.to_segmentation(frame_size=(shape[1], shape[0])).mask
+        return R.from_bitmap(np.asarray(drawn) != 0)
+    return _detection(label, shape)
+
+
+def box(label: fo.Detection | fo.Polyline, mask: R.Runs, shape: R.Shape) -> list[float]:
+    """``x, y, width, height`` in pixels: a detection's own box, or that of a polyline's pixels."""
+    if isinstance(label, fo.Detection):
+        x, y, width, height = label.bounding_box
+        return [x * shape[1], y * shape[0], width * shape[1], height * shape[0]]
+    x0, y0, x1, y1 = R.bounds(mask, shape[0])
+    return [float(v) for v in (x0, y0, x1 - x0, y1 - y0)]
 
 
 def _detection(detection: fo.Detection, shape: R.Shape) -> R.Runs:
@@ -62,10 +76,7 @@ def _detection(detection: fo.Detection, shape: R.Shape) -> R.Runs:
 
         size = max(x1 - x0, 1), max(y1 - y0, 1)
         mask = cv2.resize((mask != 0).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    whole = np.zeros(shape, np.bool_)
-    part = whole[y0:y1, x0:x1]
-    part[:] = mask[: part.shape[0], : part.shape[1]] != 0
-    return R.from_bitmap(whole)
+    return R.from_bitmap(mask[: shape[0] - y0, : shape[1] - x0] != 0, shape, (x0, y0))
 
 
 def _corners(box: list[float], shape: R.Shape) -> tuple[int, int, int, int]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fastsam_plugins.geometry import Letterbox
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.sampling import CELL, Floats, axes
-from fastsam_plugins.masks.sources import MaskSource, Window
+from fastsam_plugins.masks.sources import MaskSource, Rows, Window
 
 _OUTSIDE = np.float32(-1e30)  # a logit whose crossing to any other lies at that other
 _POINTS_TOGETHER = 4096  # bounds the memory of many points at once
@@ -69,6 +69,14 @@ class PrototypeMasks(MaskSource):
 
     def __len__(self) -> int:
         return len(self._coefficients)
+
+    def arrays(self, rows: Rows) -> dict[str, Floats]:
+        """What masks are made from, some of them: see :mod:`fastsam_plugins.kept`."""
+        return {
+            "prototypes": np.moveaxis(self._prototypes, 2, 0),
+            "coefficients": self._coefficients[rows],
+            "mask_boxes": self._boxes[rows],
+        }
 
     def window(self, row: int) -> Window:
         """The pixels ``(x0, y0, x1, y1)`` that a mask is cropped to."""

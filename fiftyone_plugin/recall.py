@@ -1,0 +1,240 @@
+"""Class-agnostic average recall as a method of FiftyOne's ``evaluate_detections``.
+
+    dataset.evaluate_detections(
+        "proposals", gt_field="ground_truth", eval_key="recall", method=ProposalRecallConfig
+    )
+
+It gives what :mod:`fastsam_plugins.evaluation.proposals` gives. On every ground truth
+``{eval_key}`` says whether a proposal matched it at IoU .50 ("tp") or not ("fn"),
+``{eval_key}_rank`` by which (1 is the best of its image), ``{eval_key}_iou`` how well; on every
+sample ``{eval_key}_recall`` is the average recall of its ground truths. The run is listed in the
+Model Evaluation panel like any other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+from fiftyone.utils.eval.detection import (
+    DetectionEvaluation,
+    DetectionEvaluationConfig,
+    DetectionResults,
+)
+from numpy.typing import NDArray
+
+from fastsam_plugins.evaluation import proposals
+from fastsam_plugins.evaluation.everything import EverythingRecall
+from fastsam_plugins.evaluation.proposals import MISSED, SIZES, Regions
+from fastsam_plugins.masks import runs as R
+from fiftyone_plugin import labels
+
+Match = tuple[str | None, str | None, float | None, float | None, str | None, str | None]
+
+
+class ProposalRecallConfig(DetectionEvaluationConfig):
+    """Configuration of :class:`ProposalRecall`.
+
+    Parameters
+    ----------
+    pred_field, gt_field : str
+        Fields of Detections or Polylines. Ground truths with ``iscrowd`` do not count.
+    max_proposals : int
+        Of an image, by confidence.
+    """
+
+    def __init__(
+        self, pred_field: str, gt_field: str, max_proposals: int = 1000, **kwargs: Any
+    ) -> None:
+        settings = {"iou": 0.5, "classwise": False} | {
+            k: v for k, v in kwargs.items() if v is not None
+        }
+        # What evaluate_detections hands to every method, and has no meaning here.
+        for name in ("use_masks", "use_boxes"):
+            settings.pop(name, None)
+        super().__init__(pred_field, gt_field, **settings)
+        self.max_proposals = max_proposals
+
+    @property
+    def method(self) -> str:
+        """How the Model Evaluation panel calls it."""
+        return "class-agnostic recall"
+
+
+class ProposalRecall(DetectionEvaluation):
+    """Matches proposals with ground truths, image after image."""
+
+    def __init__(self, config: ProposalRecallConfig) -> None:
+        super().__init__(config)
+        limit = config.max_proposals
+        self.recall = EverythingRecall(
+            proposals.ProposalRecall(limit), proposals.ProposalRecall(limit)
+        )
+
+    def register_samples(self, samples: Any, eval_key: str | None, dynamic: bool = True) -> None:
+        """Declare the fields that are written, and find the sizes of images."""
+        samples.compute_metadata(overwrite=False)
+        super().register_samples(samples, eval_key, dynamic)
+        if eval_key is not None:
+            samples._dataset.add_sample_field(f"{eval_key}_recall", fo.FloatField)
+            if dynamic:
+                samples._dataset.add_sample_field(self._rank(samples, eval_key), fo.IntField)
+
+    def _rank(self, samples: Any, eval_key: str) -> str:
+        kind = samples._get_label_field_type(self.config.gt_field)
+        return f"{self.config.gt_field}.{kind._LABEL_LIST_FIELD}.{eval_key}_rank"
+
+    def get_fields(
+        self, samples: Any, eval_key: str, include_custom_metrics: bool = True
+    ) -> list[str]:
+        """The fields that were written."""
+        found = super().get_fields(samples, eval_key, include_custom_metrics)
+        return [*found, f"{eval_key}_recall", self._rank(samples, eval_key)]
+
+    def cleanup(self, samples: Any, eval_key: str) -> None:
+        """Remove them."""
+        own = [f"{eval_key}_recall"]
+        if self.config.gt_field in samples._dataset.get_field_schema():
+            own.append(self._rank(samples._dataset, eval_key))
+        samples._dataset.delete_sample_fields(own, error_level=1)
+        super().cleanup(samples, eval_key)
+
+    def evaluate(self, doc: fo.Sample, eval_key: str | None = None) -> list[Match]:
+        """Evaluate one sample.
+
+        Raises
+        ------
+        ValueError
+            If the sample's image could not be measured.
+        """
+        if doc.metadata is None:
+            raise ValueError(f"{doc.filepath} cannot be read: nothing is known of its size")
+        shape = (doc.metadata.height, doc.metadata.width)
+        truths = [t for t in labels.objects(doc[self.gt_field]) if not _crowd(t)]
+        found = labels.objects(doc[self.pred_field])
+        scores = np.array([1.0 if f.confidence is None else f.confidence for f in found])
+        true, guessed = ([labels.mask(o, shape) for o in objects] for objects in (truths, found))
+        ranks = self._add(shape, (truths, true), (found, guessed), scores)
+        order = np.argsort(-scores, kind="mergesort")
+        matches, matched = self._matches(truths, found, (true, guessed), ranks[:, 0], order)
+        if eval_key is not None:
+            for k, ((_, _, iou, _, _, other), truth) in enumerate(
+                zip(matches, truths, strict=True)
+            ):
+                truth[eval_key] = "fn" if other is None else "tp"
+                truth[f"{eval_key}_id"], truth[f"{eval_key}_iou"] = other, iou
+                truth[f"{eval_key}_rank"] = None if other is None else int(ranks[k, 0]) + 1
+            for i, proposal in enumerate(found):
+                match = matched.get(i)
+                proposal[eval_key] = "fp" if match is None else "tp"
+                proposal[f"{eval_key}_id"] = match[4] if match else None
+                proposal[f"{eval_key}_iou"] = match[2] if match else None
+            hits = ranks < self.config.max_proposals
+            doc[f"{eval_key}_recall"] = float(hits.mean()) if hits.size else None
+        return matches + [
+            (None, f.label, None, f.confidence, None, f.id)
+            for i, f in enumerate(found)
+            if i not in matched
+        ]
+
+    def _add(
+        self, shape: R.Shape, truth: Any, found: Any, scores: NDArray[np.float64]
+    ) -> proposals.Ranks:
+        areas = np.array([R.area(m) for m in truth[1]], np.float64)
+        boxes = [
+            np.array([labels.box(o, m, shape) for o, m in zip(*side, strict=True)]).reshape(-1, 4)
+            for side in (truth, found)
+        ]
+        self.recall.boxes.add(Regions(boxes[0]), areas, Regions(boxes[1]), scores)
+        masks = (Regions.of_masks(side[1], shape[0]) for side in (truth, found))
+        return self.recall.masks.add(next(masks), areas, next(masks), scores)
+
+    @staticmethod
+    def _matches(
+        truths: list[Any], found: list[Any], masks: Any, ranks: NDArray, order: NDArray
+    ) -> tuple[list[Match], dict[int, Match]]:
+        """A match for each ground truth, and those of them that have a proposal, by proposal."""
+        matches: list[Match] = []
+        matched: dict[int, Match] = {}
+        for truth, mask, rank in zip(truths, masks[0], ranks.tolist(), strict=True):
+            if rank == MISSED:
+                matches.append((truth.label, None, None, None, truth.id, None))
+                continue
+            i = int(order[rank])
+            shared = int(R.intersection_areas(mask, [masks[1][i]])[0])
+            iou = shared / (R.area(mask) + R.area(masks[1][i]) - shared)
+            # Categories play no part: the proposal takes over that of what it found.
+            match: Match = (
+                truth.label,
+                truth.label,
+                iou,
+                found[i].confidence,
+                truth.id,
+                found[i].id,
+            )
+            matches.append(match)
+            matched[i] = match
+        return matches, matched
+
+    def generate_results(
+        self, samples: Any, matches: list[Match], eval_key: str | None = None, **kwargs: Any
+    ) -> ProposalRecallResults:
+        """What all samples give together."""
+        kwargs.pop("progress", None)
+        curves = {
+            f"{kind} {size}": np.nan_to_num(recall.curve(size), nan=-1).tolist()
+            for kind, recall in (("box", self.recall.boxes), ("mask", self.recall.masks))
+            for size in SIZES
+        }
+        summary = {k: None if v != v else v for k, v in self.recall.summary().items()}
+        return ProposalRecallResults(
+            samples, self.config, eval_key, matches, summary, curves, backend=self, **kwargs
+        )
+
+
+class ProposalRecallResults(DetectionResults):
+    """Average recall, beside what FiftyOne makes of the matches at IoU .50.
+
+    Attributes
+    ----------
+    summary : dict
+        AR@10/100/1000, AUC and AR@1000 by size, of boxes and of masks; None without ground truth.
+    curves : dict of list
+        AR@k for every k from 1, by kind and size; -1 without ground truth.
+    """
+
+    def __init__(
+        self, samples: Any, config: Any, eval_key: str | None, matches: Any,
+        summary: dict[str, Any], curves: dict[str, list[float]], **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(samples, config, eval_key, matches, **kwargs)
+        self.summary, self.curves = summary, curves
+        self.custom_metrics = {  # the panel lists them beside its own
+            name: {"key": name, "value": value, "label": name, "lower_is_better": False}
+            for name, value in summary.items()
+            if isinstance(value, float)
+        }
+
+    def metrics(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """FiftyOne's figures at IoU .50, and average recall."""
+        return {**super().metrics(*args, **kwargs), **self.summary}
+
+    def mAR(self) -> float | None:
+        """Average recall of masks, of as many proposals as are counted."""
+        return self.summary["mask AR@1000"]
+
+    def attributes(self) -> list[str]:
+        """What is kept in the database."""
+        return [*super().attributes(), "summary", "curves"]
+
+    @classmethod
+    def _from_dict(
+        cls, d: dict[str, Any], samples: Any, config: Any, eval_key: str, **kwargs: Any
+    ) -> ProposalRecallResults:
+        kept = {"summary": d["summary"], "curves": d["curves"]}
+        return super()._from_dict(d, samples, config, eval_key, **kept, **kwargs)
+
+
+def _crowd(truth: Any) -> bool:
+    return bool(truth.get_field("iscrowd")) if truth.has_field("iscrowd") else False
