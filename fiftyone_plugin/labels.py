@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import fiftyone as fo
+import fiftyone.core.utils as fou
 import numpy as np
 
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.masks.polygons import keyhole_polygon
 from fastsam_plugins.segmentation import Segmentation
 
 KINDS = (fo.Detections, fo.Detection, fo.Polylines, fo.Polyline, fo.Segmentation)
+OTHERS = 600  # bytes of a detection beside its mask
 
 
 def masks(label: Any, shape: R.Shape) -> Iterator[R.Runs]:
@@ -125,3 +128,42 @@ def detections(
             )
         )
     return fo.Detections(detections=found)
+
+
+def polylines(found: fo.Detections, shape: R.Shape) -> fo.Polylines:
+    """Detections as filled outlines, one of each; parts and holes are joined to it by bridges."""
+    size = np.array([shape[1], shape[0]])
+    drawn = []
+    for detection in found.detections:
+        # FiftyOne rounds to whole pixels when it fills them: halves would go either way.
+        outline = (keyhole_polygon(mask(detection, shape), shape) - 0.25) / size
+        own = {
+            name: detection[name] for name in ("stability", "area", "source") if name in detection
+        }
+        drawn.append(
+            fo.Polyline(
+                label=detection.label,
+                points=[[tuple(point) for point in outline.tolist()]],
+                confidence=detection.confidence,
+                closed=True,
+                filled=True,
+                **own,
+            )
+        )
+    return fo.Polylines(polylines=drawn)
+
+
+def stored_bytes(found: fo.Detections, enough: int) -> int:
+    """Bytes that detections take in the database; at least an estimate where they take little.
+
+    Parameters
+    ----------
+    found : fo.Detections
+    enough : int
+        Masks that are smaller even before they are compressed are not compressed to find out.
+    """
+    masks = [d.mask for d in found.detections]
+    raw = sum(m.nbytes for m in masks) + OTHERS * len(masks)
+    if raw <= enough:
+        return raw
+    return sum(len(fou.serialize_numpy_array(m)) + OTHERS for m in masks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,7 +50,7 @@ class Prompts:
         return Segmentation(found.boxes, found.scores, found.source, found.rows, answered)
 
 
-def read(boxes: Any, points: Any, shape: R.Shape) -> Prompts:
+def read(boxes: Any, points: Any, shape: R.Shape, only: Collection[str] | None = None) -> Prompts:
     """The prompts of a sample's fields.
 
     Parameters
@@ -62,6 +63,8 @@ def read(boxes: Any, points: Any, shape: R.Shape) -> Prompts:
         are left out. If there are boxes too, the first keypoint goes with the first box, and so on.
     shape : (H, W)
         Of the image.
+    only : collection of str, optional
+        Ids of labels: all others are no prompts.
 
     Raises
     ------
@@ -72,6 +75,9 @@ def read(boxes: Any, points: Any, shape: R.Shape) -> Prompts:
     found = Prompts()
     detections = _list(boxes, fo.Detections, "detections", BOXES)
     keypoints = _list(points, fo.Keypoints, "keypoints", POINTS)
+    if only is not None:
+        detections = [d for d in detections if d.id in only]
+        keypoints = [k for k in keypoints if k.id in only]
     if detections and keypoints and len(detections) != len(keypoints):
         raise ValueError(
             f"{len(detections)} boxes and {len(keypoints)} keypoints do not pair: give as many of "

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.masks.polygons import keyhole_polygon
 from fastsam_plugins.options import TrainOptions
 from fastsam_plugins.training.sources import Labelled, read
 
@@ -214,34 +215,6 @@ def _place(image: Path, target: Path) -> Path:
     with_suffix.unlink(missing_ok=True)
     with_suffix.symlink_to(image.resolve())
     return with_suffix.absolute()
-
-
-def keyhole_polygon(runs: R.Runs, shape: R.Shape) -> NDArray[np.float64]:
-    """Trace a mask as one closed polygon that keeps every part and every hole.
-
-    Ultralytics' labels hold one polygon per instance. Further parts and holes are joined to it by
-    bridges walked there and back, which enclose nothing under the even-odd rule it is filled with.
-
-    Returns
-    -------
-    float array of shape (K, 2)
-        (x, y) in pixels; pixel centres lie at half-integers.
-    """
-    import cv2
-
-    x0, y0, x1, y1 = R.bounds(runs, shape[0])
-    bitmap = R.to_bitmap(runs, shape, (x0, y0, x1, y1)).astype(np.uint8)
-    contours, _ = cv2.findContours(bitmap, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    loops = sorted((c[:, 0].astype(np.float64) for c in contours), key=len, reverse=True)
-    path = np.concatenate([loops[0], loops[0][:1]])
-    for loop in loops[1:]:
-        distance = ((path[:, None] - loop[None]) ** 2).sum(-1)
-        k, j = np.unravel_index(int(distance.argmin()), distance.shape)
-        loop = np.roll(loop, -int(j), axis=0)
-        path = np.concatenate([path[: k + 1], loop, loop[:1], path[k:]])
-    if len(path) < 4:  # a speck of one or two pixels still needs a polygon
-        path = np.concatenate([path, path + 0.25])
-    return path + np.array([x0 + 0.5, y0 + 0.5])
 
 
 def _polygon_iou(points: NDArray[np.float64], runs: R.Runs, shape: R.Shape) -> float:

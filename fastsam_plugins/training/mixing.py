@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.files import read_image
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.training.data import keyhole_polygon
+from fastsam_plugins.masks.polygons import keyhole_polygon
 from fastsam_plugins.training.pasting import Cutouts, Label, centres_and_sides
 from fastsam_plugins.training.synthetic import Scene, scene
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.training.data import keyhole_polygon
+from fastsam_plugins.masks.polygons import keyhole_polygon
 from fastsam_plugins.training.synthetic import MIN_VISIBLE
 
 Label = dict[str, Any]  # an image as ultralytics' datasets keep it: see `paste`

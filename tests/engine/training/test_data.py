@@ -26,7 +26,7 @@ def filled(points, shape):
 
 
 def round_trip_iou(bitmap):
-    points = training_data.keyhole_polygon(R.from_bitmap(bitmap), bitmap.shape)
+    points = polygons.keyhole_polygon(R.from_bitmap(bitmap), bitmap.shape)
     again = filled(points, bitmap.shape)
     return (again & bitmap).sum() / (again | bitmap).sum()
 
@@ -38,7 +38,7 @@ def test_a_convex_mask_survives_exactly():
 def test_holes_and_separate_parts_survive():
     outer, hole, part = disks((120, 120), [(40, 40, 35), (40, 40, 15), (100, 100, 15)])
     bitmap = (outer & ~hole) | part
-    points = training_data.keyhole_polygon(R.from_bitmap(bitmap), bitmap.shape)
+    points = polygons.keyhole_polygon(R.from_bitmap(bitmap), bitmap.shape)
     again = filled(points, bitmap.shape)
     assert not again[40, 36:44].any(), "the hole is still a hole"
     assert again[100, 100], "the second part is still there"
@@ -48,7 +48,7 @@ def test_holes_and_separate_parts_survive():
 def test_single_pixels_get_a_polygon():
     bitmap = np.zeros((9, 9), bool)
     bitmap[4, 5] = True
-    points = training_data.keyhole_polygon(R.from_bitmap(bitmap), bitmap.shape)
+    points = polygons.keyhole_polygon(R.from_bitmap(bitmap), bitmap.shape)
     assert len(points) >= 3
     assert filled(points, (9, 9))[4, 5]
 

@@ -1,0 +1,306 @@
+"""Instances for every sample of a view: from the network, or from what was kept of it.
+
+Reading, the network and the database work at the same time. Samples are saved batch after batch:
+what a kill interrupts, ``existing="skip"`` goes on with.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Literal, TypeVar
+
+import fiftyone as fo
+from numpy.typing import NDArray
+
+from fastsam_plugins import FastSAM, ImageError
+from fastsam_plugins.files import read_image
+from fastsam_plugins.options import PromptOptions, ReadOptions, SegmentOptions
+from fastsam_plugins.segmentation import Segmentation
+from fiftyone_plugin import prompts
+from fiftyone_plugin.storage import Store, StoreOptions
+
+T = TypeVar("T")
+Existing = Literal["refuse", "skip", "overwrite"]
+
+
+@dataclass
+class Report:
+    """How far a run has come.
+
+    Attributes
+    ----------
+    total, done : int
+        Samples to do, and done, with those that failed.
+    skipped : int
+        Samples that had labels already.
+    instances : int
+        Labels written.
+    failed : dict
+        Reason by file; the samples have it too, in ``FIELD_error``.
+    """
+
+    total: int = 0
+    done: int = 0
+    skipped: int = 0
+    instances: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Found:
+    """What came out for one sample: instances and their names, or why there are none."""
+
+    sample: str
+    file: str
+    seg: Segmentation | None = None
+    error: str = ""
+    names: list[str] | None = None
+    sources: list[str] | None = None
+
+
+def everything(
+    view: fo.Dataset | fo.DatasetView,
+    field: str,
+    model: FastSAM,
+    segmenting: SegmentOptions | None = None,
+    reading: ReadOptions | None = None,
+    storing: StoreOptions | None = None,
+    existing: Existing = "refuse",
+    batch: int = 8,
+) -> Iterator[Report]:
+    """Segment all instances of every sample.
+
+    Parameters
+    ----------
+    view : dataset or view
+        Of images, or of groups, of which the images are taken.
+    field : str
+        Field to write; ``FIELD_error`` says what went wrong with a sample, if anything did.
+    model : FastSAM
+    segmenting, reading, storing : options
+    existing : str
+        What to do if samples have labels in the field: refuse, skip them or overwrite them.
+    batch : int
+        Samples that go through the network, and are saved, together.
+
+    Yields
+    ------
+    Report
+        The same one, before the first and after every batch.
+
+    Raises
+    ------
+    ValueError
+        Before anything is written, if the view, the field or its labels do not allow it.
+    """
+    job = _Job(view, field, storing or StoreOptions(), existing)
+    network = _network(job.items(), model, segmenting or SegmentOptions(), reading, batch)
+    yield from job.save(_ahead(network, 2 * batch), batch)
+
+
+def from_prompts(
+    view: fo.Dataset | fo.DatasetView,
+    field: str,
+    model: FastSAM,
+    boxes: str | None = None,
+    points: str | None = None,
+    only: Collection[str] | None = None,
+    proposals: str | None = None,
+    prompting: PromptOptions | None = None,
+    segmenting: SegmentOptions | None = None,
+    reading: ReadOptions | None = None,
+    storing: StoreOptions | None = None,
+    existing: Existing = "refuse",
+    batch: int = 8,
+) -> Iterator[Report]:
+    """Prompt every sample with its labels; the results carry the prompts' labels and ids.
+
+    Parameters
+    ----------
+    boxes, points : str, optional
+        Fields of Detections and of Keypoints to prompt with.
+    only : collection of str, optional
+        Ids of labels: all others are no prompts.
+    proposals : str, optional
+        Field whose segmentations were kept: where they are, the network is not asked.
+
+    The other parameters, and what is yielded and raised, are as in :func:`everything`.
+    """
+    storing = (storing or StoreOptions()).replace(keep=False)
+    job = _Job(view, field, storing, existing)
+    schema = job.dataset.get_field_schema(ftype=fo.EmbeddedDocumentField)
+    for name, kind in ((boxes, fo.Detections), (points, fo.Keypoints)):
+        if name and (name not in schema or not issubclass(schema[name].document_type, kind)):
+            raise ValueError(f"{name} is no field of {kind.__name__}")
+    if not boxes and not points:
+        raise ValueError("nothing to prompt with: name a field of boxes or of points")
+    kept = Store(job.dataset, proposals, storing) if proposals else None
+
+    def segmented() -> Iterator[Found]:
+        rest = []
+        for sample, file in job.items():
+            seg = kept.segmentation(sample) if kept else None
+            if seg is None:
+                rest.append((sample, file))
+            else:
+                yield Found(sample, file, seg)
+        yield from _network(iter(rest), model, segmenting or SegmentOptions(), reading, batch)
+
+    def prompted() -> Iterator[Found]:
+        for found in segmented():
+            if found.seg is not None:
+                sample = job.dataset[found.sample]
+                try:
+                    given = prompts.read(
+                        sample[boxes] if boxes else None,
+                        sample[points] if points else None,
+                        found.seg.shape,
+                        only,
+                    )
+                    found.seg = given.select(found.seg, prompting or PromptOptions())
+                    found.names, found.sources = given.labels, given.sources
+                except ValueError as error:
+                    found.seg, found.error = None, str(error)
+            yield found
+
+    yield from job.save(prompted(), batch)
+
+
+class _Job:
+    """The samples to do, and how they are saved."""
+
+    def __init__(self, view: Any, field: str, options: StoreOptions, existing: Existing) -> None:
+        self.view = self._all = images(view)
+        self.field, self.dataset = field, view._dataset
+        self.store = Store(self.dataset, field, options)
+        self._error = f"{field}_error"
+        self.report = Report()
+        if not field.isidentifier():
+            raise ValueError(f"{field!r} cannot be a field: use letters, digits and underscores")
+        known = self.dataset.get_field_schema().get(field)
+        kind = getattr(known, "document_type", None)
+        if known is not None and not (kind and issubclass(kind, self.store.kind)):
+            raise ValueError(
+                f"{field} exists and is no field of {self.store.kind.__name__}: name another"
+            )
+        if known is not None:
+            done = self.view.exists(field)
+            if existing == "refuse" and len(done):
+                raise ValueError(
+                    f"{len(done)} samples have labels in {field} already: skip or overwrite them, "
+                    "or name another field"
+                )
+            if existing == "skip":
+                self.report.skipped = len(done)
+                self.view = self.view.exists(field, False)
+        self.report.total = len(self.view)
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Id and file of every sample to do."""
+        yield from zip(*self.view.values(["id", "filepath"]), strict=True)
+
+    def save(self, results: Iterator[Found], batch: int) -> Iterator[Report]:
+        """Write results batch after batch."""
+        if self._error not in self.dataset.get_field_schema():
+            self.dataset.add_sample_field(self._error, fo.StringField)
+        yield self.report
+        while chunk := list(islice(results, batch)):
+            samples = self._all.select([f.sample for f in chunk], ordered=True)
+            values = [self._label(f) for f in chunk]
+            samples.set_values(self.field, values, dynamic=True)
+            samples.set_values(self._error, [f.error or None for f in chunk])
+            for found, value in zip(chunk, values, strict=True):
+                self.store.tidy(found.sample, value)
+                if found.error:
+                    self.report.failed[found.file] = found.error
+            self.report.done += len(chunk)
+            yield self.report
+
+    def _label(self, found: Found) -> Any:
+        if found.seg is None:
+            return None
+        label = self.store.put(found.sample, found.seg, found.names, found.sources)
+        self.report.instances += len(label[label._LABEL_LIST_FIELD])
+        return label
+
+
+def images(view: fo.Dataset | fo.DatasetView) -> fo.Dataset | fo.DatasetView:
+    """The image samples of a dataset or view.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
+    """
+    if view._dataset._is_generated or getattr(view, "_is_generated", False):
+        raise ValueError("this is a view of patches, frames or clips: take one of samples")
+    if view.media_type == "group":
+        view = view.select_group_slices(media_type="image")
+    elif view.media_type not in ("image", None):
+        raise ValueError(f"this segments images, and these samples are of type {view.media_type}")
+    if not len(view):
+        raise ValueError("there are no samples to work on")
+    return view
+
+
+def _network(
+    items: Iterator[tuple[str, str]],
+    model: FastSAM,
+    segmenting: SegmentOptions,
+    reading: ReadOptions | None,
+    batch: int,
+) -> Iterator[Found]:
+    def read() -> Iterator[tuple[Found, NDArray | None]]:
+        for sample, file in items:
+            try:
+                yield Found(sample, file), read_image(file, reading)
+            except (ImageError, OSError) as error:
+                yield Found(sample, file, error=str(error)), None
+
+    source = _ahead(read(), batch)
+    while chunk := list(islice(source, batch)):
+        segs = model.segment_many([i for _, i in chunk if i is not None], segmenting, batch=batch)
+        for found, image in chunk:
+            if image is not None:
+                found.seg = next(segs)
+            yield found
+
+
+def _ahead(items: Iterable[T], count: int) -> Iterator[T]:
+    """The same items, made in a thread of their own, up to ``count`` before they are asked for."""
+    made: queue.Queue[tuple[str, Any]] = queue.Queue(count)
+    closed = threading.Event()
+
+    def put(what: str, item: Any) -> bool:
+        while not closed.is_set():
+            try:
+                made.put((what, item), timeout=0.1)
+                return True
+            except queue.Full:
+                pass
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put("item", item):
+                    return
+            put("end", None)
+        except BaseException as error:  # handed to whoever asks
+            put("error", error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        while True:
+            what, item = made.get()
+            if what == "error":
+                raise item
+            if what == "end":
+                return
+            yield item
+    finally:
+        closed.set()
