@@ -14,6 +14,7 @@ from fastsam_plugins.masks.polygons import keyhole_polygon
 from fastsam_plugins.segmentation import Segmentation
 
 KINDS = (fo.Detections, fo.Detection, fo.Polylines, fo.Polyline, fo.Segmentation)
+OBJECT = "object"  # the label of an instance that nobody named
 OTHERS = 600  # bytes of a detection beside its mask
 
 
@@ -64,6 +65,11 @@ def box(label: fo.Detection | fo.Polyline, mask: R.Runs, shape: R.Shape) -> list
     return [float(v) for v in (x0, y0, x1 - x0, y1 - y0)]
 
 
+def is_crowd(label: Any) -> bool:
+    """Whether a label is a crowd region, as COCO calls what is not labelled one by one."""
+    return bool(label["iscrowd"]) if "iscrowd" in label else False
+
+
 def _detection(detection: fo.Detection, shape: R.Shape) -> R.Runs:
     """A mask where its box says, to the nearest pixel.
 
@@ -94,7 +100,7 @@ def detections(
     seg: Segmentation,
     labels: Sequence[str] | None = None,
     sources: Sequence[str] | None = None,
-    label: str = "object",
+    label: str = OBJECT,
 ) -> fo.Detections:
     """Instances as detections with masks.
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import PromptOptions
 from fastsam_plugins.segmentation import Segmentation
+from fiftyone_plugin.labels import OBJECT
 
 BOXES, POINTS, EITHER = "box_prompt_field", "point_prompt_field", "prompt_field"
 
@@ -96,7 +97,7 @@ def read(boxes: Any, points: Any, shape: R.Shape, only: Collection[str] | None =
         found.boxes.append(box)
         found.points.append(place)
         found.polarity.append(polarity)
-        found.labels.append(next((s.label for s in sources if s.label), "object"))
+        found.labels.append(next((s.label for s in sources if s.label), OBJECT))
         found.sources.append(str(sources[0].id))
     return found
 

@@ -111,7 +111,7 @@ class ProposalRecall(DetectionEvaluation):
         if doc.metadata is None:
             raise ValueError(f"{doc.filepath} cannot be read: nothing is known of its size")
         shape = (doc.metadata.height, doc.metadata.width)
-        truths = [t for t in labels.objects(doc[self.gt_field]) if not _crowd(t)]
+        truths = [t for t in labels.objects(doc[self.gt_field]) if not labels.is_crowd(t)]
         found = labels.objects(doc[self.pred_field])
         scores = np.array([1.0 if f.confidence is None else f.confidence for f in found])
         true, guessed = ([labels.mask(o, shape) for o in objects] for objects in (truths, found))
@@ -234,7 +234,3 @@ class ProposalRecallResults(DetectionResults):
     ) -> ProposalRecallResults:
         kept = {"summary": d["summary"], "curves": d["curves"]}
         return super()._from_dict(d, samples, config, eval_key, **kept, **kwargs)
-
-
-def _crowd(truth: Any) -> bool:
-    return bool(truth.get_field("iscrowd")) if truth.has_field("iscrowd") else False

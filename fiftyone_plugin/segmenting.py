@@ -24,7 +24,7 @@ from fiftyone_plugin import prompts
 from fiftyone_plugin.storage import Store, StoreOptions
 
 T = TypeVar("T")
-Existing = Literal["refuse", "skip", "overwrite"]
+Existing = Literal["refuse", "skip", "overwrite", "append"]
 
 
 @dataclass
@@ -83,7 +83,8 @@ def everything(
     model : FastSAM
     segmenting, reading, storing : options
     existing : str
-        What to do if samples have labels in the field: refuse, skip them or overwrite them.
+        What to do if samples have labels in the field: refuse, skip them, overwrite or append to
+        them.
     batch : int
         Samples that go through the network, and are saved, together.
 
@@ -97,7 +98,7 @@ def everything(
     ValueError
         Before anything is written, if the view, the field or its labels do not allow it.
     """
-    job = _Job(view, field, storing or StoreOptions(), existing)
+    job = Job(view, field, storing or StoreOptions(), existing)
     network = _network(job.items(), model, segmenting or SegmentOptions(), reading, batch)
     yield from job.save(_ahead(network, 2 * batch), batch)
 
@@ -131,7 +132,7 @@ def from_prompts(
     The other parameters, and what is yielded and raised, are as in :func:`everything`.
     """
     storing = (storing or StoreOptions()).replace(keep=False)
-    job = _Job(view, field, storing, existing)
+    job = Job(view, field, storing, existing)
     schema = job.dataset.get_field_schema(ftype=fo.EmbeddedDocumentField)
     for name, kind in ((boxes, fo.Detections), (points, fo.Keypoints)):
         if name and (name not in schema or not issubclass(schema[name].document_type, kind)):
@@ -170,8 +171,11 @@ def from_prompts(
     yield from job.save(prompted(), batch)
 
 
-class _Job:
-    """The samples to do, and how they are saved."""
+class Job:
+    """The samples to do, and how they are saved.
+
+    Parameters are those of :func:`everything`, which raises what this raises.
+    """
 
     def __init__(self, view: Any, field: str, options: StoreOptions, existing: Existing) -> None:
         self.view = self._all = images(view)
@@ -191,12 +195,13 @@ class _Job:
             done = self.view.exists(field)
             if existing == "refuse" and len(done):
                 raise ValueError(
-                    f"{len(done)} samples have labels in {field} already: skip or overwrite them, "
-                    "or name another field"
+                    f"{len(done)} samples have labels in {field} already: skip, overwrite or "
+                    "append to them, or name another field"
                 )
             if existing == "skip":
                 self.report.skipped = len(done)
                 self.view = self.view.exists(field, False)
+        self._append = existing == "append" and known is not None
         self.report.total = len(self.view)
 
     def items(self) -> Iterator[tuple[str, str]]:
@@ -209,22 +214,27 @@ class _Job:
             self.dataset.add_sample_field(self._error, fo.StringField)
         yield self.report
         while chunk := list(islice(results, batch)):
-            samples = self._all.select([f.sample for f in chunk], ordered=True)
-            values = [self._label(f) for f in chunk]
-            samples.set_values(self.field, values, dynamic=True)
-            samples.set_values(self._error, [f.error or None for f in chunk])
-            for found, value in zip(chunk, values, strict=True):
-                self.store.tidy(found.sample, value)
-                if found.error:
-                    self.report.failed[found.file] = found.error
+            # A sample that failed keeps what it had.
+            values = {f.sample: self._label(f, f.seg) for f in chunk if f.seg is not None}
+            self._set(self.field, values)
+            self._set(self._error, {f.sample: f.error or None for f in chunk})
+            for sample, value in values.items():
+                self.store.tidy(sample, value)
+            self.report.failed |= {f.file: f.error for f in chunk if f.error}
             self.report.done += len(chunk)
             yield self.report
 
-    def _label(self, found: Found) -> Any:
-        if found.seg is None:
-            return None
-        label = self.store.put(found.sample, found.seg, found.names, found.sources)
-        self.report.instances += len(label[label._LABEL_LIST_FIELD])
+    def _set(self, field: str, values: dict[str, Any]) -> None:
+        samples = self._all.select(list(values), ordered=True)
+        samples.set_values(field, list(values.values()), dynamic=True)
+
+    def _label(self, found: Found, seg: Segmentation) -> Any:
+        label = self.store.put(found.sample, seg, found.names, found.sources)
+        objects = label[label._LABEL_LIST_FIELD]
+        self.report.instances += len(objects)
+        if self._append:
+            before = self.dataset[found.sample][self.field]
+            objects[:0] = before[label._LABEL_LIST_FIELD] if before is not None else []
         return label
 
 

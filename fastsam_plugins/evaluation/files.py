@@ -197,7 +197,7 @@ class Records:
             return Regions(np.array([self._box(i) for i in places], np.float64).reshape(-1, 4))
         flat = self._compressed(places, shape) if compiled else None
         if flat is None:
-            masks = [self._mask(i, shape) for i in places]
+            masks = [self.mask(i, shape) for i in places]
             if not compiled:
                 return Regions.of_masks(masks, shape[0])
             flat = FlatMasks.of(masks)
@@ -227,7 +227,8 @@ class Records:
             )
         return list(box)
 
-    def _mask(self, i: int, shape: R.Shape) -> R.Runs:
+    def mask(self, i: int, shape: R.Shape) -> R.Runs:
+        """The mask of a record."""
         try:
             return polygons.decode_segmentation(self.field(i, "segmentation"), shape)
         except (TypeError, ValueError) as error:

@@ -1,0 +1,126 @@
+"""Proposals become labels: chosen by their numbers and by what is labelled already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+
+from fastsam_plugins.masks import runs as R
+from fastsam_plugins.options import CleanOptions, Options, option
+from fastsam_plugins.segmentation import Segmentation
+from fiftyone_plugin import labels
+from fiftyone_plugin.segmenting import Existing, Found, Job, Report
+from fiftyone_plugin.storage import StoreOptions
+
+
+@dataclass(frozen=True)
+class PromoteOptions(Options):
+    """Which proposals become labels."""
+
+    label: str = option("", "Label to give; left empty, proposals keep their own")
+    min_score: float = option(0.0, "Leave out what the detector trusts less", ge=0, le=1)
+    max_area: int | None = option(None, "Leave out larger masks", unit="px", ge=1)
+    min_truth_iou: float = option(
+        0.0, "Leave out what overlaps every ground truth less (mask IoU)", ge=0, le=1
+    )
+    max_truth_iou: float = option(
+        1.0, "Leave out what overlaps a ground truth more: it is labelled already", ge=0, le=1
+    )
+
+
+def promote(
+    view: fo.Dataset | fo.DatasetView,
+    proposals: str,
+    field: str,
+    options: PromoteOptions | None = None,
+    cleaning: CleanOptions | None = None,
+    truth: str | None = None,
+    storing: StoreOptions | None = None,
+    existing: Existing = "refuse",
+    batch: int = 16,
+) -> Iterator[Report]:
+    """Write chosen proposals to another field.
+
+    Parameters
+    ----------
+    view : dataset or view
+    proposals : str
+        Field of Detections or Polylines.
+    field : str
+        Field to write, or to append to.
+    options : PromoteOptions
+    cleaning : CleanOptions
+        Holes, islands, small and duplicate masks.
+    truth : str, optional
+        Field of labels, for the overlap with ground truth.
+    storing, existing, batch
+        As in :func:`fiftyone_plugin.segmenting.everything`, which also says what is yielded.
+
+    Raises
+    ------
+    ValueError
+        If a field is missing or of another kind, or overlaps are asked for without ground truth.
+    """
+    options, cleaning = options or PromoteOptions(), cleaning or CleanOptions()
+    storing = (storing or StoreOptions()).replace(keep=False)
+    job = Job(view, field, storing, existing)
+    check_labels(job.dataset, proposals, truth)
+    if not truth and (options.min_truth_iou > 0 or options.max_truth_iou < 1):
+        raise ValueError("an overlap with ground truth needs a field of ground truth")
+    job.view.compute_metadata(overwrite=False)
+
+    def chosen() -> Iterator[Found]:
+        for sample_id, file in job.items():
+            sample = job.dataset[sample_id]
+            if sample.metadata is None:
+                yield Found(sample_id, file, error=f"{file} cannot be read")
+                continue
+            shape = (sample.metadata.height, sample.metadata.width)
+            objects = labels.objects(sample[proposals])
+            seg = _choose(objects, sample[truth] if truth else None, shape, options, cleaning)
+            names = [options.label or o.label or labels.OBJECT for o in objects]
+            yield Found(sample_id, file, seg, names=names, sources=[o.id for o in objects])
+
+    yield from job.save(chosen(), batch)
+
+
+def _choose(
+    objects: list[Any], truth: Any, shape: R.Shape, options: PromoteOptions, cleaning: CleanOptions
+) -> Segmentation:
+    """Chosen objects; ``prompts`` says which."""
+    found = [labels.mask(o, shape) for o in objects]
+    scores = [1.0 if o.confidence is None else o.confidence for o in objects]
+    seg = Segmentation.from_runs(found, shape, scores)
+    seg = Segmentation(seg.boxes, seg.scores, seg.source, seg.rows, np.arange(len(seg)))
+    seg = seg.filter(options.min_score, max_area=options.max_area)
+    if truth is not None or options.min_truth_iou > 0:
+        known = list(labels.masks(truth, shape))
+        best = np.array([_best_iou(seg.runs(i), known) for i in range(len(seg))])
+        seg = seg[(best >= options.min_truth_iou) & (best <= options.max_truth_iou)]
+    return seg.clean(cleaning)
+
+
+def _best_iou(mask: R.Runs, known: list[R.Runs]) -> float:
+    shared = R.intersection_areas(mask, known).astype(np.float64)
+    unions = R.area(mask) + np.array([R.area(k) for k in known]) - shared
+    return float((shared / np.maximum(unions, 1)).max(initial=0))
+
+
+def check_labels(dataset: fo.Dataset, *fields: str | None) -> None:
+    """Refuse fields that hold no detections or polylines.
+
+    Raises
+    ------
+    ValueError
+        Naming the field, and those there are.
+    """
+    schema = dataset.get_field_schema(ftype=fo.EmbeddedDocumentField)
+    usable = [k for k, v in schema.items() if issubclass(v.document_type, labels.KINDS)]
+    for field in fields:
+        if field and field not in usable:
+            there = ", ".join(usable) or "none"
+            raise ValueError(f"{field} is no field of detections or polylines (there are: {there})")
