@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +39,17 @@ class Commands(click.Group):
 
     command_class = Command
 
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Own commands, and those of adapters (entry points ``fastsam_plugins.commands``)."""
+        return sorted({*super().list_commands(context), *_adapters().names})
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """A command; an adapter's module imports no more than click."""
+        own = super().get_command(context, name)
+        if own is None and name in _adapters().names:
+            own = _adapters()[name].load()
+        return own
+
     def invoke(self, context: click.Context) -> Any:
         """Run the command that was named."""
         warnings.showwarning = lambda message, *_, **__: say(f"Warning: {message}")
@@ -50,6 +62,10 @@ class Commands(click.Group):
                 raise
             say(f"Error: {error}")
             sys.exit(1)
+
+
+def _adapters() -> EntryPoints:
+    return entry_points(group="fastsam_plugins.commands")
 
 
 def tell(text: str) -> None:

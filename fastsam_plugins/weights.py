@@ -86,6 +86,18 @@ def resolve(name: str | Path) -> Path:
     WeightsError
         If there is no such file or name, or the download fails.
     """
+    found = known(name)
+    return found if isinstance(found, Path) else _download(found)
+
+
+def known(name: str | Path) -> Path | Official:
+    """The file that a name or path stands for, or the official weights; nothing is downloaded.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such file or name.
+    """
     key = str(name).lower().removesuffix(".pt").removesuffix(".safetensors")
     path = Path(name).expanduser()
     if path.is_file():
@@ -93,9 +105,9 @@ def resolve(name: str | Path) -> Path:
     if key == "fastsam-n":
         return BUNDLED
     if key in OFFICIAL:
-        return _download(OFFICIAL[key])
-    known = ", ".join(["FastSAM-n", *(w.name for w in OFFICIAL.values())])
-    raise WeightsError(f"no weights at {name}: give a path to a .pt or .safetensors, or {known}")
+        return OFFICIAL[key]
+    names = ", ".join(["FastSAM-n", *(w.name for w in OFFICIAL.values())])
+    raise WeightsError(f"no weights at {name}: give a path to a .pt or .safetensors, or {names}")
 
 
 def local_path(weights: Official) -> Path:

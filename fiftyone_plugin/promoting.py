@@ -58,7 +58,7 @@ def promote(
     truth : str, optional
         Field of labels, for the overlap with ground truth.
     storing, existing, batch
-        As in :func:`fiftyone_plugin.segmenting.everything`, which also says what is yielded.
+        As in :func:`fiftyone_plugin.segmenting.everything`, which also says what is returned.
 
     Raises
     ------
@@ -71,9 +71,9 @@ def promote(
     check_labels(job.dataset, proposals, truth)
     if not truth and (options.min_truth_iou > 0 or options.max_truth_iou < 1):
         raise ValueError("an overlap with ground truth needs a field of ground truth")
-    job.view.compute_metadata(overwrite=False)
 
     def chosen() -> Iterator[Found]:
+        job.view.compute_metadata(overwrite=False)
         for sample_id, file in job.items():
             sample = job.dataset[sample_id]
             if sample.metadata is None:
@@ -85,7 +85,7 @@ def promote(
             names = [options.label or o.label or labels.OBJECT for o in objects]
             yield Found(sample_id, file, seg, names=names, sources=[o.id for o in objects])
 
-    yield from job.save(chosen(), batch)
+    return job.save(chosen(), batch)
 
 
 def _choose(

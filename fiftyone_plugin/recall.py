@@ -13,6 +13,9 @@ Model Evaluation panel like any other.
 
 from __future__ import annotations
 
+import queue
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import fiftyone as fo
@@ -29,8 +32,83 @@ from fastsam_plugins.evaluation.everything import EverythingRecall
 from fastsam_plugins.evaluation.proposals import MISSED, SIZES, Regions
 from fastsam_plugins.masks import runs as R
 from fiftyone_plugin import labels
+from fiftyone_plugin.promoting import check_labels
+from fiftyone_plugin.segmenting import Report, images
 
 Match = tuple[str | None, str | None, float | None, float | None, str | None, str | None]
+
+
+def run(
+    view: fo.Dataset | fo.DatasetView,
+    proposals: str,
+    truth: str,
+    eval_key: str,
+    max_proposals: int = 1000,
+    overwrite: bool = False,
+) -> Iterator[Report]:
+    """Evaluate a view, telling how far it is.
+
+    Parameters
+    ----------
+    view : dataset or view
+    proposals, truth : str
+        Fields, both of Detections or both of Polylines.
+    eval_key : str
+        Name of the run: ``dataset.load_evaluation_results(eval_key)`` has the results.
+    max_proposals : int
+        Of an image, by confidence.
+    overwrite : bool
+        Whether a run of this name is replaced.
+
+    Returns
+    -------
+    iterator of Report
+        The work is done as it is iterated.
+
+    Raises
+    ------
+    ValueError
+        At once, if a field is missing or of another kind, or there is a run of this name.
+    """
+    view = images(view)
+    check_labels(view._dataset, proposals, truth)
+    kinds = {view._get_label_field_type(f).__name__ for f in (proposals, truth)}
+    if len(kinds) > 1:
+        raise ValueError(f"{proposals} and {truth} are of different kinds: {' and '.join(kinds)}")
+    if not eval_key.isidentifier():
+        raise ValueError(f"{eval_key!r} cannot be a key: use letters, digits and underscores")
+    if view._dataset.has_evaluation(eval_key) and not overwrite:
+        raise ValueError(f"there is a run {eval_key} already: overwrite it, or name another")
+    if eval_key in view._dataset.get_field_schema():
+        raise ValueError(f"{eval_key} is a field: name the run otherwise")
+    return _run(view, proposals, truth, eval_key, max_proposals)
+
+
+def _run(
+    view: fo.DatasetView, proposals: str, truth: str, eval_key: str, limit: int
+) -> Iterator[Report]:
+    report = Report(total=len(view))
+    yield report
+    told: queue.Queue[Any] = queue.Queue()
+
+    def work() -> None:  # in a thread, because FiftyOne tells its progress by calling back
+        try:
+            results = view.evaluate_detections(
+                proposals, gt_field=truth, eval_key=eval_key, method=ProposalRecallConfig,
+                max_proposals=limit, progress=lambda bar: told.put(bar.iteration),
+            )  # fmt: skip
+            told.put(results)
+        except BaseException as error:  # handed to whoever asks
+            told.put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    while isinstance(what := told.get(), int):
+        report.done = what
+        yield report
+    if isinstance(what, BaseException):
+        raise what
+    report.done, report.instances = report.total, what.summary["ground_truths"]
+    yield report
 
 
 class ProposalRecallConfig(DetectionEvaluationConfig):

@@ -6,6 +6,7 @@ what a kill interrupts, ``existing="skip"`` goes on with.
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 from collections.abc import Collection, Iterable, Iterator
@@ -16,7 +17,7 @@ from typing import Any, Literal, TypeVar
 import fiftyone as fo
 from numpy.typing import NDArray
 
-from fastsam_plugins import FastSAM, ImageError
+from fastsam_plugins import FastSAM, ImageError, weights
 from fastsam_plugins.files import read_image
 from fastsam_plugins.options import PromptOptions, ReadOptions, SegmentOptions
 from fastsam_plugins.segmentation import Segmentation
@@ -65,7 +66,7 @@ class Found:
 def everything(
     view: fo.Dataset | fo.DatasetView,
     field: str,
-    model: FastSAM,
+    model: FastSAM | str = "FastSAM-n",
     segmenting: SegmentOptions | None = None,
     reading: ReadOptions | None = None,
     storing: StoreOptions | None = None,
@@ -80,7 +81,8 @@ def everything(
         Of images, or of groups, of which the images are taken.
     field : str
         Field to write; ``FIELD_error`` says what went wrong with a sample, if anything did.
-    model : FastSAM
+    model : FastSAM or str
+        A loaded network, or a name or file, loaded when the first result is asked for.
     segmenting, reading, storing : options
     existing : str
         What to do if samples have labels in the field: refuse, skip them, overwrite or append to
@@ -88,25 +90,27 @@ def everything(
     batch : int
         Samples that go through the network, and are saved, together.
 
-    Yields
-    ------
-    Report
-        The same one, before the first and after every batch.
+    Returns
+    -------
+    iterator of Report
+        The same one, before the first and after every batch. The work is done as it is iterated.
 
     Raises
     ------
     ValueError
-        Before anything is written, if the view, the field or its labels do not allow it.
+        At once, before anything is written, if the view, the field or its labels do not allow it,
+        or there are no such weights.
     """
     job = Job(view, field, storing or StoreOptions(), existing)
+    _check_model(model)
     network = _network(job.items(), model, segmenting or SegmentOptions(), reading, batch)
-    yield from job.save(_ahead(network, 2 * batch), batch)
+    return job.save(_ahead(network, 2 * batch), batch)
 
 
 def from_prompts(
     view: fo.Dataset | fo.DatasetView,
     field: str,
-    model: FastSAM,
+    model: FastSAM | str = "FastSAM-n",
     boxes: str | None = None,
     points: str | None = None,
     only: Collection[str] | None = None,
@@ -125,13 +129,15 @@ def from_prompts(
     boxes, points : str, optional
         Fields of Detections and of Keypoints to prompt with.
     only : collection of str, optional
-        Ids of labels: all others are no prompts.
+        Ids of labels: all others are no prompts, and samples without them are left alone.
     proposals : str, optional
         Field whose segmentations were kept: where they are, the network is not asked.
 
-    The other parameters, and what is yielded and raised, are as in :func:`everything`.
+    The other parameters, and what is returned and raised, are as in :func:`everything`.
     """
     storing = (storing or StoreOptions()).replace(keep=False)
+    if only is not None:
+        view = view.match_labels(ids=list(only))
     job = Job(view, field, storing, existing)
     schema = job.dataset.get_field_schema(ftype=fo.EmbeddedDocumentField)
     for name, kind in ((boxes, fo.Detections), (points, fo.Keypoints)):
@@ -139,6 +145,7 @@ def from_prompts(
             raise ValueError(f"{name} is no field of {kind.__name__}")
     if not boxes and not points:
         raise ValueError("nothing to prompt with: name a field of boxes or of points")
+    _check_model(model)
     kept = Store(job.dataset, proposals, storing) if proposals else None
 
     def segmented() -> Iterator[Found]:
@@ -168,7 +175,7 @@ def from_prompts(
                     found.seg, found.error = None, str(error)
             yield found
 
-    yield from job.save(prompted(), batch)
+    return job.save(prompted(), batch)
 
 
 class Job:
@@ -257,9 +264,14 @@ def images(view: fo.Dataset | fo.DatasetView) -> fo.Dataset | fo.DatasetView:
     return view
 
 
+def _check_model(model: FastSAM | str) -> None:
+    if isinstance(model, str):
+        weights.known(model)
+
+
 def _network(
     items: Iterator[tuple[str, str]],
-    model: FastSAM,
+    model: FastSAM | str,
     segmenting: SegmentOptions,
     reading: ReadOptions | None,
     batch: int,
@@ -272,12 +284,20 @@ def _network(
                 yield Found(sample, file, error=str(error)), None
 
     source = _ahead(read(), batch)
+    network: FastSAM | None = None
     while chunk := list(islice(source, batch)):
-        segs = model.segment_many([i for _, i in chunk if i is not None], segmenting, batch=batch)
+        network = network or (loaded(model) if isinstance(model, str) else model)
+        segs = network.segment_many([i for _, i in chunk if i is not None], segmenting, batch=batch)
         for found, image in chunk:
             if image is not None:
                 found.seg = next(segs)
             yield found
+
+
+@functools.lru_cache(maxsize=1)
+def loaded(name: str, device: str = "auto") -> FastSAM:
+    """The network used last: prompts come one after another."""
+    return FastSAM(name, device)
 
 
 def _ahead(items: Iterable[T], count: int) -> Iterator[T]:

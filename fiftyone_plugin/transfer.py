@@ -35,6 +35,12 @@ def export(view: fo.Dataset | fo.DatasetView, field: str, path: str | Path) -> I
     """
     view, path = images(view), Path(path)
     check_labels(view._dataset, field)
+    if path.suffix.lower() != ".json":
+        raise ValueError(f"{path} has to end in .json")
+    return _export(view, field, path)
+
+
+def _export(view: Any, field: str, path: Path) -> Iterator[Report]:
     view.compute_metadata(overwrite=False)
     report = Report(total=len(view))
     yield report
@@ -116,7 +122,7 @@ def import_(
             labelled = [names.get(c, labels.OBJECT) for c in categories]
             yield Found(sample, file, seg, names=labelled)
 
-    yield from job.save(read(), batch)
+    return job.save(read(), batch)
 
 
 def _match(images: list[dict[str, Any]], samples: dict[str, str]) -> dict[str, dict[str, Any]]:

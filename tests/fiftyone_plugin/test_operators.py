@@ -1,0 +1,211 @@
+"""The operators as the App and as Python run them, on a real database."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import fiftyone.plugins as fop
+import pytest
+from fiftyone.operators.executor import ExecutionContext, Executor
+from fiftyone.operators.operator import OperatorConfig
+from fiftyone.operators.types import RiskLevel
+
+import fiftyone_plugin
+from fastsam_plugins.demo import SAMPLES
+from fastsam_plugins.options import CleanOptions, PromptOptions, SegmentOptions, parameters
+from fiftyone_plugin.operators import OPERATORS
+from fiftyone_plugin.storage import StoreOptions
+
+URI = "@fastsam-plugins/fastsam/"
+QUICK = {"conf": 0.25, "max_det": 30, "imgsz": 320, "keep": False}
+
+pytestmark = pytest.mark.usefixtures("one_thread", "plugin")
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory):
+    """The plugin where FiftyOne finds it, loaded by path as the App does."""
+    folder = tmp_path_factory.mktemp("plugins")
+    source = Path(fiftyone_plugin.__file__).parent
+    (folder / "fastsam").mkdir()
+    for name in ("fiftyone.yml", "__init__.py"):
+        shutil.copyfile(source / name, folder / "fastsam" / name)
+    before, fo.config.plugins_dir = fo.config.plugins_dir, str(folder)
+    yield
+    fo.config.plugins_dir = before
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """Two sample images, the first with two boxes."""
+    made = fo.Dataset()
+    boxes = [[0.1, 0.05, 0.15, 0.2], [0.5, 0.4, 0.2, 0.2]]
+    detections = [fo.Detection(label=f"{k}", bounding_box=b) for k, b in enumerate(boxes)]
+    made.add_samples(
+        [
+            fo.Sample(
+                filepath=str(SAMPLES / "coins.png"), boxes=fo.Detections(detections=detections)
+            ),
+            fo.Sample(filepath=str(SAMPLES / "ihc.jpg")),
+        ]
+    )
+    yield made
+    made.delete()
+
+
+def operator(name):
+    return foo.get_operator(URI + name)
+
+
+def context(samples, name, selected_labels=(), **params):
+    request = {"dataset_name": samples._dataset.name, "params": params,
+               "selected_labels": list(selected_labels)}  # fmt: skip
+    if isinstance(samples, fo.DatasetView):
+        request["view"] = samples._serialize()
+        request["view_target"] = "CURRENT_VIEW"
+    return ExecutionContext(request, executor=Executor(), operator_uri=URI + name)
+
+
+def form(samples, name, **params):
+    """Fields of the form by name, and what is wrong, if anything is."""
+    ctx = context(samples, name, **params)
+    fields = operator(name).resolve_input(ctx).type.properties
+    problem = fields.pop("problem", None)
+    assert problem is None or problem.invalid
+    return fields, problem.view.label if problem else None
+
+
+def executed(samples, name, **params):
+    """What the App is told while the operator works."""
+    ctx = context(samples, name, **params)
+    return list(operator(name).execute(ctx))
+
+
+def test_fiftyone_lists_the_operators():
+    assert sorted(o.name for o in foo.list_operators(builtin=False) if o.uri.startswith(URI)) == (
+        sorted(o.name_ for o in OPERATORS)
+    )
+    assert sorted(fop.get_plugin("@fastsam-plugins/fastsam").operators) == sorted(
+        o.name_ for o in OPERATORS
+    )
+    for cls in OPERATORS:
+        config: OperatorConfig = cls().config
+        assert config.dynamic
+        assert config.execute_as_generator
+        assert config.allow_delegated_execution
+        assert config.risk_level in (RiskLevel.LOW, RiskLevel.MEDIUM)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("segment_everything", [SegmentOptions, StoreOptions]),
+        ("segment_from_prompts", [PromptOptions, SegmentOptions]),
+        ("proposals_to_labels", [CleanOptions]),
+    ],
+)
+def test_forms_are_made_of_the_options(samples, name, options):
+    fields, _ = form(samples, name)
+    for cls in options:
+        for p in parameters(cls):
+            if p.name != "keep":
+                assert fields[p.name].type is not None
+                assert p.help in fields[p.name].view.description
+
+
+def test_segmenting_tells_its_progress_and_reloads(samples):
+    _, problem = form(samples, "segment_everything", **QUICK)
+    assert problem is None
+    told = executed(samples, "segment_everything", field="found", batch=1, **QUICK)
+    names = [t.body.operator_uri.split("/")[-1] for t in told]
+    assert names == ["set_progress"] * 3 + ["notify", "reload_dataset"]
+    assert [t.body.params["progress"] for t in told[:3]] == [0, 0.5, 1]
+    assert told[3].body.params["message"].startswith("2 samples, ")
+    assert len(samples.exists("found")) == 2
+
+    fields, problem = form(samples, "segment_everything", field="found", **QUICK)
+    assert fields["existing"].type.values == ["skip", "overwrite"]
+    assert problem.startswith("2 samples have labels in found already")
+    fields, problem = form(
+        samples, "segment_everything", field="found", existing="overwrite", **QUICK
+    )
+    assert problem is None
+    assert "will be replaced" in fields["warning"].view.label
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("segment_everything", {"model": "/no/such.pt"}, "No weights at /no/such.pt"),
+        ("segment_everything", {"field": "boxes here"}, "'boxes here' cannot be a field"),
+        ("segment_everything", {"field": "filepath"}, "Filepath exists and is no field"),
+        ("segment_everything", {"conf": 2}, "Conf must be between 0 and 1, got 2"),
+        ("segment_from_prompts", {}, "Nothing to prompt with"),
+        ("segment_from_prompts", {"boxes": "tags"}, "Tags is no field of Detections"),
+        ("evaluate_proposals", {}, "Choose proposals"),
+        ("evaluate_proposals", {"proposals": "boxes", "truth": "other"}, "Other is no field of"),
+        ("proposals_to_labels", {"proposals": "boxes", "max_truth_iou": 0.5}, "An overlap with"),
+        ("export_proposals", {"field": "boxes", "path": "/tmp/x.txt"}, "/tmp/x.txt has to end"),
+        ("import_proposals", {"path": "/no/such.json"}, "There is no file /no/such.json"),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_form(samples, name, params, message):
+    assert form(samples, name, **params)[1].startswith(message)
+    with pytest.raises((ValueError, RuntimeError)):
+        operator(name)(samples, **params)
+
+
+def test_only_the_view_or_the_selected_labels_are_worked_on(samples):
+    executed(samples.limit(1), "segment_everything", field="found", **QUICK)
+    assert len(samples.exists("found")) == 1
+    chosen = samples.first()["boxes"].detections[1].id
+    selected = [{"label_id": chosen, "sample_id": samples.first().id, "field": "boxes"}]
+    fields, problem = form(samples, "segment_from_prompts", selected_labels=selected, boxes="boxes")
+    assert problem is None
+    assert "selected" in fields["only"].view.label
+    executed(
+        samples, "segment_from_prompts", selected_labels=selected, boxes="boxes",
+        field="prompted", **QUICK,
+    )  # fmt: skip
+    assert samples.values("prompted.detections.source", unwind=True) in ([chosen, None], [chosen])
+
+
+def test_from_python_a_whole_story(samples, tmp_path):
+    """Segment, choose, evaluate, export, import."""
+    report = operator("segment_everything")(samples, field="found", **QUICK)
+    assert report.done == 2
+    operator("proposals_to_labels")(
+        samples, proposals="found", field="chosen", min_score=0.4, label="thing"
+    )
+    assert samples.distinct("chosen.detections.label") == ["thing"]
+    operator("evaluate_proposals")(samples, proposals="found", truth="chosen", eval_key="found_all")
+    summary = samples.load_evaluation_results("found_all").summary
+    assert summary["mask AR@1000"] == 1  # they are among themselves
+    with pytest.raises(ValueError, match="there is a run found_all already"):
+        operator("evaluate_proposals")(
+            samples, proposals="found", truth="chosen", eval_key="found_all"
+        )
+    path = str(tmp_path / "out.json")
+    operator("export_proposals")(samples, field="found", path=path)
+    report = operator("import_proposals")(samples, field="back", path=path)
+    assert report.instances == samples.count("found.detections")
+
+
+def test_a_delegated_run_is_carried_out_by_fiftyones_service(samples):
+    samples.persistent = True
+    result = operator("segment_everything")(samples, delegate=True, field="later", **QUICK)
+    assert result.delegated
+    assert "later" not in samples.get_field_schema()
+    service = foo.delegated.DelegatedOperationService()
+    queued = [d for d in service.list_operations() if d.operator == URI + "segment_everything"]
+    (done,) = service.execute_queued_operations(operator=URI + "segment_everything")
+    assert done.error is None
+    samples.reload()
+    assert len(samples.exists("later")) == 2
+    status = service.get(queued[-1].id).status
+    assert status.progress == 1
+    assert status.label == "2 of 2 samples"
+    service.delete_operation(queued[-1].id)
