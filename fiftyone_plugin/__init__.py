@@ -6,7 +6,7 @@ from typing import Any
 
 
 def register(plugin: Any) -> None:
-    """Register the operators: FiftyOne calls this, on a copy of this file that it loads by path.
+    """Register what the plugin has. FiftyOne calls this on a file that it loads by path.
 
     Raises
     ------
@@ -15,10 +15,11 @@ def register(plugin: Any) -> None:
     """
     try:
         from fiftyone_plugin.operators import OPERATORS
+        from fiftyone_plugin.panel import RecallPanel
     except ModuleNotFoundError as error:
         raise ImportError(
             "the FastSAM plugin needs its package: pip install 'fastsam-plugins[fiftyone]' "
             f"({error})"
         ) from None
-    for operator in OPERATORS:
+    for operator in (*OPERATORS, RecallPanel):
         plugin.register(operator)

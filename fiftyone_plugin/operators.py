@@ -8,7 +8,7 @@ called: ``foo.get_operator("@fastsam-plugins/fastsam/segment_everything")(view, 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import fiftyone as fo
@@ -16,7 +16,14 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from fastsam_plugins.checkpoints import WeightsError
-from fastsam_plugins.options import CleanOptions, PromptOptions, ReadOptions, SegmentOptions
+from fastsam_plugins.options import (
+    CleanOptions,
+    Options,
+    PromptOptions,
+    ReadOptions,
+    SegmentOptions,
+    parameters,
+)
 from fiftyone_plugin import forms, labels, promoting, recall, segmenting, transfer
 from fiftyone_plugin.segmenting import Report
 from fiftyone_plugin.storage import StoreOptions
@@ -85,7 +92,7 @@ class Operation(foo.Operator):
         report = Report()
         for report in self.start(ctx.params, ctx.target_view(), _selected(ctx)):
             share = report.done / max(report.total, 1)
-            label = f"{report.done} of {report.total} samples"
+            label = f"{report.done} of {report.total} samples" if report.done else "Starting"
             if ctx.delegated:
                 ctx.set_progress(progress=share, label=label)
             else:
@@ -135,8 +142,7 @@ class SegmentEverything(Operation):
     def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
         _target(ctx, inputs, "proposals")
         _model(inputs)
-        for options in (SegmentOptions, StoreOptions, ReadOptions):
-            forms.add(inputs, options)
+        _options(ctx, inputs, (SegmentOptions, StoreOptions, ReadOptions), ("imgsz", "conf"))
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
         return segmenting.everything(
@@ -164,10 +170,11 @@ class SegmentFromPrompts(Operation):
         )  # fmt: skip
         if _selected(ctx):
             inputs.view("only", types.Notice(label="Only the selected labels are prompts"))
-        forms.add(inputs, PromptOptions)
         _model(inputs)
-        for options in (SegmentOptions, StoreOptions, ReadOptions):
-            forms.add(inputs, options, leave_out=["keep"])
+        _options(
+            ctx, inputs, (PromptOptions, SegmentOptions, StoreOptions, ReadOptions),
+            ("points_mode", "boxes_mode", "imgsz"), leave_out=("keep",),
+        )  # fmt: skip
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
         return segmenting.from_prompts(
@@ -213,8 +220,10 @@ class ProposalsToLabels(Operation):
         _field(ctx, inputs, "proposals", "Proposals", labels.KINDS, "What to choose from", True)
         _target(ctx, inputs, "labels", ("skip", "overwrite", "append"))
         _field(ctx, inputs, "truth", "Ground truth", labels.KINDS, "What is labelled already")
-        for options in (promoting.PromoteOptions, CleanOptions, StoreOptions):
-            forms.add(inputs, options, leave_out=["keep"])
+        _options(
+            ctx, inputs, (promoting.PromoteOptions, CleanOptions, StoreOptions),
+            ("label", "min_score", "max_truth_iou", "mask_iou"), leave_out=("keep",),
+        )  # fmt: skip
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
         return promoting.promote(
@@ -304,6 +313,20 @@ def _model(inputs: types.Object) -> None:
         description="FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file",
     )  # fmt: skip
     inputs.int("batch", default=8, min=1, label="Batch", description="Images saved together")
+
+
+def _options(
+    ctx: Any, inputs: types.Object, classes: Sequence[type[Options]], first: Sequence[str],
+    leave_out: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Fields of options: those that most people set, and all if they are asked for."""
+    every = [p.name for c in classes for p in parameters(c)]
+    for c in classes:
+        forms.add(inputs, c, leave_out=[n for n in every if n not in first])
+    inputs.bool("more", default=False, label="More options")
+    if ctx.params.get("more"):
+        for c in classes:
+            forms.add(inputs, c, leave_out=(*first, *leave_out))
 
 
 def _path(inputs: types.Object, help: str) -> None:

@@ -6,9 +6,10 @@
 
 It gives what :mod:`fastsam_plugins.evaluation.proposals` gives. On every ground truth
 ``{eval_key}`` says whether a proposal matched it at IoU .50 ("tp") or not ("fn"),
-``{eval_key}_rank`` by which (1 is the best of its image), ``{eval_key}_iou`` how well; on every
-sample ``{eval_key}_recall`` is the average recall of its ground truths. The run is listed in the
-Model Evaluation panel like any other.
+``{eval_key}_rank`` by which (1 is the best of its image), ``{eval_key}_iou`` how well, and
+``{eval_key}_size`` whether it is small, medium or large; on every sample ``{eval_key}_recall`` is
+the average recall of its ground truths. The run is listed in the Model Evaluation panel like any
+other.
 """
 
 from __future__ import annotations
@@ -122,6 +123,8 @@ class ProposalRecallConfig(DetectionEvaluationConfig):
         Of an image, by confidence.
     """
 
+    METHOD = "class-agnostic recall"
+
     def __init__(
         self, pred_field: str, gt_field: str, max_proposals: int = 1000, **kwargs: Any
     ) -> None:
@@ -137,7 +140,7 @@ class ProposalRecallConfig(DetectionEvaluationConfig):
     @property
     def method(self) -> str:
         """How the Model Evaluation panel calls it."""
-        return "class-agnostic recall"
+        return self.METHOD
 
 
 class ProposalRecall(DetectionEvaluation):
@@ -157,24 +160,28 @@ class ProposalRecall(DetectionEvaluation):
         if eval_key is not None:
             samples._dataset.add_sample_field(f"{eval_key}_recall", fo.FloatField)
             if dynamic:
-                samples._dataset.add_sample_field(self._rank(samples, eval_key), fo.IntField)
+                rank, size = self._extra(samples, eval_key)
+                samples._dataset.add_sample_field(rank, fo.IntField)
+                samples._dataset.add_sample_field(size, fo.StringField)
 
-    def _rank(self, samples: Any, eval_key: str) -> str:
+    def _extra(self, samples: Any, eval_key: str) -> list[str]:
+        """Fields of ground truths that other evaluations do not have."""
         kind = samples._get_label_field_type(self.config.gt_field)
-        return f"{self.config.gt_field}.{kind._LABEL_LIST_FIELD}.{eval_key}_rank"
+        start = f"{self.config.gt_field}.{kind._LABEL_LIST_FIELD}.{eval_key}"
+        return [f"{start}_rank", f"{start}_size"]
 
     def get_fields(
         self, samples: Any, eval_key: str, include_custom_metrics: bool = True
     ) -> list[str]:
         """The fields that were written."""
         found = super().get_fields(samples, eval_key, include_custom_metrics)
-        return [*found, f"{eval_key}_recall", self._rank(samples, eval_key)]
+        return [*found, f"{eval_key}_recall", *self._extra(samples, eval_key)]
 
     def cleanup(self, samples: Any, eval_key: str) -> None:
         """Remove them."""
         own = [f"{eval_key}_recall"]
         if self.config.gt_field in samples._dataset.get_field_schema():
-            own.append(self._rank(samples._dataset, eval_key))
+            own += self._extra(samples._dataset, eval_key)
         samples._dataset.delete_sample_fields(own, error_level=1)
         super().cleanup(samples, eval_key)
 
@@ -203,6 +210,7 @@ class ProposalRecall(DetectionEvaluation):
                 truth[eval_key] = "fn" if other is None else "tp"
                 truth[f"{eval_key}_id"], truth[f"{eval_key}_iou"] = other, iou
                 truth[f"{eval_key}_rank"] = None if other is None else int(ranks[k, 0]) + 1
+                truth[f"{eval_key}_size"] = _size(R.area(true[k]))
             for i, proposal in enumerate(found):
                 match = matched.get(i)
                 proposal[eval_key] = "fp" if match is None else "tp"
@@ -312,3 +320,8 @@ class ProposalRecallResults(DetectionResults):
     ) -> ProposalRecallResults:
         kept = {"summary": d["summary"], "curves": d["curves"]}
         return super()._from_dict(d, samples, config, eval_key, **kept, **kwargs)
+
+
+def _size(area: int) -> str:
+    sizes = (name for name, (low, high) in SIZES.items() if name != "all" and low <= area < high)
+    return next(sizes)

@@ -1,0 +1,167 @@
+"""The FiftyOne App as a person uses it: a real server, a real browser, the plugin installed.
+
+Screenshots are kept in the folder that FASTSAM_SCREENSHOTS names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fiftyone", reason="FiftyOne is not installed")
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PATIENCE = 60_000  # ms: the network is loaded in that time, on a machine that does other things
+
+SERVER = """
+import fiftyone as fo, sys, time
+from pathlib import Path
+from fastsam_plugins.demo import SAMPLES
+made = fo.Dataset("app", persistent=True)
+made.add_samples([fo.Sample(filepath=str(SAMPLES / n)) for n in ("coins.png", "coffee.jpg")])
+fo.launch_app(made, remote=True, address="127.0.0.1", port=int(sys.argv[1]))
+print("ready", flush=True)
+time.sleep(3600)
+"""
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The App's server on a database of its own, with the plugin installed; gives its address."""
+    folder = tmp_path_factory.mktemp("app")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ, "FIFTYONE_DATABASE_DIR": str(folder / "database"),
+        "FIFTYONE_PLUGINS_DIR": str(folder / "plugins"),
+        "FIFTYONE_DEFAULT_DATASET_DIR": str(folder / "files"),
+    }  # fmt: skip
+    (folder / "database").mkdir()
+    command = [sys.executable, "-m", "fastsam_plugins", "fiftyone", "install"]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    with open(folder / "log", "w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(SERVER), str(port)],
+            env=environment, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 120
+        while "ready" not in (folder / "log").read_text():
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, (folder / "log").read_text()
+            time.sleep(0.3)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def page(server):
+    with playwright.sync_playwright() as program:
+        browser = program.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{server}/datasets/app")
+        page.locator("[data-cy=looker], canvas").first.wait_for()
+        page.get_by_role("button", name="Dismiss").click()  # FiftyOne's advertisement
+        yield page
+        browser.close()
+
+
+def post(server, route, **content):
+    request = urllib.request.Request(
+        f"{server}{route}", json.dumps(content).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=PATIENCE / 1000) as answer:
+        return answer.read().decode()
+
+
+def operate(page, label):
+    """Choose an operator from the menu and execute it as its form stands."""
+    page.keyboard.press("`")
+    page.keyboard.type("FastSAM")
+    page.get_by_text(label, exact=True).first.click()
+    page.get_by_role("button", name="Execute").first.click()
+
+
+def keep(page, name):
+    """A screenshot, for whoever wants to look."""
+    folder = os.environ.get("FASTSAM_SCREENSHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+
+def test_segment_everything_from_the_menu(page, server):
+    operate(page, "FastSAM: segment everything")
+    page.get_by_text("2 samples,").first.wait_for()
+    page.get_by_role("button", name="Done").click()
+    page.locator("[data-cy*=proposals]").first.wait_for()
+    keep(page, "proposals")
+
+
+def test_the_servers_routes_segment_and_evaluate(page, server):
+    uri = "@fastsam-plugins/fastsam/"
+    told = post(
+        server, "/operators/execute/generator", operator_uri=uri + "proposals_to_labels",
+        dataset_name="app", params={"proposals": "proposals", "field": "kept", "min_score": 0.5},
+    )  # fmt: skip
+    assert "2 samples" in told
+    told = post(
+        server, "/operators/execute/generator", operator_uri=uri + "evaluate_proposals",
+        dataset_name="app", params={"proposals": "proposals", "truth": "kept"},
+    )  # fmt: skip
+    assert "2 samples" in told
+    wrong = post(
+        server, "/operators/resolve-type", operator_uri=uri + "segment_everything", target="inputs",
+        dataset_name="app", params={"field": "new", "model": "/no/such.pt"},
+    )  # fmt: skip
+    assert "No weights at /no/such.pt" in wrong
+
+
+def test_the_panel_shows_recall_and_a_click_opens_what_was_missed(page):
+    page.reload()  # routes were used meanwhile, of which this page knows nothing
+    page.locator("[data-cy=new-panel-btn]").first.click()
+    page.get_by_text("FastSAM recall", exact=True).first.click()
+    plot = page.locator(".js-plotly-plot").first
+    plot.wait_for()
+    page.get_by_text("AR@1000 by size").first.wait_for()
+    keep(page, "recall")
+    area = plot.locator(".nsewdrag").first.bounding_box()
+    # Near the left end: what the best proposal of each image misses.
+    page.mouse.move(area["x"] + 3, area["y"] + area["height"] / 2)
+    page.wait_for_timeout(500)
+    page.mouse.click(area["x"] + 3, area["y"] + area["height"] / 2)
+    page.get_by_text("FilterLabels").first.wait_for(state="attached")
+    keep(page, "missed")
+
+
+def test_the_run_is_in_the_model_evaluation_panel(page):
+    page.locator("[data-cy=new-panel-btn]").first.click()
+    page.get_by_text("Model Evaluation", exact=True).first.click()
+    card = page.get_by_text("Needs Review").first.locator(
+        "xpath=ancestor::*[contains(@class,'Card')][1]"
+    )
+    card.click(position={"x": 60, "y": 30})
+    page.get_by_text("mask AR@1000", exact=True).first.wait_for()
+    keep(page, "evaluation")
