@@ -85,3 +85,24 @@ def test_a_run_of_the_same_name_needs_leave(evaluated):
         with pytest.raises(ValueError, match=message):
             recall.run(evaluated, *wrong)
     assert evaluated.match(F("first_recall") >= 0).count() == 1
+
+
+def test_a_run_writes_what_evaluate_detections_writes(samples):  # noqa: F811
+    first = samples.first()
+    first["proposals"] = None
+    first.save()
+    list(recall.run(samples, "proposals", "truth", "fast"))
+    samples.evaluate_detections(
+        "proposals", gt_field="truth", eval_key="slow", progress=False,
+        method=recall.ProposalRecallConfig,
+    )  # fmt: skip
+    fast, slow = (samples.load_evaluation_results(k) for k in ("fast", "slow"))
+    assert fast.summary == slow.summary
+    assert fast.report() == slow.report()
+    names = [n for n in samples.get_field_schema(flat=True) if "slow" in n]
+    assert len(names) == 4 + 5 + 3
+    for name in names:
+        ours, theirs = (samples.values(n) for n in (name.replace("slow", "fast"), name))
+        assert ours == theirs, name
+    groups = {g.name: g.paths for g in samples.app_config.sidebar_groups or []}
+    assert [p.replace("fast", "slow") for p in groups.get("fast", [])] == groups.get("slow", [])

@@ -1,0 +1,134 @@
+"""FiftyOne: stored masks, throughput and recall, ours and what FiftyOne has, in one run.
+
+    python -m benchmarks.fiftyone ../shared/data/dev/coco_instances [--images 54]
+
+1. Masks that `segment_everything` stored, read back, against the engine's own.
+2. Seconds per image of `segment_everything`, of the bare network on the same images, and of
+   FiftyOne's own path for ultralytics models with the same weights.
+3. `evaluate_proposals` and `evaluate_detections(use_masks=True)` on the same view.
+
+A database and a folder of files of its own are made, and deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# Before FiftyOne is imported.
+os.environ |= dict.fromkeys(
+    ("FIFTYONE_DATABASE_DIR", "FIFTYONE_DEFAULT_DATASET_DIR"), tempfile.mkdtemp()
+)
+os.environ |= {"FIFTYONE_DO_NOT_TRACK": "true", "FIFTYONE_SHOW_PROGRESS_BARS": "false"}
+
+import click
+import fiftyone as fo
+import numpy as np
+
+from benchmarks.common import row
+from fastsam_plugins import FastSAM, read_image
+from fastsam_plugins.masks import runs as R
+from fastsam_plugins.options import SegmentOptions
+from fastsam_plugins.training.sources import Labelled, read
+from fiftyone_plugin import labels, recall, segmenting
+from fiftyone_plugin.storage import StoreOptions
+
+PROPOSALS = SegmentOptions(conf=0.001, max_det=100)
+GROUPS = ((0, 32**2), (32**2, 96**2), (96**2, 10**9))
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Time of one call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def dataset_of(items: list[Labelled]) -> fo.Dataset:
+    """Labelled images as a dataset with the field ``truth``."""
+    made = fo.Dataset()
+    for item in items:
+        height, width = item.shape
+        found = []
+        for mask in item.masks:
+            x0, y0, x1, y1 = box = R.bounds(mask, height)
+            place = [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
+            found.append(
+                fo.Detection(
+                    label="object", bounding_box=place, mask=R.to_bitmap(mask, item.shape, box)
+                )
+            )
+        sample = fo.Sample(filepath=str(item.image), truth=fo.Detections(detections=found))
+        made.add_sample(sample)
+    return made
+
+
+def stored(made: fo.Dataset, model: FastSAM, field: str) -> None:
+    """Lowest IoU between stored masks and the engine's, by size."""
+    lowest = dict.fromkeys(GROUPS, 1.0)
+    for sample in made:
+        seg = model.segment(read_image(sample.filepath), PROPOSALS)
+        masks = list(labels.masks(sample[field], seg.shape))
+        assert len(masks) == len(seg), (len(masks), len(seg))
+        for i, mask in enumerate(masks):
+            own = seg.runs(i)
+            shared = int(R.intersection_areas(own, [mask])[0])
+            iou = shared / (R.area(own) + R.area(mask) - shared)
+            group = next(g for g in GROUPS if g[0] <= R.area(own) < g[1])
+            lowest[group] = min(lowest[group], iou)
+    print("lowest IoU of a stored mask with the engine's, small, medium, large: "
+          + ", ".join(f"{v:.4f}" for v in lowest.values()) + "\n")  # fmt: skip
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path, exists=True))
+@click.option("--images", default=54)
+def main(data: Path, images: int) -> None:
+    """Print tables."""
+    items = list(read(data))[:images]
+    made, model = dataset_of(items), FastSAM("FastSAM-n", "cpu")
+    count = len(made)
+    pixels = [read_image(f) for f in made.values("filepath")]
+    list(model.segment_many(pixels[:8], PROPOSALS))  # the first forward pass is slow
+
+    def ours(field: str, storing: StoreOptions) -> None:
+        for _ in segmenting.everything(made, field, model, PROPOSALS, storing=storing):
+            pass
+
+    bare = seconds(lambda: list(model.segment_many(pixels, PROPOSALS)))
+    plain = seconds(lambda: ours("plain", StoreOptions(keep=False)))
+    kept = seconds(lambda: ours("proposals", StoreOptions()))
+    print(f"{count} images, imgsz {model.imgsz}, {made.count('proposals.detections')} proposals\n")
+    row("segmenting", "per image", "share of the bare network's speed")
+    row(*["---"] * 3)
+    for name, value in (
+        ("bare network, images in memory", bare),
+        ("segment_everything", plain),
+        ("segment_everything, kept for prompts", kept),
+    ):
+        row(name, f"{value / count * 1e3:.0f} ms", f"{bare / value:.0%}")
+    print()
+    stored(made, model, "proposals")
+
+    own = seconds(lambda: list(recall.run(made, "proposals", "truth", "own")))
+    theirs = seconds(
+        lambda: made.evaluate_detections(
+            "proposals", gt_field="truth", eval_key="theirs", use_masks=True, classwise=False,
+            compute_mAP=True,
+        )
+    )  # fmt: skip
+    ar = made.load_evaluation_results("own").summary["mask AR@1000"]
+    row("evaluation", "time", "ratio", "mask AR@1000")
+    row(*["---"] * 4)
+    row("evaluate_proposals", f"{own:.2f} s", "", f"{ar:.4f}")
+    row("evaluate_detections", f"{theirs:.2f} s", f"{theirs / own:.0f}×", "")
+    assert np.isfinite(ar)
+    made.delete()
+
+
+if __name__ == "__main__":
+    main()
