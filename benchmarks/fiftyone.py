@@ -76,8 +76,7 @@ def stored(made: fo.Dataset, model: FastSAM, field: str) -> None:
         assert len(masks) == len(seg), (len(masks), len(seg))
         for i, mask in enumerate(masks):
             own = seg.runs(i)
-            shared = int(R.intersection_areas(own, [mask])[0])
-            iou = shared / (R.area(own) + R.area(mask) - shared)
+            iou = float(R.ious(own, [mask])[0])
             group = next(g for g in GROUPS if g[0] <= R.area(own) < g[1])
             lowest[group] = min(lowest[group], iou)
     print("lowest IoU of a stored mask with the engine's, small, medium, large: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,6 +17,44 @@ from fastsam_plugins.segmentation import Segmentation
 KINDS = (fo.Detections, fo.Detection, fo.Polylines, fo.Polyline, fo.Segmentation)
 OBJECT = "object"  # the label of an instance that nobody named
 OTHERS = 600  # bytes of a detection beside its mask
+
+
+def fields(dataset: fo.Dataset, kinds: tuple[type, ...] = KINDS) -> list[str]:
+    """The fields of a dataset that are of some kind, by default of instances."""
+    schema = dataset.get_field_schema(ftype=fo.EmbeddedDocumentField)
+    return [name for name, field in schema.items() if issubclass(field.document_type, kinds)]
+
+
+def check_fields(dataset: fo.Dataset, *names: str | None) -> None:
+    """Refuse fields that hold no instances.
+
+    Raises
+    ------
+    ValueError
+        Naming the field, and those there are.
+    """
+    usable = fields(dataset)
+    for name in names:
+        if name and name not in usable:
+            there = ", ".join(usable) or "none"
+            raise ValueError(f"{name} is no field of detections or polylines (there are: {there})")
+
+
+def shape_of(sample: fo.Sample) -> R.Shape | None:
+    """(H, W) of a sample's image; None if FiftyOne could not read it."""
+    metadata = sample.metadata
+    return None if metadata is None else (metadata.height, metadata.width)
+
+
+def confidence(label: fo.Detection | fo.Polyline) -> float:
+    """The confidence of a label; 1 if it has none."""
+    return 1.0 if label.confidence is None else float(label.confidence)
+
+
+def numbered(masks: Sequence[R.Runs], shape: R.Shape, scores: Sequence[float]) -> Segmentation:
+    """Instances from masks, each the answer to a prompt of its own number: names go by that."""
+    seg = Segmentation.from_runs(masks, shape, scores)
+    return dataclasses.replace(seg, prompts=np.arange(len(seg)))
 
 
 def masks(label: Any, shape: R.Shape) -> Iterator[R.Runs]:

@@ -299,8 +299,7 @@ def _field(
     required: bool = False,
 ) -> None:  # fmt: skip
     """A choice of those fields of the dataset that are of some kind."""
-    schema = ctx.dataset.get_field_schema(ftype=fo.EmbeddedDocumentField)
-    usable = [k for k, v in schema.items() if issubclass(v.document_type, kinds)]
+    usable = labels.fields(ctx.dataset, kinds)
     inputs.enum(name, usable, required=required, label=label, description=help)
 
 

@@ -68,7 +68,7 @@ def promote(
     options, cleaning = options or PromoteOptions(), cleaning or CleanOptions()
     storing = (storing or StoreOptions()).replace(keep=False)
     job = Job(view, field, storing, existing)
-    check_labels(job.dataset, proposals, truth)
+    labels.check_fields(job.dataset, proposals, truth)
     if not truth and (options.min_truth_iou > 0 or options.max_truth_iou < 1):
         raise ValueError("an overlap with ground truth needs a field of ground truth")
 
@@ -76,10 +76,10 @@ def promote(
         job.view.compute_metadata(overwrite=False)
         for sample_id, file in job.items():
             sample = job.dataset[sample_id]
-            if sample.metadata is None:
+            shape = labels.shape_of(sample)
+            if shape is None:
                 yield Found(sample_id, file, error=f"{file} cannot be read")
                 continue
-            shape = (sample.metadata.height, sample.metadata.width)
             objects = labels.objects(sample[proposals])
             seg = _choose(objects, sample[truth] if truth else None, shape, options, cleaning)
             names = [options.label or o.label or labels.OBJECT for o in objects]
@@ -93,34 +93,10 @@ def _choose(
 ) -> Segmentation:
     """Chosen objects; ``prompts`` says which."""
     found = [labels.mask(o, shape) for o in objects]
-    scores = [1.0 if o.confidence is None else o.confidence for o in objects]
-    seg = Segmentation.from_runs(found, shape, scores)
-    seg = Segmentation(seg.boxes, seg.scores, seg.source, seg.rows, np.arange(len(seg)))
+    seg = labels.numbered(found, shape, [labels.confidence(o) for o in objects])
     seg = seg.filter(options.min_score, max_area=options.max_area)
     if truth is not None or options.min_truth_iou > 0:
         known = list(labels.masks(truth, shape))
-        best = np.array([_best_iou(seg.runs(i), known) for i in range(len(seg))])
+        best = np.array([R.ious(seg.runs(i), known).max(initial=0) for i in range(len(seg))])
         seg = seg[(best >= options.min_truth_iou) & (best <= options.max_truth_iou)]
     return seg.clean(cleaning)
-
-
-def _best_iou(mask: R.Runs, known: list[R.Runs]) -> float:
-    shared = R.intersection_areas(mask, known).astype(np.float64)
-    unions = R.area(mask) + np.array([R.area(k) for k in known]) - shared
-    return float((shared / np.maximum(unions, 1)).max(initial=0))
-
-
-def check_labels(dataset: fo.Dataset, *fields: str | None) -> None:
-    """Refuse fields that hold no detections or polylines.
-
-    Raises
-    ------
-    ValueError
-        Naming the field, and those there are.
-    """
-    schema = dataset.get_field_schema(ftype=fo.EmbeddedDocumentField)
-    usable = [k for k, v in schema.items() if issubclass(v.document_type, labels.KINDS)]
-    for field in fields:
-        if field and field not in usable:
-            there = ", ".join(usable) or "none"
-            raise ValueError(f"{field} is no field of detections or polylines (there are: {there})")

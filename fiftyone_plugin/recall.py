@@ -31,7 +31,6 @@ from fastsam_plugins.evaluation.everything import EverythingRecall
 from fastsam_plugins.evaluation.proposals import MISSED, SIZES, Regions
 from fastsam_plugins.masks import runs as R
 from fiftyone_plugin import labels
-from fiftyone_plugin.promoting import check_labels
 from fiftyone_plugin.segmenting import Report, images
 
 Match = tuple[str | None, str | None, float | None, float | None, str | None, str | None]
@@ -70,7 +69,7 @@ def run(
         At once, if a field is missing or of another kind, or there is a run of this name.
     """
     view = images(view)
-    check_labels(view._dataset, proposals, truth)
+    labels.check_fields(view._dataset, proposals, truth)
     kinds = {view._get_label_field_type(f).__name__ for f in (proposals, truth)}
     if len(kinds) > 1:
         raise ValueError(f"{proposals} and {truth} are of different kinds: {' and '.join(kinds)}")
@@ -207,12 +206,12 @@ class ProposalRecall(DetectionEvaluation):
         ValueError
             If the sample's image could not be measured.
         """
-        if doc.metadata is None:
+        shape = labels.shape_of(doc)
+        if shape is None:
             raise ValueError(f"{doc.filepath} cannot be read: nothing is known of its size")
-        shape = (doc.metadata.height, doc.metadata.width)
         truths = [t for t in labels.objects(doc[self.gt_field]) if not labels.is_crowd(t)]
         found = labels.objects(doc[self.pred_field])
-        scores = np.array([1.0 if f.confidence is None else f.confidence for f in found])
+        scores = np.array([labels.confidence(f) for f in found])
         true, guessed = ([labels.mask(o, shape) for o in objects] for objects in (truths, found))
         ranks = self._add(shape, (truths, true), (found, guessed), scores)
         order = np.argsort(-scores, kind="mergesort")
@@ -262,8 +261,7 @@ class ProposalRecall(DetectionEvaluation):
                 matches.append((truth.label, None, None, None, truth.id, None))
                 continue
             i = int(order[rank])
-            shared = int(R.intersection_areas(mask, [masks[1][i]])[0])
-            iou = shared / (R.area(mask) + R.area(masks[1][i]) - shared)
+            iou = float(R.ious(mask, [masks[1][i]])[0])
             # Categories play no part: the proposal takes over that of what it found.
             match: Match = (
                 truth.label,

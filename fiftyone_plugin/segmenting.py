@@ -21,7 +21,7 @@ from fastsam_plugins import FastSAM, ImageError, weights
 from fastsam_plugins.files import read_image
 from fastsam_plugins.options import PromptOptions, ReadOptions, SegmentOptions
 from fastsam_plugins.segmentation import Segmentation
-from fiftyone_plugin import prompts
+from fiftyone_plugin import labels, prompts
 from fiftyone_plugin.storage import Store, StoreOptions
 
 T = TypeVar("T")
@@ -139,9 +139,8 @@ def from_prompts(
     if only is not None:
         view = view.match_labels(ids=list(only))
     job = Job(view, field, storing, existing)
-    schema = job.dataset.get_field_schema(ftype=fo.EmbeddedDocumentField)
     for name, kind in ((boxes, fo.Detections), (points, fo.Keypoints)):
-        if name and (name not in schema or not issubclass(schema[name].document_type, kind)):
+        if name and name not in labels.fields(job.dataset, (kind,)):
             raise ValueError(f"{name} is no field of {kind.__name__}")
     if not boxes and not points:
         raise ValueError("nothing to prompt with: name a field of boxes or of points")

@@ -8,7 +8,7 @@ from pathlib import Path
 import fiftyone as fo
 
 from fastsam_plugins.training.sources import Labelled
-from fiftyone_plugin.labels import KINDS, masks
+from fiftyone_plugin.labels import fields, masks, shape_of
 
 
 def read(name: str) -> Iterator[Labelled]:
@@ -27,11 +27,11 @@ def read(name: str) -> Iterator[Labelled]:
     dataset, field = _find(name)
     dataset.compute_metadata(overwrite=False)
     for sample in dataset.select_fields(field).iter_samples():
-        metadata = sample.metadata
-        if metadata is None:  # FiftyOne could not read it; who needs the file finds out why
+        shape = shape_of(sample)
+        if shape is None:  # FiftyOne could not read it; who needs the file finds out why
             yield Labelled(Path(sample.filepath), (0, 0))
             continue
-        out = Labelled(Path(sample.filepath), (metadata.height, metadata.width))
+        out = Labelled(Path(sample.filepath), shape)
         for mask in masks(sample[field], out.shape):
             out.keep(mask)
         yield out
@@ -46,12 +46,11 @@ def _find(name: str) -> tuple[fo.Dataset, str]:
             known = ", ".join(fo.list_datasets()) or "none"
             raise ValueError(f"there is no FiftyOne dataset {start or name} (there are: {known})")
         dataset = fo.load_dataset(start)
-    schema = dataset.get_field_schema(ftype=fo.EmbeddedDocumentField)
-    fields = [k for k, v in schema.items() if issubclass(v.document_type, KINDS)]
-    if (field and field not in fields) or (not field and len(fields) != 1):
-        known = ", ".join(fields) or "none"
+    usable = fields(dataset)
+    if (field and field not in usable) or (not field and len(usable) != 1):
+        known = ", ".join(usable) or "none"
         raise ValueError(
             f"name the field of instances of FiftyOne dataset {dataset.name}, "
             f"as fiftyone:{dataset.name}/FIELD (there are: {known})"
         )
-    return dataset, field or fields[0]
+    return dataset, field or usable[0]

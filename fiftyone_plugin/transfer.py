@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
-import numpy as np
 
 from fastsam_plugins.evaluation.files import Records, load_truth
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import labels
-from fiftyone_plugin.promoting import check_labels
 from fiftyone_plugin.segmenting import Existing, Found, Job, Report, images
 from fiftyone_plugin.storage import StoreOptions
 
@@ -34,7 +31,7 @@ def export(view: fo.Dataset | fo.DatasetView, field: str, path: str | Path) -> I
         If the field holds no detections or polylines, or the file cannot be written.
     """
     view, path = images(view), Path(path)
-    check_labels(view._dataset, field)
+    labels.check_fields(view._dataset, field)
     if path.suffix.lower() != ".json":
         raise ValueError(f"{path} has to end in .json")
     return _export(view, field, path)
@@ -48,10 +45,11 @@ def _export(view: Any, field: str, path: Path) -> Iterator[Report]:
     numbers: dict[str, int] = {}
     for number, sample in enumerate(view.select_fields(field).iter_samples(), 1):
         report.done += 1
-        if sample.metadata is None:
+        shape = labels.shape_of(sample)
+        if shape is None:
             report.failed[sample.filepath] = f"{sample.filepath} cannot be read"
             continue
-        height, width = shape = (sample.metadata.height, sample.metadata.width)
+        height, width = shape
         name = Path(sample.filepath).name
         content["images"].append(
             {"id": number, "file_name": name, "sample_id": sample.id, "width": width,
@@ -116,8 +114,7 @@ def import_(
             places = records.of(image["id"])
             masks = [records.mask(i, shape) for i in places]
             scores = [records.records[i].get("score", 1.0) for i in places]
-            seg = Segmentation.from_runs(masks, shape, scores)
-            seg = Segmentation(seg.boxes, seg.scores, seg.source, seg.rows, np.arange(len(seg)))
+            seg = labels.numbered(masks, shape, scores)
             categories = [records.records[i].get("category_id") for i in places]
             labelled = [names.get(c, labels.OBJECT) for c in categories]
             yield Found(sample, file, seg, names=labelled)

@@ -79,7 +79,7 @@ def prompt_for(seg: Segmentation, truths: Sequence[R.Runs]) -> dict[str, list[fl
     ious: dict[str, list[float]] = {"everything": []}
     boxes = np.array([R.bounds(t, seg.shape[0]) for t in truths], np.float64).reshape(-1, 4)
     for truth in truths:
-        overlaps = _ious(truth, found)
+        overlaps = R.ious(truth, found)
         ious["everything"].append(float(overlaps.max(initial=0)))
     for mode in POINTS_MODES:
         options = PromptOptions(points_mode=mode)
@@ -90,7 +90,7 @@ def prompt_for(seg: Segmentation, truths: Sequence[R.Runs]) -> dict[str, list[fl
         chosen = seg.select(boxes=boxes, boxes_mode=box_mode) if len(boxes) else seg[:0]
         values = [0.0] * len(truths)
         for i, prompt in enumerate(chosen.prompts.tolist()):
-            values[prompt] = float(_ious(truths[prompt], [chosen.runs(i)])[0])
+            values[prompt] = float(R.ious(truths[prompt], [chosen.runs(i)])[0])
         ious[f"box, {box_mode}"] = values
     return ious
 
@@ -129,9 +129,3 @@ def _deepest(missed: Bitmap, extra: Bitmap) -> tuple[tuple[float, float], bool]:
     depth = cv2.distanceTransform(error, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     y, x = np.unravel_index(int(depth.argmax()), depth.shape)
     return (float(x) + 0.5, float(y) + 0.5), foreground
-
-
-def _ious(truth: R.Runs, found: Sequence[R.Runs]) -> NDArray[np.float64]:
-    shared = R.intersection_areas(truth, found).astype(np.float64)
-    areas = np.array([R.area(m) for m in found], np.float64)
-    return np.asarray(shared / np.maximum(R.area(truth) + areas - shared, 1))

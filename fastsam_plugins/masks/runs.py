@@ -192,6 +192,13 @@ def intersection_areas(runs: Runs, others: Sequence[Runs]) -> NDArray[np.int64]:
     return total[ends] - total[ends - counts]
 
 
+def ious(runs: Runs, others: Sequence[Runs]) -> NDArray[np.float64]:
+    """Intersection over union with each of the other masks, shape (len(others),); 0 of nothing."""
+    shared = intersection_areas(runs, others).astype(np.float64)
+    areas = np.array([area(o) for o in others], np.float64)
+    return np.asarray(shared / np.maximum(area(runs) + areas - shared, 1))
+
+
 def to_counts(runs: Runs, pixels: int) -> NDArray[np.int64]:
     """COCO's uncompressed counts: background, foreground, background, ... summing to ``pixels``."""
     edges = np.empty(2 * len(runs) + 2, np.int64)

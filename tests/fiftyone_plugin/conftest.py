@@ -19,3 +19,19 @@ def dataset(tmp_path):
     made.add_sample(fo.Sample(filepath=str(tmp_path / "black.png")))
     yield made
     made.delete()
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """Two sample images of different size and one file that is no image."""
+    import fiftyone as fo
+
+    from fastsam_plugins.demo import SAMPLES
+
+    bad = tmp_path / "bad.png"
+    bad.write_text("no image")
+    made = fo.Dataset()
+    files = [SAMPLES / "coins.png", bad, SAMPLES / "ihc.jpg"]
+    made.add_samples([fo.Sample(filepath=str(f)) for f in files])
+    yield made
+    made.delete()

@@ -21,18 +21,6 @@ def fastsam(model):
     return FastSAMModel(model, SEGMENTING)
 
 
-@pytest.fixture
-def samples(tmp_path):
-    """Two sample images of different size and one file that is no image."""
-    bad = tmp_path / "bad.png"
-    bad.write_text("no image")
-    made = fo.Dataset()
-    files = [SAMPLES / "coins.png", bad, SAMPLES / "ihc.jpg"]
-    made.add_samples([fo.Sample(filepath=str(f)) for f in files])
-    yield made
-    made.delete()
-
-
 def put(samples, **fields):
     """Set fields of the first sample, and keep no hold of it.
 

@@ -27,18 +27,6 @@ LIGHT = StoreOptions(keep=False)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture
-def samples(tmp_path):
-    """Two sample images of different size and one file that is no image."""
-    bad = tmp_path / "bad.png"
-    bad.write_text("no image")
-    made = fo.Dataset()
-    files = [SAMPLES / "coins.png", bad, SAMPLES / "ihc.jpg"]
-    made.add_samples([fo.Sample(filepath=str(f)) for f in files])
-    yield made
-    made.delete()
-
-
 def run(function, *args, **options):
     """The report at the end; options have those of these tests as default."""
     options = {"segmenting": SEGMENTING, "storing": LIGHT, "batch": 2} | options
