@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 import fiftyone as fo
@@ -35,10 +36,13 @@ def _blank(kind: Any) -> Document:
     return {k: v for k, v in kind().to_mongo().to_dict().items() if k != "_id"}
 
 
-def detection(found: Instance, mask: bytes | None, mask_path: str | None = None) -> Document:
+def detection(found: Instance, mask: bytes | str) -> Document:
     """An instance as a Detection with its :func:`packed` mask, or with a file of it."""
-    place = {"bounding_box": found.bounding_box, "mask": mask, "mask_path": mask_path}
-    return {**_blank(fo.Detection), "_id": ObjectId(), **found.attributes, **place}
+    own = {
+        "bounding_box": found.bounding_box,
+        "mask" if isinstance(mask, bytes) else "mask_path": mask,
+    }
+    return {**_blank(fo.Detection), "_id": ObjectId(), **found.attributes, **own}
 
 
 def polyline(found: Instance) -> Document:
@@ -109,6 +113,22 @@ class Change:
             merged = {"$mergeObjects": ["$$object", mine]}
             new[path] = {"$map": {"input": f"${path}", "as": "object", "in": merged}}
         return [{"$set": {**new, "last_modified_at": now}}]
+
+
+def declare(dataset: fo.Dataset, fields: dict[str, fo.Field]) -> None:
+    """Declare fields, by path. FiftyOne reads the dataset anew after every call: one per depth.
+
+    Raises
+    ------
+    ValueError
+        If one is there and of another type.
+    """
+    for _, paths in groupby(sorted(fields, key=_depth), _depth):
+        dataset._merge_sample_field_schema({path: fields[path] for path in paths})
+
+
+def _depth(path: str) -> int:
+    return path.count(".")
 
 
 def write(dataset: fo.Dataset, changes: dict[str, Change]) -> None:

@@ -190,18 +190,24 @@ class ProposalRecall(DetectionEvaluation):
     def register_samples(self, samples: Any, eval_key: str | None, dynamic: bool = True) -> None:
         """Declare the fields that are written, and find the sizes of images."""
         samples.compute_metadata(overwrite=False)
-        super().register_samples(samples, eval_key, dynamic)
         if eval_key is not None:
-            samples._dataset.add_sample_field(f"{eval_key}_recall", fo.FloatField)
+            counts = dict.fromkeys(("_tp", "_fp", "_fn"), fo.IntField)
+            own = {
+                eval_key + name: kind for name, kind in {**counts, "_recall": fo.FloatField}.items()
+            }
             if dynamic:
+                for path in (self.config.gt_field, self.config.pred_field):
+                    start = f"{samples._get_label_field_path(path)[1]}.{eval_key}"
+                    own |= {start: fo.StringField, f"{start}_id": fo.StringField}
+                    own |= {f"{start}_iou": fo.FloatField}
                 rank, size = self._extra(samples, eval_key)
-                samples._dataset.add_sample_field(rank, fo.IntField)
-                samples._dataset.add_sample_field(size, fo.StringField)
+                own |= {rank: fo.IntField, size: fo.StringField}
+            documents.declare(samples._dataset, {path: kind() for path, kind in own.items()})
+        super().register_samples(samples, eval_key, dynamic)
 
     def _extra(self, samples: Any, eval_key: str) -> list[str]:
         """Fields of ground truths that other evaluations do not have."""
-        kind = samples._get_label_field_type(self.config.gt_field)
-        start = f"{self.config.gt_field}.{kind._LABEL_LIST_FIELD}.{eval_key}"
+        start = f"{samples._get_label_field_path(self.config.gt_field)[1]}.{eval_key}"
         return [f"{start}_rank", f"{start}_size"]
 
     def get_fields(

@@ -232,13 +232,17 @@ class Job:
 
     def _declare(self) -> None:
         kind = self.store.kind
-        self.dataset.add_sample_field(self.field, fo.EmbeddedDocumentField, embedded_doc_type=kind)
-        own = {"stability": fo.FloatField, "area": fo.IntField, "source": fo.StringField}
-        for name, type_ in own.items():
-            path = f"{self.field}.{kind._LABEL_LIST_FIELD}.{name}"
-            if not self.dataset.has_field(path):  # a field of another type holds these just as well
-                self.dataset.add_sample_field(path, type_)
-        self.dataset.add_sample_field(self._error, fo.StringField)
+        root = f"{self.field}.{kind._LABEL_LIST_FIELD}"
+        own = {
+            self.field: fo.EmbeddedDocumentField(kind),
+            self._error: fo.StringField(),
+            f"{root}.stability": fo.FloatField(),
+            f"{root}.area": fo.IntField(),
+            f"{root}.source": fo.StringField(),
+        }
+        # A field that is there, of whatever type, holds these values just as well.
+        new = {path: f for path, f in own.items() if not self.dataset.has_field(path)}
+        documents.declare(self.dataset, new)
 
     def _change(self, found: Found) -> Change:
         """A sample that failed keeps what it had."""

@@ -87,7 +87,7 @@ class Store:
             masks = [documents.packed(f.mask) for f in found]
             if self.options.storage == "database" or sum(map(len, masks)) < LIMIT:
                 return [documents.detection(f, m) for f, m in zip(found, masks, strict=True)]
-        return [documents.detection(f, None, self._file(sample, f)) for f in found]
+        return [documents.detection(f, self._file(sample, f)) for f in found]
 
     def _file(self, sample: str, found: labels.Instance) -> str:
         """Write the mask of an instance."""
