@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -157,16 +159,26 @@ def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
 @model
 @device
 @backend
+@click.option("--app", is_flag=True, help="Show it in FiftyOne's App (extra fiftyone).")
 @as_json
-def demo(output: Path, as_json: bool, **values: Any) -> None:
-    """Segment and prompt the bundled sample images, and write what was found."""
+def demo(output: Path, app: bool, as_json: bool, **values: Any) -> None:
+    """Segment and prompt the bundled sample images, and write what was found.
+
+    Where FiftyOne is installed, a dataset of them as well, in a database of its own.
+    """
     from fastsam_plugins import demo as rooms
+
+    if app and not find_spec("fiftyone"):
+        raise ValueError("--app needs FiftyOne: pip install 'fastsam-plugins[fiftyone]'")
 
     network = load(values)
     say(f"{network.network.name} on {network.device}, imgsz {network.imgsz}")
     report = rooms.run(output, network, say if as_json else tell)
     if as_json:
         tell(json.dumps(report))
+    if find_spec("fiftyone"):
+        for adapter in entry_points(group="fastsam_plugins.demos"):
+            adapter.load()(output, network, say if as_json else tell, app)
 
 
 @main.command()

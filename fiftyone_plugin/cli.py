@@ -47,9 +47,14 @@ def fiftyone() -> None:
 fiftyone.command_class = Command
 
 
-@fiftyone.command()
-def install() -> None:
-    """Put the plugin into FiftyOne's plugins folder."""
+def copy() -> Path:
+    """Put the plugin where FiftyOne finds it, enabled.
+
+    Raises
+    ------
+    ValueError
+        If FiftyOne is not installed.
+    """
     place = folder()
     import fiftyone.plugins as fop
 
@@ -57,6 +62,13 @@ def install() -> None:
     for name in FILES:
         shutil.copyfile(Path(__file__).parent / name, place / name)
     fop.enable_plugin(NAME)
+    return place
+
+
+@fiftyone.command()
+def install() -> None:
+    """Put the plugin into FiftyOne's plugins folder."""
+    place = copy()
     tell(f"Installed in {place}: open the App and press ` to find the FastSAM operators")
 
 

@@ -73,7 +73,7 @@ def promote(
         raise ValueError("an overlap with ground truth needs a field of ground truth")
 
     def chosen() -> Iterator[Found]:
-        job.view.compute_metadata(overwrite=False)
+        job.view.compute_metadata(overwrite=False, progress=False)
         for sample_id, file in job.items():
             sample = job.dataset[sample_id]
             shape = labels.shape_of(sample)

@@ -189,7 +189,7 @@ class ProposalRecall(DetectionEvaluation):
 
     def register_samples(self, samples: Any, eval_key: str | None, dynamic: bool = True) -> None:
         """Declare the fields that are written, and find the sizes of images."""
-        samples.compute_metadata(overwrite=False)
+        samples.compute_metadata(overwrite=False, progress=False)
         if eval_key is not None:
             counts = dict.fromkeys(("_tp", "_fp", "_fn"), fo.IntField)
             own = {

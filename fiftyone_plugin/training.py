@@ -25,7 +25,7 @@ def read(name: str) -> Iterator[Labelled]:
         If there is no such dataset or field; the message lists what there is.
     """
     dataset, field = _find(name)
-    dataset.compute_metadata(overwrite=False)
+    dataset.compute_metadata(overwrite=False, progress=False)
     for sample in dataset.select_fields(field).iter_samples():
         shape = shape_of(sample)
         if shape is None:  # FiftyOne could not read it; who needs the file finds out why

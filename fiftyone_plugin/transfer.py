@@ -38,7 +38,7 @@ def export(view: fo.Dataset | fo.DatasetView, field: str, path: str | Path) -> I
 
 
 def _export(view: Any, field: str, path: Path) -> Iterator[Report]:
-    view.compute_metadata(overwrite=False)
+    view.compute_metadata(overwrite=False, progress=False)
     report = Report(total=len(view))
     yield report
     content: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": []}
