@@ -193,9 +193,7 @@ def without(array: NDArray, nodata: float) -> np.ma.MaskedArray:
     return np.ma.masked_array(array, same)
 
 
-def georeferences(
-    output: Path, images: Sequence[Path], page: int = 0
-) -> list[Georeference | None]:
+def georeferences(output: Path, images: Sequence[Path], page: int = 0) -> list[Georeference | None]:
     """Where images lie, as far as a format needs it, before anything is segmented.
 
     Parameters

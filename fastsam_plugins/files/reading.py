@@ -102,8 +102,11 @@ def _read_tiff(path: Path, page: int) -> NDArray:
                 raise ImageError(f"{path} has {len(tiff.pages)} pages, counted from 0: no {page}")
             found = tiff.pages[page]
             kind = found.photometric
-            if page == 0 and geo.GEO_KEYS in found.tags and geo.available() and kind not in (
-                tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.MINISWHITE
+            if (
+                page == 0
+                and geo.GEO_KEYS in found.tags
+                and geo.available()
+                and kind not in (tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.MINISWHITE)
             ):  # GDAL knows every compression, mask and alpha band that GeoTIFF come with
                 return geo.Raster(path).read()
             if kind in [tifffile.PHOTOMETRIC[name] for name in _COLOR_SPACES]:

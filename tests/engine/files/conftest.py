@@ -23,10 +23,10 @@ def geotiff(tmp_path):
         with rasterio.open(
             path, "w", driver="GTiff", count=count, height=height, width=width, **known
         ) as file:
-            file.write(bands)
             if alpha:
                 last = rasterio.enums.ColorInterp.alpha
                 file.colorinterp = [*file.colorinterp[: count - 1], last]
+            file.write(bands)
             for k, text in enumerate(names, 1):
                 file.set_band_description(k, text)
             if overviews:

@@ -21,11 +21,6 @@ BANDS = rng.integers(1, 60_000, (4, 37, 53), dtype=np.uint16)
 COLOR = rng.integers(0, 256, (3, 20, 30), dtype=np.uint8)
 
 
-def placed(path):
-    with rasterio.open(path) as file:
-        return file.crs, file.transform
-
-
 # --- where pixels lie ---------------------------------------------------------------------------
 
 
@@ -95,14 +90,25 @@ def test_a_raster_is_indexed_like_the_array(stored, index, given_axes):
 
 def test_only_the_window_is_read(stored, monkeypatch):
     asked = []
-    real = rasterio.DatasetReader.read
 
-    class Spy(rasterio.DatasetReader):
-        def read(self, indexes, window=None):
+    class Spy:
+        def __init__(self, file):
+            self.file = file
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.file.close()
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def read(self, indexes, window):
             asked.append((indexes, window))
-            return real(self, indexes, window=window)
+            return self.file.read(indexes, window=window)
 
-    monkeypatch.setattr(Raster, "_open", lambda self: Spy(rasterio._path._parse_path(str(stored))))
+    monkeypatch.setattr(Raster, "_open", lambda self: Spy(rasterio.open(self.path)))
     assert np.array_equal(Raster(stored)[5:9, 20:31, 2], BANDS[2, 5:9, 20:31])
     assert asked == [([3], ((5, 9), (20, 31)))]
 
@@ -196,7 +202,7 @@ def test_an_alpha_band_says_where_data_is(geotiff):
 
 def test_a_truncated_geotiff_is_one_line(geotiff):
     path = geotiff("a.tif", BANDS)
-    path.write_bytes(path.read_bytes()[:20_000])
+    path.write_bytes(path.read_bytes()[:8_000])
     with pytest.raises(ImageError, match=r"a\.tif is damaged or truncated") as caught:
         read_image(path)
     assert "\n" not in str(caught.value)
