@@ -152,7 +152,7 @@ class Raster:
         full = index if isinstance(index, tuple) else (index,)
         if any(i is None or i is Ellipsis for i in full):
             raise IndexError("a raster is indexed by rows, columns and bands")
-        rows, columns, bands = (*full, *[slice(None)] * (3 - len(full)))
+        rows, columns, bands = full + (slice(None),) * (3 - len(full))
         y, rest_y = _span(rows, self.shape[0])
         x, rest_x = _span(columns, self.shape[1])
         chosen = np.array(self._indexes)[bands]
@@ -217,15 +217,20 @@ def georeferences(output: Path, images: Sequence[Path], page: int = 0) -> list[G
         return [None] * len(images)
     found = [None if page else _georeference(image, vector) for image in images]
     for image, place in zip(images, found, strict=True):
-        if ending == ".gpkg" and place is None:
-            raise ValueError(
-                f"{image} has no CRS, which .gpkg needs: write .geojson, in pixels then"
-            )
+        if ending == ".gpkg":
+            checked(place, image)
         if ending == ".geojson" and place is not None and place.name is None:
             raise ValueError(
                 f"the CRS of {image} has no EPSG code for GeoJSON to name it by: write .gpkg"
             )
     return found
+
+
+def checked(place: Georeference | None, image: Path | str) -> Georeference:
+    """A georeference that a format cannot do without."""
+    if place is None:
+        raise ValueError(f"{image} has no CRS, which .gpkg needs: write .geojson, in pixels then")
+    return place
 
 
 def _georeference(image: Path, needed: bool) -> Georeference | None:
@@ -248,6 +253,6 @@ def is_geotiff(path: str | Path) -> bool:
         return False
     try:
         with tifffile.TiffFile(path) as tiff:
-            return GEO_KEYS in tiff.pages[0].tags  # type: ignore[union-attr]
+            return GEO_KEYS in tiff.pages[0].tags
     except (tifffile.TiffFileError, OSError, IndexError):
         return False

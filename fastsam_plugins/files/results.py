@@ -113,7 +113,7 @@ def coco(results: Sequence[Segmented]) -> dict[str, Any]:
         height, width = seg.shape
         images.append(
             {"id": number, "file_name": result.path.name, "width": width, "height": height}
-            | result.plane
+            | dict(result.plane)
         )
         boxes = seg.tight_boxes().tolist()
         scores = columns(result)["score"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,59 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.files.geo import Georeference
 from fastsam_plugins.files.results import Segmented, columns
-from fastsam_plugins.masks.outlines import Polygon, outlines
+from fastsam_plugins.masks.outlines import outlines
 
 LEFT_OUT = ("x1", "y1", "x2", "y2")  # of a table's columns: polygons say where they are
 
 
-def geojson(result: Segmented, object_type: str = "detection") -> dict[str, Any]:
-    """Instances as a GeoJSON FeatureCollection of polygons along pixel edges.
+@dataclass(frozen=True)
+class Feature:
+    """An instance as polygons.
+
+    Attributes
+    ----------
+    number : int
+        Of the instance.
+    polygons : list of polygons
+        Each a list of closed rings (K + 1, 2) in pixels, as :func:`outlines` has them.
+    values : mapping
+        What is known of it, by name.
+    plane : mapping of str to int
+        Where it lies in a stack.
+    """
+
+    number: int
+    polygons: Sequence[Sequence[NDArray[Any]]]
+    values: Mapping[str, Any]
+    plane: Mapping[str, int] = field(default_factory=dict)
+
+
+def features(result: Segmented) -> list[Feature]:
+    """The instances that have pixels, with the values of their table rows."""
+    seg, found = result.segmentation, columns(result)
+    made = []
+    for i, number in enumerate(result.numbers):
+        polygons = outlines(seg.runs(i), seg.shape)
+        if polygons:
+            values = {name: v[i] for name, v in found.items() if name not in LEFT_OUT}
+            made.append(Feature(number, polygons, values, result.plane))
+    return made
+
+
+def geojson(
+    found: Sequence[Feature], place: Georeference | None = None, object_type: str = "detection"
+) -> dict[str, Any]:
+    """Features as a GeoJSON FeatureCollection. A feature's id is the instance's number.
 
     Without georeference, coordinates are pixels, y down, and properties are those that QuPath
     imports. With one, coordinates are those of the raster's CRS, which the member ``crs`` names
     (GeoJSON of 2008; GDAL, QGIS and geopandas read it, where RFC 7946 knows WGS84 alone), and
-    properties are those of the table. A feature's id is the instance's number.
+    properties are the values by name.
 
     Parameters
     ----------
-    result : Segmented
+    found : sequence of Feature
+    place : Georeference, optional
     object_type : str
         What QuPath shall make of it: ``detection`` or ``annotation``.
 
@@ -42,35 +80,25 @@ def geojson(result: Segmented, object_type: str = "detection") -> dict[str, Any]
     https://datatracker.ietf.org/doc/html/rfc7946, and
     https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html
     """
-    place = result.georeference
-    features = []
-    for number, polygons, values in _instances(result):
-        rings = [[_ring(ring, place) for ring in polygon] for polygon in polygons]
-        geometry: dict[str, Any] = {"type": "MultiPolygon", "coordinates": rings}
-        if len(rings) == 1:
-            geometry = {"type": "Polygon", "coordinates": rings[0]}
-        if place is None and result.plane:
-            geometry["plane"] = {"c": -1, "z": 0, "t": 0} | dict(result.plane)
-        properties = values if place else _qupath(number, values, object_type)
-        features.append(
-            {"type": "Feature", "id": number, "geometry": geometry, "properties": properties}
-        )
-    content: dict[str, Any] = {"type": "FeatureCollection"}
+    content: dict[str, Any] = {"type": "FeatureCollection", "features": []}
     if place is not None:
         if place.name is None:
             raise ValueError("the CRS has no EPSG code for GeoJSON to name it by: write .gpkg")
         content["crs"] = {"type": "name", "properties": {"name": place.name}}
-    return content | {"features": features}
-
-
-def _instances(result: Segmented) -> Iterator[tuple[int, list[Polygon], dict[str, Any]]]:
-    """Number, polygons and values of every instance that has pixels."""
-    seg, found = result.segmentation, columns(result)
-    for i, number in enumerate(result.numbers):
-        polygons = outlines(seg.runs(i), seg.shape)
-        if polygons:
-            values = {name: _plain(v[i]) for name, v in found.items() if name not in LEFT_OUT}
-            yield number, polygons, values
+    for one in found:
+        rings = [[_ring(ring, place) for ring in polygon] for polygon in one.polygons]
+        geometry: dict[str, Any] = {"type": "MultiPolygon", "coordinates": rings}
+        if len(rings) == 1:
+            geometry = {"type": "Polygon", "coordinates": rings[0]}
+        properties = {name: _plain(value) for name, value in one.values.items()}
+        if place is None:
+            properties = _qupath(one.number, properties, object_type)
+            if one.plane:
+                geometry["plane"] = {"c": -1} | {k: one.plane.get(k, 0) for k in ("z", "t")}
+        content["features"].append(
+            {"type": "Feature", "id": one.number, "geometry": geometry, "properties": properties}
+        )
+    return content
 
 
 def _qupath(number: int, values: dict[str, Any], object_type: str) -> dict[str, Any]:
@@ -88,12 +116,12 @@ def _qupath(number: int, values: dict[str, Any], object_type: str) -> dict[str, 
 def _plain(value: Any) -> Any:
     """A value as JSON knows it."""
     value = value.item() if isinstance(value, np.generic) else value
-    if value is None or isinstance(value, float) and not math.isfinite(value):
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     return value if isinstance(value, bool | int | float | str) else str(value)
 
 
-def _ring(ring: NDArray[np.int64], place: Georeference | None) -> list[list[float]]:
+def _ring(ring: NDArray[Any], place: Georeference | None) -> list[list[float]]:
     if place is None:
         return ring.tolist()
     size = math.sqrt(abs(place.determinant))
@@ -101,43 +129,33 @@ def _ring(ring: NDArray[np.int64], place: Georeference | None) -> list[list[floa
     return np.round(_mapped(ring, place), 6 - math.floor(math.log10(size))).tolist()
 
 
-def _mapped(ring: NDArray[np.int64], place: Georeference) -> NDArray[np.float64]:
+def _mapped(ring: NDArray[Any], place: Georeference) -> NDArray[np.float64]:
     """A ring in the CRS, outer ones counterclockwise there."""
     points = place.to_map(ring)
     return points[::-1] if place.determinant < 0 else points
 
 
-def write_geopackage(results: list[Segmented], path: Path) -> None:
-    """Write instances as a GeoPackage, one layer per image, named after it.
-
-    Layers of other names that the file holds already stay.
-
-    Raises
-    ------
-    ValueError
-        If a result has no georeference.
-    """
+def write_geopackage(path: Path, layer: str, found: Sequence[Feature], place: Georeference) -> None:
+    """Write features as a layer of a GeoPackage; layers of other names that it holds stay."""
     import pyogrio.raw
 
-    for result in results:
-        place = result.georeference
-        if place is None:
-            raise ValueError(
-                f"{result.path} has no CRS, which .gpkg needs: write .geojson, in pixels then"
-            )
-        shapes, rows = [], []
-        for _, polygons, values in _instances(result):
-            shapes.append(_wkb([[_mapped(r, place) for r in rings] for rings in polygons]))
-            rows.append(values)
-        names = [n for n in columns(result) if n not in LEFT_OUT]
-        fields = {n: _typed([row[n] for row in rows]) for n in names}
-        fields = {n: (v, m) for n, (v, m) in fields.items() if not m.all() or n == "score"}
-        pyogrio.raw.write(
-            path, driver="GPKG", layer=result.path.stem, crs=place.crs,
-            geometry=np.array(shapes, object), geometry_type="MultiPolygon",
-            fields=list(fields),
-            field_data=[v for v, _ in fields.values()], field_mask=[m for _, m in fields.values()],
-        )  # fmt: skip
+    shapes = [
+        _wkb([[_mapped(r, place) for r in polygon] for polygon in one.polygons]) for one in found
+    ]
+    names = dict.fromkeys(name for one in found for name in one.values)
+    fields = {n: _typed([_plain(one.values.get(n)) for one in found]) for n in names}
+    fields = {n: (values, mask) for n, (values, mask) in fields.items() if not mask.all()}
+    pyogrio.raw.write(
+        path,
+        driver="GPKG",
+        layer=layer,
+        crs=place.crs,
+        geometry=np.array(shapes, object),
+        geometry_type="MultiPolygon",
+        fields=list(fields),
+        field_data=[values for values, _ in fields.values()],
+        field_mask=[mask for _, mask in fields.values()],
+    )
 
 
 def _typed(values: list[Any]) -> tuple[NDArray, NDArray[np.bool_]]:

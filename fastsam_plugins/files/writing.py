@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from fastsam_plugins.files.geo import checked
 from fastsam_plugins.files.labels import write_labels
 from fastsam_plugins.files.reading import TIFF
 from fastsam_plugins.files.results import COLUMNS, Segmented, coco, table
-from fastsam_plugins.files.vectors import geojson, write_geopackage
+from fastsam_plugins.files.vectors import features, geojson, write_geopackage
 
 TOGETHER = (".json", ".csv", ".gpkg")  # one file holds all images
 ENDINGS = (*TOGETHER, ".png", ".geojson", *TIFF)
@@ -49,7 +50,10 @@ def write(
         _write_csv(table(results), output)
         return [output]
     if ending == ".gpkg":
-        write_geopackage(results, output)
+        places = {r.path: checked(r.georeference, r.path) for r in results}
+        for result in results:
+            layer = result.path.stem
+            write_geopackage(output, layer, features(result), places[result.path])
         return [output]
     written = []
     for result in results:
@@ -59,9 +63,12 @@ def write(
 
             from fastsam_plugins.draw import overlay
 
+            if result.image is None:
+                raise ValueError(f"an overlay needs the pixels of {result.path}")
             Image.fromarray(overlay(result.image, result.segmentation, points, boxes)).save(path)
         elif ending == ".geojson":
-            path.write_text(json.dumps(geojson(result), ensure_ascii=False), encoding="utf-8")
+            content = geojson(features(result), result.georeference)
+            path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
         else:
             numbers = np.array([0, *result.numbers])
             write_labels(numbers[result.segmentation.labels()], path, result.georeference)

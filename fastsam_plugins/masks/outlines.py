@@ -42,7 +42,7 @@ def outlines(runs: R.Runs, shape: R.Shape) -> list[Polygon]:
     polygons: list[Polygon] = [[] for _ in range(count)]
     for ring in _rings(bitmap):
         polygon = polygons[parts[_pixel_beside(ring)] - 1]
-        moved = ring + (x0 - 1, y0 - 1)
+        moved = ring + np.array([x0 - 1, y0 - 1])
         if signed_area(ring) > 0:
             polygon.insert(0, moved)
         else:

@@ -18,6 +18,7 @@ from fastsam_plugins.files import (
     Georeference,
     Raster,
     Segmented,
+    features,
     geo,
     geojson,
     georeferences,
@@ -31,7 +32,7 @@ from tests.engine.files.conftest import TURNED, UTM, rasterio
 
 pyogrio = pytest.importorskip("pyogrio.raw", reason="pyogrio is not installed")
 list_layers = pytest.importorskip("pyogrio").list_layers
-features = pytest.importorskip("rasterio.features")
+raster_features = pytest.importorskip("rasterio.features")
 
 NORTH_UP = Georeference("EPSG:32616", tuple(UTM)[:6])
 PLACES = {
@@ -61,7 +62,7 @@ def read(path, layer=None):
 
 def filled(geometry, shape, transform=None):
     transform = rasterio.Affine.identity() if transform is None else rasterio.Affine(*transform)
-    return features.rasterize([geometry], shape, transform=transform).astype(np.bool_)
+    return raster_features.rasterize([geometry], shape, transform=transform).astype(np.bool_)
 
 
 # --- GeoJSON and GeoPackage ---------------------------------------------------------------------
@@ -107,10 +108,8 @@ def test_without_a_crs_geojson_is_in_pixels_for_qupath(tmp_path):
     for feature, mask in zip(content["features"], MASKS, strict=True):
         shape = shapely.geometry.shape(feature["geometry"])
         assert np.array_equal(filled(shape, mask.shape), mask)  # y down, whole pixels
-        assert (
-            shapely.get_coordinates(shape).tolist()
-            == np.rint(shapely.get_coordinates(shape)).tolist()
-        )
+        corners = shapely.get_coordinates(shape)
+        assert np.array_equal(corners, np.rint(corners))
         own = feature["properties"]
         assert own["objectType"] == "detection"
         assert own["name"] == str(feature["id"])
@@ -121,7 +120,8 @@ def test_without_a_crs_geojson_is_in_pixels_for_qupath(tmp_path):
 
 
 def test_qupath_is_told_the_plane_and_what_to_make_of_it(tmp_path):
-    content = geojson(result(tmp_path, plane={"t": 1, "z": 4}), "annotation")
+    found = features(result(tmp_path, plane={"t": 1, "z": 4}))
+    content = geojson(found, object_type="annotation")
     assert content["features"][0]["geometry"]["plane"] == {"c": -1, "z": 4, "t": 1}
     assert content["features"][0]["properties"]["objectType"] == "annotation"
 
