@@ -10,9 +10,12 @@ npe2 = pytest.importorskip("npe2", reason="napari is not installed")
 rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed")
 components = pytest.importorskip("napari.components")
 
+from napari.errors import MultipleReaderError  # noqa: E402
+from napari.settings import get_settings  # noqa: E402
+
 from fastsam_plugins.files import Raster, geo  # noqa: E402
 from napari_plugin import readers  # noqa: E402
-from tests.engine.files.conftest import UTM, geotiff  # noqa: E402, F401
+from tests.conftest import UTM  # noqa: E402
 
 rng = np.random.default_rng(0)
 BANDS = rng.integers(1, 60_000, (4, 300, 400), dtype=np.uint16)
@@ -25,7 +28,7 @@ def opened(path):
     return layer
 
 
-def test_what_is_no_geotiff_is_left_to_napari(geotiff, tmp_path):  # noqa: F811
+def test_what_is_no_geotiff_is_left_to_napari(geotiff, tmp_path):
     plain = tmp_path / "plain.tif"
     tifffile.imwrite(plain, BANDS[0])
     damaged = tmp_path / "damaged.tif"
@@ -39,7 +42,24 @@ def test_what_is_no_geotiff_is_left_to_napari(geotiff, tmp_path):  # noqa: F811
     assert np.array_equal(data[0], BANDS[0])
 
 
-def test_a_geotiff_is_read_whoever_is_asked_first(geotiff):  # noqa: F811
+def test_napari_asks_its_user_and_remembers(geotiff, monkeypatch):
+    """It knows readers by file name alone. ``plugin=None`` is what its window does."""
+    path = geotiff("a.tif", BANDS[:1])
+    viewer = components.ViewerModel()
+    with pytest.raises(MultipleReaderError):
+        viewer.open(path, plugin=None)
+    monkeypatch.setitem(get_settings().plugins.extension2reader, "*.tif", "fastsam-plugins")
+    (ours,) = viewer.open(path, plugin=None)
+    assert ours.metadata["crs"] == "EPSG:32616"
+
+
+def test_scripts_that_name_no_reader_still_get_napari_s(geotiff):
+    (layer,) = components.ViewerModel().open(geotiff("a.tif", BANDS[:1]))
+    assert layer.source.reader_plugin == "napari"
+    assert np.array_equal(layer.data, BANDS[0])
+
+
+def test_a_geotiff_is_read_whoever_is_asked_first(geotiff):
     path = str(geotiff("a.tif", BANDS[:1]))
     assert readers.get_reader(path) is readers.read
     ((data, about, kind),) = npe2.read([path], stack=False, plugin_name="fastsam-plugins")
@@ -48,7 +68,7 @@ def test_a_geotiff_is_read_whoever_is_asked_first(geotiff):  # noqa: F811
     assert about["metadata"]["crs"] == "EPSG:32616"
 
 
-def test_the_layer_is_in_pixels_and_knows_where_they_lie(geotiff):  # noqa: F811
+def test_the_layer_is_in_pixels_and_knows_where_they_lie(geotiff):
     path = geotiff("field 7.tif", BANDS[:1], nodata=5)
     layer = opened(path)
     assert layer.name == "field 7"
@@ -63,14 +83,14 @@ def test_the_layer_is_in_pixels_and_knows_where_they_lie(geotiff):  # noqa: F811
     }
 
 
-def test_three_bands_of_8_bit_are_rgb(geotiff):  # noqa: F811
+def test_three_bands_of_8_bit_are_rgb(geotiff):
     layer = opened(geotiff("a.tif", COLOR, photometric="rgb"))
     assert layer.rgb
     assert np.array_equal(layer.data, np.moveaxis(COLOR, 0, -1))
 
 
 @pytest.mark.parametrize("bands", [BANDS, BANDS[:3], np.concatenate([COLOR, COLOR[:1]])])
-def test_other_bands_are_an_axis_of_one_layer(bands, geotiff):  # noqa: F811
+def test_other_bands_are_an_axis_of_one_layer(bands, geotiff):
     names = ["red", "green", "blue", "infrared"][: len(bands)]
     layer = opened(geotiff("a.tif", bands, names=names, photometric="minisblack"))
     assert not layer.rgb
@@ -79,14 +99,14 @@ def test_other_bands_are_an_axis_of_one_layer(bands, geotiff):  # noqa: F811
     assert np.array_equal(layer.data, bands)
 
 
-def test_alpha_is_no_band(geotiff):  # noqa: F811
+def test_alpha_is_no_band(geotiff):
     bands = np.concatenate([COLOR, np.full((1, 30, 40), 255, np.uint8)])
     layer = opened(geotiff("a.tif", bands, photometric="rgb", alpha=True))
     assert layer.rgb
     assert np.array_equal(layer.data, np.moveaxis(COLOR, 0, -1))
 
 
-def test_contrast_is_that_of_data_not_of_no_data(geotiff):  # noqa: F811
+def test_contrast_is_that_of_data_not_of_no_data(geotiff):
     bands = np.linspace(10, 20, 12_000, dtype=np.float32).reshape(1, 100, 120)
     bands[0, :60] = -9999
     low, high = opened(geotiff("a.tif", bands, nodata=-9999)).contrast_limits
@@ -99,7 +119,7 @@ def test_contrast_is_that_of_data_not_of_no_data(geotiff):  # noqa: F811
 
 @pytest.mark.parametrize("overviews", [(), (2, 4)])
 @pytest.mark.parametrize("kind", ["gray", "bands", "rgb"])
-def test_large_rasters_are_read_when_looked_at(kind, overviews, geotiff, monkeypatch):  # noqa: F811
+def test_large_rasters_are_read_when_looked_at(kind, overviews, geotiff, monkeypatch):
     if kind == "rgb":
         bands, how = (BANDS[:3] % 251).astype(np.uint8), {"photometric": "rgb"}
     else:
@@ -133,7 +153,7 @@ def test_large_rasters_are_read_when_looked_at(kind, overviews, geotiff, monkeyp
         assert [tuple(s) for s in layer.level_shapes] == [lv.shape[: layer.ndim] for lv in levels]
 
 
-def test_without_rasterio_napari_reads_it_and_the_user_hears_why(geotiff, monkeypatch):  # noqa: F811
+def test_without_rasterio_napari_reads_it_and_the_user_hears_why(geotiff, monkeypatch):
     path = str(geotiff("a.tif", BANDS))
     monkeypatch.setattr(geo, "available", lambda: False)
     with pytest.warns(UserWarning, match=r"pip install 'fastsam-plugins\[geo\]'"):

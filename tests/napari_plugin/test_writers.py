@@ -20,10 +20,10 @@ from napari import layers  # noqa: E402
 
 from fastsam_plugins.files import geo  # noqa: E402
 from napari_plugin.writers import WriteError  # noqa: E402
-from tests.conftest import disks  # noqa: E402
-from tests.engine.files.conftest import UTM  # noqa: E402
+from tests.conftest import UTM, disks  # noqa: E402
 
-PLACE = {"path": "/data/field.tif", "crs": "EPSG:32616", "transform": tuple(UTM)[:6]}
+PLACE = {"path": "/data/field.tif", "crs": "EPSG:32616", "transform": UTM}
+ON_MAP = rasterio.Affine(*UTM)
 RING, PARTS = (
     disks((40, 60), [(20, 20, 12)])[0] & ~disks((40, 60), [(20, 20, 5)])[0],
     disks((40, 60), [(45, 8, 6)])[0] | disks((40, 60), [(50, 30, 7)])[0],
@@ -71,7 +71,7 @@ def test_label_tiff_is_the_layer(ending, shape, tmp_path):
 def test_label_tiff_lies_where_its_image_lies(tmp_path):
     with rasterio.open(saved(labels(metadata=PLACE), tmp_path / "a.tif")) as file:
         assert file.crs.to_string() == "EPSG:32616"
-        assert file.transform == UTM
+        assert file.transform == ON_MAP
         assert np.array_equal(file.read(1), LABELS)
 
 
@@ -137,7 +137,7 @@ def test_polygons_lie_where_their_image_lies(ending, tmp_path):
     assert values["score"].tolist() == [0.75, 0.5]
     assert values["kind"].tolist() == [None, "b"]
     for shape, mask in zip(shapes, (RING, PARTS), strict=True):
-        assert np.array_equal(filled(shape, mask.shape, UTM), mask)
+        assert np.array_equal(filled(shape, mask.shape, ON_MAP), mask)
 
 
 def test_geojson_without_crs_is_for_qupath(tmp_path):
@@ -236,7 +236,7 @@ def test_shapes_lie_where_their_image_lies_and_keep_features(tmp_path):
     assert meta["crs"] == "EPSG:32616"
     assert values["instance"].tolist() == [12, 4]
     assert values["kind"].tolist() == ["roof", "pond"]
-    left, top = UTM * (0, 0)
+    left, top = ON_MAP * (0, 0)
     box = shapely.box(left, top - 10, left + 5, top)
     assert shapes[0].equals(box)
     assert shapes[1].area == pytest.approx(np.pi / 4 * box.area, rel=0.01)

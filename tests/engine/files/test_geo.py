@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from fastsam_plugins.files import Georeference, Raster, geo, georeferences, read_image
 from fastsam_plugins.images import ImageError
 from fastsam_plugins.options import ReadOptions
-from tests.engine.files.conftest import TURNED, UTM, rasterio
+from tests.conftest import UTM
 
+rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed")
+TURNED = rasterio.Affine.translation(500_000, 4_000_000) * rasterio.Affine.rotation(30)
 rng = np.random.default_rng(0)
 BANDS = rng.integers(1, 60_000, (4, 37, 53), dtype=np.uint16)
 COLOR = rng.integers(0, 256, (3, 20, 30), dtype=np.uint8)
@@ -24,7 +26,7 @@ COLOR = rng.integers(0, 256, (3, 20, 30), dtype=np.uint8)
 # --- where pixels lie ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("transform", [UTM, TURNED])
+@pytest.mark.parametrize("transform", [rasterio.Affine(*UTM), TURNED])
 def test_pixels_lie_where_rasterio_says(transform, geotiff):
     raster = Raster(geotiff("a.tif", BANDS, transform=transform))
     place = raster.georeference
@@ -67,7 +69,7 @@ def stored(tmp_path_factory):
     path = tmp_path_factory.mktemp("raster") / "a.tif"
     with rasterio.open(
         path, "w", driver="GTiff", count=4, height=37, width=53, dtype="uint16", crs="EPSG:32616",
-        transform=UTM, tiled=True, blockxsize=16, blockysize=16,
+        transform=rasterio.Affine(*UTM), tiled=True, blockxsize=16, blockysize=16,
     ) as file:  # fmt: skip
         file.write(BANDS)
     return path

@@ -7,10 +7,10 @@ import json
 
 import numpy as np
 import pytest
-import shapely
 import tifffile
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fastsam_plugins import cli
@@ -27,14 +27,17 @@ from fastsam_plugins.files import (
     write_labels,
 )
 from fastsam_plugins.segmentation import Segmentation
-from tests.conftest import disks
-from tests.engine.files.conftest import TURNED, UTM, rasterio
+from tests.conftest import UTM, disks
+
+rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed")
 
 pyogrio = pytest.importorskip("pyogrio.raw", reason="pyogrio is not installed")
 list_layers = pytest.importorskip("pyogrio").list_layers
+shapely = pytest.importorskip("shapely", reason="shapely is not installed")
 raster_features = pytest.importorskip("rasterio.features")
 
-NORTH_UP = Georeference("EPSG:32616", tuple(UTM)[:6])
+TURNED = rasterio.Affine.translation(500_000, 4_000_000) * rasterio.Affine.rotation(30)
+NORTH_UP = Georeference("EPSG:32616", UTM)
 PLACES = {
     "north up": NORTH_UP,
     "turned": Georeference("EPSG:32617", tuple(TURNED)[:6]),
@@ -87,7 +90,7 @@ def test_polygons_overlay_the_raster_in_its_crs(place, ending, tmp_path):
             assert not any(hole.is_ccw for hole in part.interiors)
 
 
-@given(arrays(np.bool_, (7, 9)))
+@given(arrays(np.bool_, (7, 9), fill=st.nothing()))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 def test_any_mask_comes_back_from_a_geopackage(tmp_path, mask):
     (path,) = write([result(tmp_path, mask[None], NORTH_UP)], tmp_path / "out.gpkg")

@@ -15,7 +15,9 @@ from tests.conftest import disks
 features = pytest.importorskip("rasterio.features", reason="rasterio is not installed")
 shapely = pytest.importorskip("shapely", reason="shapely is not installed")
 
-bitmaps = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(lambda s: arrays(np.bool_, s))
+# Without `fill` most arrays would be of one value, and few pixels would touch at corners only.
+shapes = st.tuples(st.integers(1, 9), st.integers(1, 9))
+bitmaps = shapes.flatmap(lambda s: arrays(np.bool_, s, fill=st.nothing()))
 
 
 def traced(bitmap, shape=None, offset=(0, 0)):

@@ -119,7 +119,7 @@ def test_malformed_rle_is_refused(bad):
         rle.decode(bad)
 
 
-@given(shapes.flatmap(lambda s: arrays(np.int32, s, elements=st.integers(0, 4))))
+@given(shapes.flatmap(lambda s: arrays(np.int32, s, elements=st.integers(0, 4), fill=st.nothing())))
 def test_a_label_image_is_split_into_its_numbers(labels):
     numbers, masks = R.from_labels(labels * 1000)
     assert numbers.tolist() == [v * 1000 for v in np.unique(labels[labels != 0]).tolist()]
