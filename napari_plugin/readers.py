@@ -4,13 +4,14 @@ The layer is in pixels, as any image, not in map coordinates: offsets of million
 upside down serve nobody at a microscope's viewer, and what lies on the map is in the layer's
 ``metadata`` instead. Labels that carry the same metadata are written where the raster lies.
 
-======================== ==========================================================
-``metadata["path"]``      the file
-``metadata["crs"]``       ``EPSG:32616``, or WKT
-``metadata["transform"]`` (a, b, c, d, e, f): X = a x + b y + c, Y = d x + e y + f
-``metadata["nodata"]``    the value of pixels without data, or None
-``metadata["bands"]``     names of the bands
-======================== ==========================================================
+============================ ==========================================================
+``metadata["path"]``         the file
+``metadata["crs"]``          ``EPSG:32616``, or WKT
+``metadata["transform"]``    (a, b, c, d, e, f): X = a x + b y + c, Y = d x + e y + f
+``metadata["nodata"]``       the value of pixels without data, or None
+``metadata["bands"]``        names of the bands
+``metadata["channel_axis"]`` 0 if the first axis is that of the bands, or None
+============================ ==========================================================
 """
 
 from __future__ import annotations
@@ -49,12 +50,15 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
 def read(path: str) -> list[LayerData]:
     """Read a GeoTIFF as one Image layer.
 
-    Three bands of 8 bit are RGB. One band is (H, W). Others are (C, H, W), the first axis labelled
-    ``band``. What is large is a dask array; overviews in the file make it multiscale.
+    Three bands of 8 bit are RGB. One band is (H, W). Others are (C, H, W), and a slider chooses.
+    What is large is a dask array; overviews in the file make it multiscale.
     """
     raster = Raster(path)
     place = raster.georeference
+    height, width, count = raster.shape
+    rgb = count == 3 and raster.dtype == np.uint8
     about: dict[str, Any] = {
+        "rgb": rgb,
         "name": Path(path).stem,
         "metadata": {
             "path": str(path),
@@ -62,12 +66,9 @@ def read(path: str) -> list[LayerData]:
             "transform": place.transform if place else None,
             "nodata": raster.nodata,
             "bands": list(raster.bands),
+            "channel_axis": None if rgb or count == 1 else 0,
         },
     }
-    height, width, count = raster.shape
-    rgb = count == 3 and raster.dtype == np.uint8
-    axes = ("y", "x") if rgb or count == 1 else ("band", "y", "x")
-    about |= {"rgb": rgb, "axis_labels": axes}
     if not rgb:
         about["contrast_limits"] = _limits(raster)
     if height * width * count * raster.dtype.itemsize <= LAZY:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -194,10 +195,13 @@ def _table(about: About) -> dict[str, list[Any]]:
     return {str(name): known[name].tolist() for name in known}
 
 
+_UNNAMED = re.compile(r"(axis )?-?\d+")  # what napari, or napari 0.5.0, calls an axis by itself
+
+
 def _axes(about: About, ndim: int) -> list[str]:
     """Names of all axes but the last two: the layer's own, else t and z."""
     given = about.get("axis_labels") or ()
-    if len(given) != ndim or any(str(name).lstrip("-").isdigit() for name in given):
+    if len(given) != ndim or any(_UNNAMED.fullmatch(str(a)) for a in given):
         given = [*(f"axis_{k}" for k in range(ndim - 4)), "t", "z", "y", "x"][-ndim:]
     return [str(name) for name in given[: ndim - 2]]
 

@@ -80,6 +80,7 @@ def test_the_layer_is_in_pixels_and_knows_where_they_lie(geotiff):
         "transform": tuple(UTM)[:6],
         "nodata": 5,
         "bands": ["band 1"],
+        "channel_axis": None,
     }
 
 
@@ -94,7 +95,7 @@ def test_other_bands_are_an_axis_of_one_layer(bands, geotiff):
     names = ["red", "green", "blue", "infrared"][: len(bands)]
     layer = opened(geotiff("a.tif", bands, names=names, photometric="minisblack"))
     assert not layer.rgb
-    assert layer.axis_labels == ("band", "y", "x")
+    assert layer.metadata["channel_axis"] == 0
     assert layer.metadata["bands"] == names
     assert np.array_equal(layer.data, bands)
 

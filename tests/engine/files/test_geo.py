@@ -157,6 +157,16 @@ def test_pixels_are_those_of_rasterio_whatever_the_compression(compress, geotiff
     assert np.array_equal(out, expected.astype(np.uint8))
 
 
+def test_colors_stored_as_ycbcr_are_those_of_gdal(geotiff):
+    """As most aerial photographs come."""
+    smooth = np.kron(COLOR, np.ones((1, 8, 8), np.uint8))
+    path = geotiff("a.tif", smooth, compress="jpeg", photometric="ycbcr")
+    with rasterio.open(path) as file:
+        expected = np.moveaxis(file.read(), 0, -1)
+    assert np.array_equal(read_image(path), expected)
+    assert np.abs(expected.astype(int) - np.moveaxis(smooth, 0, -1)).mean() < 30
+
+
 @pytest.mark.parametrize("nodata", [0, 65_535, 300])
 def test_no_data_counts_for_no_contrast_and_is_black(nodata, geotiff):
     bands = np.full((1, 20, 30), nodata, np.uint16)
