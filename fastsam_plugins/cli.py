@@ -67,8 +67,8 @@ class _Numbers(click.ParamType):
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path),
-    help="Its ending decides: .png overlay, .json COCO, .tif labels, .csv table. {stem} stands for "
-    "the image's name.",
+    help="Its ending decides: .png overlay, .json COCO, .tif labels, .csv table, .geojson or .gpkg "
+    "polygons in the raster's CRS. {stem} stands for the image's name.",
 )  # fmt: skip
 @click.option(
     "--point",
@@ -96,21 +96,22 @@ def segment(images: tuple[Path, ...], output: Path, points: Any, boxes: Any, bat
     segmenting, prompting = pick(SegmentOptions, values), pick(PromptOptions, values)
     reading = pick(ReadOptions, values)
     files.check_output(output, images)
-    places = [p[:2] for p in points] or None
+    clicks = [p[:2] for p in points] or None
     labels = [p[2] if len(p) > 2 else 1 for p in points]
-    prompts.check_labels(labels, len(prompts.check_points(places or [])))
+    prompts.check_labels(labels, len(prompts.check_points(clicks or [])))
     prompts.check_boxes(boxes)
     pixels = [files.read_image(path, reading) for path in images]
+    places = files.georeferences(output, images, reading.page)
 
     network = load(values)
     found = network.segment_many(pixels, segmenting, batch=batch)
     results = []
     bar = progress("Segmenting", len(images))
-    for path, image, seg in bar(zip(images, pixels, found, strict=True)):
+    for path, image, place, seg in bar(zip(images, pixels, places, found, strict=True)):
         if points or boxes:
-            seg = seg.select(places, labels if places else None, boxes or None, prompting)
-        results.append(files.Segmented(path, image, seg))
-    marks = [(*place, label) for place, label in zip(places or [], labels, strict=True)]
+            seg = seg.select(clicks, labels if clicks else None, boxes or None, prompting)
+        results.append(files.Segmented(path, image, seg, place))
+    marks = [(*click, label) for click, label in zip(clicks or [], labels, strict=True)]
     written = files.write(results, output, marks, boxes)
     if as_json:
         counts = [{"image": str(r.path), "instances": len(r.segmentation)} for r in results]

@@ -47,6 +47,7 @@ def examine() -> list[Finding]:
         ("fiftyone", "fiftyone"),
         ("napari", "napari"),
         ("rasterio", "geo"),
+        ("pyogrio", "geo"),
         ("ray", "ray"),
         ("openvino", "openvino"),
         ("onnxruntime", "onnx"),

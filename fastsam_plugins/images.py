@@ -27,7 +27,8 @@ def to_rgb(image: Any, options: ReadOptions = _DEFAULT) -> NDArray[np.uint8]:
         Channels come last.
     options : ReadOptions
         ``bands`` picks three bands (by default gray is shown gray, and the first three of more);
-        ``contrast`` maps values to 0-255.
+        ``contrast`` maps values to 0-255. Masked pixels of a ``numpy.ma`` array count for no
+        contrast, and a stretch shows them black.
 
     Returns
     -------
@@ -54,9 +55,14 @@ def to_rgb(image: Any, options: ReadOptions = _DEFAULT) -> NDArray[np.uint8]:
             "image.transpose(1, 2, 0)"
         )
     array = _bands(array, options.bands)
+    hidden = np.ma.getmask(image)  # plain False where there is none
+    if hidden is not np.ma.nomask:
+        hidden = hidden if hidden.ndim == 2 else hidden.all(axis=2)
+        if array.dtype.kind == "f":
+            array = np.where(hidden[:, :, None], 0, array)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ImageError("the image has NaN or infinite values: replace them, as by np.nan_to_num")
-    return _stretch(array, options)
+    return _stretch(array, hidden, options)
 
 
 def _bands(array: NDArray, bands: str | None) -> NDArray:
@@ -79,7 +85,7 @@ def _bands(array: NDArray, bands: str | None) -> NDArray:
     return array[:, :, chosen]
 
 
-def _stretch(array: NDArray, options: ReadOptions) -> NDArray[np.uint8]:
+def _stretch(array: NDArray, hidden: Any, options: ReadOptions) -> NDArray[np.uint8]:
     contrast = options.contrast
     if contrast == "auto":
         contrast = "none" if array.dtype == np.uint8 else "percentile"
@@ -89,13 +95,14 @@ def _stretch(array: NDArray, options: ReadOptions) -> NDArray[np.uint8]:
     if contrast == "none" and array.dtype == np.uint8:
         out = array
     else:
-        low, high = _limits(array, contrast, options)
+        low, high = _limits(array[~hidden], contrast, options)
         scaled = (array.astype(np.float64) - low) * (255 / (high - low) if high > low else 0)
         out = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+        out[hidden] = 0
     return np.ascontiguousarray(np.broadcast_to(out, (*out.shape[:2], 3)))
 
 
-def _limits(array: NDArray, contrast: str, options: ReadOptions) -> tuple[Any, Any]:
+def _limits(pixels: NDArray, contrast: str, options: ReadOptions) -> tuple[Any, Any]:
     """Black and white point: two numbers, or one pair per band."""
     if contrast == "fixed":
         if options.high <= options.low:
@@ -105,7 +112,9 @@ def _limits(array: NDArray, contrast: str, options: ReadOptions) -> tuple[Any, A
         return options.low, options.high
     if contrast == "none":
         return 0.0, 255.0
-    values = array.reshape(-1, array.shape[2]).astype(np.float64)
+    values = pixels.reshape(-1, pixels.shape[-1]).astype(np.float64)
+    if not len(values):
+        return 0.0, 0.0
     share = options.percentile if contrast == "percentile" else 0.0
     low, high = np.percentile(values, [share, 100 - share], axis=0)
     # One stretch for all bands keeps the colours' balance.

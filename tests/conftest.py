@@ -66,6 +66,35 @@ def coins() -> np.ndarray:
     return read_image(SAMPLES / "coins.png")
 
 
+UTM = (0.5, 0, 733601, 0, -0.5, 3725139)  # north up, half a metre per pixel
+
+
+@pytest.fixture
+def geotiff(tmp_path):
+    """Write bands (C, H, W): ``geotiff("a.tif", bands, alpha=False, overviews=(), **profile)``."""
+    rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed")
+
+    def make(name, bands, alpha=False, overviews=(), names=(), **profile):
+        bands = np.asarray(bands)
+        count, height, width = bands.shape
+        known = {"crs": "EPSG:32616", "transform": rasterio.Affine(*UTM), "dtype": bands.dtype}
+        path = tmp_path / name
+        with rasterio.open(
+            path, "w", driver="GTiff", count=count, height=height, width=width, **known | profile
+        ) as file:
+            if alpha:
+                last = rasterio.enums.ColorInterp.alpha
+                file.colorinterp = [*file.colorinterp[: count - 1], last]
+            file.write(bands)
+            for k, text in enumerate(names, 1):
+                file.set_band_description(k, text)
+            if overviews:
+                file.build_overviews(list(overviews), rasterio.enums.Resampling.nearest)
+        return path
+
+    return make
+
+
 def dummy_arrays(shape, count, imgsz=256, seed=0):
     """Smooth random prototypes, coefficients, boxes and the letterbox of an image."""
     import torch

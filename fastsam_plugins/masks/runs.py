@@ -94,6 +94,21 @@ def from_bitmap(
     return compiled.scan(columns, height, *offset)
 
 
+def from_labels(labels: NDArray) -> tuple[NDArray[np.int64], list[Runs]]:
+    """Split a label image (H, W) into its numbers (N,), ascending, and a run array of each.
+
+    0 is background.
+    """
+    flat = np.ascontiguousarray(labels.T).ravel()
+    starts = np.r_[0, np.flatnonzero(flat[1:] != flat[:-1]) + 1][: flat.size]
+    runs = np.stack([starts, np.r_[starts[1:], flat.size][: len(starts)]], axis=1)
+    values = flat[starts]
+    order = np.argsort(values, kind="stable")
+    order = order[values[order] != 0]
+    numbers, first = np.unique(values[order], return_index=True)
+    return numbers.astype(np.int64), np.split(runs[order], first[1:]) if len(first) else []
+
+
 def to_bitmap(
     runs: Runs, shape: Shape, window: tuple[int, int, int, int] | None = None
 ) -> NDArray[np.bool_]:

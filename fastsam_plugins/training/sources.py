@@ -153,8 +153,8 @@ def _label_images(images: Path, labels: Path) -> Iterator[Labelled]:
             continue
         label = _read_labels(by_stem[image.stem])
         out = Labelled(image, label.shape)
-        for value in np.unique(label[label != 0]).tolist():
-            out.keep(R.from_bitmap(label == value))
+        for mask in R.from_labels(label)[1]:
+            out.keep(mask)
         yield out
 
 

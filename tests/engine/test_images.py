@@ -166,3 +166,18 @@ def test_any_array_becomes_8_bit_rgb_and_stays_as_it_was(image, contrast):
     assert out.shape == (*image.shape[:2], 3)
     assert out.flags.c_contiguous
     assert image.tobytes() == before.tobytes()
+
+
+@pytest.mark.parametrize("bands", [None, 1, 4])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_masked_pixels_count_for_no_contrast_and_are_black(dtype, bands):
+    values = np.linspace(100, 200, 63).reshape(7, 9).astype(dtype)
+    values = values if bands is None else np.repeat(values[..., None], bands, 2)
+    hidden = np.zeros((7, 9), bool)
+    hidden[:2] = True
+    spoiled = values.copy()
+    spoiled[:2] = np.nan if dtype is np.float32 else 65_535
+    mask = hidden if bands is None else np.repeat(hidden[..., None], bands, 2)
+    out = to_rgb(np.ma.masked_array(spoiled, mask), ReadOptions(contrast="minmax"))
+    assert not out[:2].any()
+    assert np.array_equal(out[2:], to_rgb(values[2:], ReadOptions(contrast="minmax")))

@@ -117,3 +117,12 @@ def test_rle_decodes_uncompressed_counts_and_bytes():
 def test_malformed_rle_is_refused(bad):
     with pytest.raises(ValueError, match=r"RLE"):
         rle.decode(bad)
+
+
+@given(shapes.flatmap(lambda s: arrays(np.int32, s, elements=st.integers(0, 4), fill=st.nothing())))
+def test_a_label_image_is_split_into_its_numbers(labels):
+    numbers, masks = R.from_labels(labels * 1000)
+    assert numbers.tolist() == [v * 1000 for v in np.unique(labels[labels != 0]).tolist()]
+    assert len(masks) == len(numbers)
+    for number, runs in zip(numbers, masks, strict=True):
+        assert np.array_equal(runs, R.from_bitmap(labels * 1000 == number))

@@ -1,0 +1,29 @@
+"""Read images and rasters; write overlays, COCO JSON, label TIFF, tables, GeoJSON, GeoPackage."""
+
+from fastsam_plugins.files.geo import Georeference, Raster, georeferences
+from fastsam_plugins.files.labels import write_labels
+from fastsam_plugins.files.reading import TIFF, open_image, read_image
+from fastsam_plugins.files.results import COLUMNS, Segmented, coco, table
+from fastsam_plugins.files.vectors import Feature, features, geojson, write_geopackage
+from fastsam_plugins.files.writing import check_output, target, write
+
+__all__ = [
+    "COLUMNS",
+    "TIFF",
+    "Feature",
+    "Georeference",
+    "Raster",
+    "Segmented",
+    "check_output",
+    "coco",
+    "features",
+    "geojson",
+    "georeferences",
+    "open_image",
+    "read_image",
+    "table",
+    "target",
+    "write",
+    "write_geopackage",
+    "write_labels",
+]

@@ -1,0 +1,139 @@
+"""What was found in an image, with where it lies; as table rows and as a COCO dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_plugins.files.geo import Georeference
+from fastsam_plugins.segmentation import Segmentation
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """An image, where it came from, and what was found in it.
+
+    Attributes
+    ----------
+    path : path
+        The image's file.
+    image : uint8 array (H, W, 3), optional
+        What an overlay is drawn on; nothing else needs it.
+    segmentation : Segmentation
+        Scores that are NaN are not known.
+    georeference : Georeference, optional
+        Where the image's pixels lie.
+    ids : sequence of N int, optional
+        The number of each instance, in every format; 1 to N by default.
+    plane : mapping of str to int
+        Where the image lies in a stack: ``{"t": 0, "z": 3}``.
+    extra : mapping of str to sequences of N
+        Further columns. One of ``score``, ``stability``, ``box_leak`` or ``prompt`` says what the
+        segmentation does not know (any more).
+    """
+
+    path: Path
+    image: NDArray[np.uint8] | None
+    segmentation: Segmentation
+    georeference: Georeference | None = None
+    ids: Sequence[int] | None = None
+    plane: Mapping[str, int] = field(default_factory=dict)
+    extra: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    @property
+    def numbers(self) -> list[int]:
+        """The number of each instance."""
+        given = range(1, 1 + len(self.segmentation)) if self.ids is None else self.ids
+        return [int(i) for i in given]
+
+
+COLUMNS = (
+    "image", "instance", "prompt", "score", "area", "stability", "box_leak", "x1", "y1", "x2", "y2"
+)  # fmt: skip
+MEASURED = ("image", "instance", "area", "area_m2", "x1", "y1", "x2", "y2")
+
+
+def columns(result: Segmented) -> dict[str, list[Any]]:
+    """Values of all instances by name, None where not known.
+
+    Always those of ``COLUMNS``: area and box are in pixels, ``instance`` is the number in label
+    images. ``area_m2`` where the CRS is projected, axes of a stack, and what is extra come besides.
+    """
+    seg = result.segmentation
+    areas = seg.areas.tolist()
+    found: dict[str, list[Any]] = {
+        "image": [result.path.name] * len(seg),
+        "instance": result.numbers,
+        "prompt": [p if p >= 0 else None for p in seg.prompts.tolist()],
+        "score": [None if np.isnan(s) else s for s in seg.scores.tolist()],
+        "area": areas,
+        "stability": [_number(v) for v in seg.stability],
+        "box_leak": [_number(v) for v in seg.box_leak],
+        **{k: seg.boxes[:, n].tolist() for n, k in enumerate(("x1", "y1", "x2", "y2"))},
+    }
+    pixel = result.georeference.pixel_m2 if result.georeference else None
+    if pixel is not None:
+        found["area_m2"] = [a * pixel for a in areas]
+    found |= {axis: [place] * len(seg) for axis, place in result.plane.items()}
+    for name, values in result.extra.items():
+        if name not in MEASURED:
+            found[name] = list(values)
+    return found
+
+
+def table(results: Sequence[Segmented]) -> list[dict[str, Any]]:
+    """One row per instance: scores, area in pixels, box; the instance's number in label images."""
+    rows: list[dict[str, Any]] = []
+    for result in results:
+        found = columns(result)
+        each = zip(*found.values(), strict=True)
+        rows += [dict(zip(found, values, strict=True)) for values in each]
+    return rows
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 6)
+
+
+def coco(results: Sequence[Segmented]) -> dict[str, Any]:
+    """Results as a COCO dataset of one category; scores are in each annotation.
+
+    An annotation's id is the instance's number where there is one image, and counts on where there
+    are several, as ids must differ; ``instance`` is the number in either case.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, result in enumerate(results, 1):
+        seg = result.segmentation
+        height, width = seg.shape
+        images.append(
+            {"id": number, "file_name": result.path.name, "width": width, "height": height}
+            | dict(result.plane)
+        )
+        boxes = seg.tight_boxes().tolist()
+        scores = columns(result)["score"]
+        for i, (text, instance) in enumerate(zip(seg.rles(), result.numbers, strict=True)):
+            x0, y0, x1, y1 = boxes[i]
+            annotations.append(
+                {
+                    "id": instance if len(results) == 1 else len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": 1,
+                    "iscrowd": 0,
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "area": int(seg.areas[i]),
+                    **({} if scores[i] is None else {"score": float(scores[i])}),
+                    "segmentation": text,
+                    "instance": instance,
+                }
+            )
+    return {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "object"}],
+    }

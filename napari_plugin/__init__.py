@@ -1,0 +1,1 @@
+"""FastSAM in napari."""
