@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections import Counter
@@ -96,7 +97,7 @@ def import_(
         none of them is among the samples.
     """
     path = Path(path)
-    content = load_truth(path)
+    content = _content(path, path.stat().st_mtime_ns if path.is_file() else 0)
     records = Records(content["annotations"], path)
     names = {c["id"]: str(c["name"]) for c in content.get("categories") or []}
     view = images(view)
@@ -120,6 +121,12 @@ def import_(
             yield Found(sample, file, seg, names=labelled)
 
     return job.save(read(), batch)
+
+
+@functools.lru_cache(maxsize=1)
+def _content(path: Path, changed: int) -> dict[str, Any]:
+    """What a COCO file holds; a form asks again with every key that is pressed."""
+    return load_truth(path)
 
 
 def _match(images: list[dict[str, Any]], samples: dict[str, str]) -> dict[str, dict[str, Any]]:

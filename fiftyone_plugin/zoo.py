@@ -1,0 +1,45 @@
+"""FastSAM in FiftyOne's model zoo, as a remote source: ``manifest.json`` lists the networks.
+
+    foz.load_zoo_model(SOURCE, "FastSAM-n", conf=0.1)
+
+where SOURCE is this repository's address, or that of an archive of it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from fastsam_plugins import weights
+from fastsam_plugins.options import PromptOptions, ReadOptions, SegmentOptions, parameters
+from fiftyone_plugin.model import FastSAMModel
+
+OPTIONS = {"segmenting": SegmentOptions, "prompting": PromptOptions, "reading": ReadOptions}
+
+
+def download(name: str, path: str) -> None:
+    """Put the weights of a name to a path, downloaded and checked if they are not here yet."""
+    shutil.copyfile(weights.resolve(name), path)
+
+
+def load(path: str, **given: Any) -> FastSAMModel:
+    """Load a network.
+
+    Parameters
+    ----------
+    path : str
+        Of the weights.
+    **given
+        Fields of :class:`SegmentOptions`, :class:`PromptOptions` and :class:`ReadOptions` by name;
+        the rest goes to :class:`FastSAMModel`.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+    for argument, options in OPTIONS.items():
+        own = {p.name: given.pop(p.name) for p in parameters(options) if p.name in given}
+        if own:
+            given[argument] = options(**own)
+    return FastSAMModel(path, **given)
