@@ -22,11 +22,33 @@ TIFF = (".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Segmented:
-    """An image, where it came from, and what was found in it."""
+    """An image, where it came from, and what was found in it.
+
+    ``texts`` are what was asked for in words, if so, and ``similarity`` (N,) is how well each
+    instance fits the text that it answers.
+    """
 
     path: Path
     image: NDArray[np.uint8]
     segmentation: Segmentation
+    texts: Sequence[str] = ()
+    similarity: NDArray[np.float32] | None = None
+
+    def text(self, i: int) -> str | None:
+        """The text that instance i answers."""
+        return self.texts[self.segmentation.prompts[i]] if self.texts else None
+
+    def similar(self, i: int) -> float | None:
+        """How well instance i fits it."""
+        return None if self.similarity is None else round(float(self.similarity[i]), 6)
+
+    @property
+    def captions(self) -> list[str]:
+        """Both as words, for each instance; empty if nothing was asked for in words."""
+        if not self.texts:
+            return []
+        count = len(self.segmentation)
+        return [f"{self.text(i)} {self.similar(i):.2f}" for i in range(count)]
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -154,7 +176,11 @@ def _upright(array: NDArray, orientation: int) -> NDArray:
 
 
 def coco(results: Sequence[Segmented]) -> dict[str, Any]:
-    """Results as a COCO dataset of one category; scores are in each annotation."""
+    """Results as a COCO dataset: one category, or one of each text that was asked for.
+
+    Detector confidence is each annotation's ``score``, and CLIP's ``similarity`` another number.
+    """
+    names = list(dict.fromkeys(t for r in results for t in r.texts)) or ["object"]
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, result in enumerate(results, 1):
@@ -170,23 +196,25 @@ def coco(results: Sequence[Segmented]) -> dict[str, Any]:
                 {
                     "id": len(annotations) + 1,
                     "image_id": number,
-                    "category_id": 1,
+                    "category_id": names.index(result.text(i) or "object") + 1,
                     "iscrowd": 0,
                     "bbox": [x0, y0, x1 - x0, y1 - y0],
                     "area": int(seg.areas[i]),
                     "score": float(seg.scores[i]),
                     "segmentation": text,
+                    **({} if result.similar(i) is None else {"similarity": result.similar(i)}),
                 }
             )
     return {
         "images": images,
         "annotations": annotations,
-        "categories": [{"id": 1, "name": "object"}],
+        "categories": [{"id": k, "name": name} for k, name in enumerate(names, 1)],
     }
 
 
 COLUMNS = (
-    "image", "instance", "prompt", "score", "area", "stability", "box_leak", "x1", "y1", "x2", "y2"
+    "image", "instance", "prompt", "score", "area", "stability", "box_leak", "x1", "y1", "x2", "y2",
+    "text", "similarity",
 )  # fmt: skip
 
 
@@ -206,6 +234,8 @@ def table(results: Sequence[Segmented]) -> list[dict[str, Any]]:
                 _number(stability[i]),
                 _number(leak[i]),
                 *(float(v) for v in seg.boxes[i]),
+                result.text(i),
+                result.similar(i),
             )
             rows.append(dict(zip(COLUMNS, values, strict=True)))
     return rows
@@ -254,7 +284,8 @@ def write(
 
             from fastsam_plugins.draw import overlay
 
-            Image.fromarray(overlay(result.image, result.segmentation, points, boxes)).save(path)
+            drawn = overlay(result.image, result.segmentation, points, boxes, result.captions)
+            Image.fromarray(drawn).save(path)
         else:
             write_labels(result.segmentation, path)
         written.append(path)

@@ -9,6 +9,7 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.core.utils as fou
 import numpy as np
+from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.polygons import keyhole_polygon
@@ -140,6 +141,7 @@ def detections(
     labels: Sequence[str] | None = None,
     sources: Sequence[str] | None = None,
     label: str = OBJECT,
+    similarity: NDArray[np.float32] | None = None,
 ) -> fo.Detections:
     """Instances as detections with masks.
 
@@ -153,6 +155,8 @@ def detections(
         By prompt: the label that an instance takes over from its prompt, and the prompt's id.
     label : str
         Of instances without prompt.
+    similarity : float array (N,), optional
+        Of each instance to the text that it answers.
     """
     height, width = seg.shape
     found = []
@@ -170,6 +174,7 @@ def detections(
                 stability=float(stability[i]),
                 area=int(area),
                 **({"source": sources[prompt]} if sources is not None and prompt >= 0 else {}),
+                **({"similarity": float(similarity[i])} if similarity is not None else {}),
             )
         )
     return fo.Detections(detections=found)
@@ -183,7 +188,9 @@ def polylines(found: fo.Detections, shape: R.Shape) -> fo.Polylines:
         # FiftyOne rounds to whole pixels when it fills them: halves would go either way.
         outline = (keyhole_polygon(mask(detection, shape), shape) - 0.25) / size
         own = {
-            name: detection[name] for name in ("stability", "area", "source") if name in detection
+            name: detection[name]
+            for name in ("stability", "area", "source", "similarity")
+            if name in detection
         }
         drawn.append(
             fo.Polyline(

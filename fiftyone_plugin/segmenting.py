@@ -61,6 +61,7 @@ class Found:
     error: str = ""
     names: list[str] | None = None
     sources: list[str] | None = None
+    similarity: NDArray | None = None
 
 
 def everything(
@@ -121,8 +122,11 @@ def from_prompts(
     storing: StoreOptions | None = None,
     existing: Existing = "refuse",
     batch: int = 8,
+    words: prompts.Words | None = None,
 ) -> Iterator[Report]:
     """Prompt every sample with its labels; the results carry the prompts' labels and ids.
+
+    Or with words, which are then the labels, and how similar they are is ``similarity``.
 
     Parameters
     ----------
@@ -132,6 +136,8 @@ def from_prompts(
         Ids of labels: all others are no prompts, and samples without them are left alone.
     proposals : str, optional
         Field whose segmentations were kept: where they are, the network is not asked.
+    words : Words, optional
+        What to look for, instead of boxes and points.
 
     The other parameters, and what is returned and raised, are as in :func:`everything`.
     """
@@ -142,8 +148,10 @@ def from_prompts(
     for name, kind in ((boxes, fo.Detections), (points, fo.Keypoints)):
         if name and name not in labels.fields(job.dataset, (kind,)):
             raise ValueError(f"{name} is no field of {kind.__name__}")
-    if not boxes and not points:
-        raise ValueError("nothing to prompt with: name a field of boxes or of points")
+    if words and (boxes or points):
+        raise ValueError("a text goes alone: leave out boxes and points")
+    if not boxes and not points and not words:
+        raise ValueError("nothing to prompt with: name a field of boxes or of points, or a text")
     _check_model(model)
     kept = Store(job.dataset, proposals, storing) if proposals else None
 
@@ -157,20 +165,29 @@ def from_prompts(
                 yield Found(sample, file, seg)
         yield from _network(iter(rest), model, segmenting or SegmentOptions(), reading, batch)
 
+    def by_labels(found: Found, seg: Segmentation) -> None:
+        sample = job.dataset[found.sample]
+        given = prompts.read(
+            sample[boxes] if boxes else None, sample[points] if points else None, seg.shape, only
+        )
+        found.seg = given.select(seg, prompting or PromptOptions())
+        found.names, found.sources = given.labels, given.sources
+
+    def by_words(found: Found, seg: Segmentation, words: prompts.Words) -> None:
+        if seg.image_features is None:  # what is kept on disk is without its image
+            seg = seg.with_image(read_image(found.file, reading))
+        found.seg, found.similarity = words.select(seg)
+        found.names = words.texts
+
     def prompted() -> Iterator[Found]:
         for found in segmented():
             if found.seg is not None:
-                sample = job.dataset[found.sample]
                 try:
-                    given = prompts.read(
-                        sample[boxes] if boxes else None,
-                        sample[points] if points else None,
-                        found.seg.shape,
-                        only,
-                    )
-                    found.seg = given.select(found.seg, prompting or PromptOptions())
-                    found.names, found.sources = given.labels, given.sources
-                except ValueError as error:
+                    if words:
+                        by_words(found, found.seg, words)
+                    else:
+                        by_labels(found, found.seg)
+                except (ValueError, OSError) as error:
                     found.seg, found.error = None, str(error)
             yield found
 
@@ -235,7 +252,7 @@ class Job:
         samples.set_values(field, list(values.values()), dynamic=True)
 
     def _label(self, found: Found, seg: Segmentation) -> Any:
-        label = self.store.put(found.sample, seg, found.names, found.sources)
+        label = self.store.put(found.sample, seg, found.names, found.sources, found.similarity)
         objects = label[label._LABEL_LIST_FIELD]
         self.report.instances += len(objects)
         if self._append:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 import fiftyone as fo
+import numpy as np
+from numpy.typing import NDArray
 
 from fastsam_plugins import kept
 from fastsam_plugins.options import Options, option
@@ -64,6 +66,7 @@ class Store:
         seg: Segmentation,
         names: Sequence[str] | None = None,
         sources: Sequence[str] | None = None,
+        similarity: NDArray[np.float32] | None = None,
     ) -> fo.Detections | fo.Polylines:
         """Write what a sample's instances need on disk, and make their labels.
 
@@ -72,12 +75,12 @@ class Store:
         sample : str
             Id of the sample.
         seg : Segmentation
-        names, sources : sequence of str, optional
+        names, sources, similarity : optional
             See :func:`fiftyone_plugin.labels.detections`.
         """
         if self.options.keep:
             kept.write(seg, self.folder / sample / KEPT)
-        found = labels.detections(seg, names, sources)
+        found = labels.detections(seg, names, sources, similarity=similarity)
         if self.options.storage == "polylines":
             return labels.polylines(found, seg.shape)
         if self.options.storage == "files" or (

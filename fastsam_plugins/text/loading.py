@@ -69,7 +69,7 @@ def find(name: str | Path) -> _Named:
     """
     text = str(name)
     path = Path(text).expanduser()
-    if path.is_dir() or path.is_file():
+    if text and path.exists():
         return _local(path, text)
     open_clip = _open_clip()
     network, _, weights = text.partition("/")
@@ -78,7 +78,7 @@ def find(name: str | Path) -> _Named:
         near = difflib.get_close_matches(network, known, 3, 0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "open_clip.list_models() lists all"
         raise WeightsError(
-            f"{text} is neither a file or folder nor a network of open_clip, which knows no "
+            f"{text!r} is neither a file or folder nor a network of open_clip, which knows no "
             f"{network!r}: {hint}"
         )
     tags = open_clip.list_pretrained_tags_by_model(network)

@@ -54,7 +54,8 @@ class Pixels:
         """
         import torch
 
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
+        writable = np.require(image, requirements=("C", "W"))  # torch warns of others
+        pixels = torch.from_numpy(writable).permute(2, 0, 1)[None]
         resized = torch.nn.functional.interpolate(
             pixels, size or self.size, mode=self.interpolation, antialias=True
         )

@@ -69,6 +69,14 @@ def select(
     )
 
 
+def answered(
+    seg: Segmentation, texts: Sequence[str], options: TextOptions, clip: Clip | None = None
+) -> NDArray[np.float32]:
+    """Similarity (N,) of each selected instance to the text it answers, ``texts[prompts]``."""
+    found = similarity(seg, list(texts), options, clip)
+    return found[np.arange(len(seg)), seg.prompts]
+
+
 _DEFAULT = TextOptions()
 
 

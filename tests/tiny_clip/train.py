@@ -1,4 +1,4 @@
-"""Train the tiny CLIP: ``python -m tests.tiny_clip.train --minutes 10``.
+"""Train the tiny CLIP: ``python -m tests.tiny_clip.train --minutes 20``.
 
 Objects of drawn scenes are compared with the words for all colours, all shapes and all pairs of
 both; once cut out, and once pooled from the tokens of the whole scene, the way the engine does it.
@@ -69,11 +69,20 @@ def cut_out(model, pixels: Pixels, scenes: list[Scene], background: str) -> torc
     return model.encode_image(torch.cat(parts))
 
 
+def contrast(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Every object is to find its words (N, T), and words are to find any object they fit."""
+    fits = torch.zeros_like(logits, dtype=torch.bool)
+    fits[torch.arange(len(target)), target] = True
+    said = fits.any(0)
+    found = logits.masked_fill(~fits, -torch.inf)[:, said].logsumexp(0)
+    return cross_entropy(logits, target) + (logits[:, said].logsumexp(0) - found).mean()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--output", type=Path, default=FOLDER)
-    parser.add_argument("--scenes", type=int, default=12, help="Scenes of a step.")
+    parser.add_argument("--scenes", type=int, default=8, help="Scenes of a step.")
     args = parser.parse_args()
 
     torch.manual_seed(SEED)
@@ -103,18 +112,15 @@ def main() -> None:
                 if isinstance(module, torch.nn.BatchNorm2d):
                     module.eval()
         background = str(rng.choice(["gray", "gray", "white", "black"]))
-        half = scenes[: (len(scenes) + 1) // 2]
         looks = [
             cut_out(model, pixels, scenes, background),
-            pooled(model, pixels, half, int(rng.choice([256, 320, 384]))),
+            pooled(model, pixels, scenes, int(rng.choice([320, 384, 448]))),
         ]
         said = [model.encode_text(tokenizer(group)) for group in words(rng)]
         scale = model.logit_scale.exp()
         loss = sum(
-            cross_entropy(
-                scale * normalize(look, dim=-1) @ normalize(text, dim=-1).T, target[: len(look)]
-            )
-            for look in looks
+            weight * contrast(scale * normalize(look, dim=-1) @ normalize(text, dim=-1).T, target)
+            for look, weight in zip(looks, (1, 2), strict=True)
             for text, target in zip(said, names, strict=True)
         )
         optimizer.zero_grad()
@@ -125,8 +131,8 @@ def main() -> None:
             model.logit_scale.clamp_(0, np.log(100))
         if step % 25 == 0:
             right = [
-                float((normalize(k, dim=-1) @ normalize(said[0], dim=-1).T).argmax(1)
-                      .eq(names[0][: len(k)]).float().mean()) for k in looks
+                float((normalize(k, dim=-1) @ normalize(said[0], dim=-1).T).argmax(1).eq(names[0])
+                      .float().mean()) for k in looks
             ]  # fmt: skip
             print(f"{spent:.3f} step {step} loss {loss:.3f} crops {right[0]:.3f} "
                   f"dense {right[1]:.3f}", flush=True)  # fmt: skip

@@ -10,8 +10,8 @@ from PIL import Image
 
 from fastsam_plugins.text.pixels import Pixels
 
-CONFIG = {"size": 64, "mean": (0.48, 0.46, 0.41), "std": (0.27, 0.26, 0.28), "interpolation": "bicubic",
-          "resize_mode": "shortest"}  # fmt: skip
+CONFIG = {"size": 64, "mean": (0.48, 0.46, 0.41), "std": (0.27, 0.26, 0.28),
+          "interpolation": "bicubic", "resize_mode": "shortest"}  # fmt: skip
 LEVEL = 1 / 255 / 0.26  # one step of 8 bits after normalisation
 
 
