@@ -291,10 +291,7 @@ class Segmentation:
     def contains(self, points: ArrayLike) -> NDArray[np.bool_]:
         """Which instances contain which points, (N, P).
 
-        Parameters
-        ----------
-        points : array (P, 2)
-            (x, y) in pixels. A point belongs to the pixel it lies in; outside is in no instance.
+        ``points`` (P, 2) are (x, y) in pixels: a point belongs to the pixel it lies in.
         """
         pixels = prompts.to_pixels(prompts.check_points(points))
         return self.source.contains(self.rows, pixels)

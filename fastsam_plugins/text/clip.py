@@ -65,6 +65,8 @@ class Clip:
                 found = _units(self.model.encode_text(tokens))
             self._texts.update(zip(new, found, strict=True))
         out = np.stack([self._texts[t] for t in texts])
+        for text in texts:
+            self._texts.move_to_end(text)
         while len(self._texts) > _REMEMBERED:
             self._texts.popitem(last=False)
         return out

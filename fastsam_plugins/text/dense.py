@@ -116,24 +116,18 @@ def _with_grid(visual: Any, grid: Grid) -> Any:
     if grid == tuple(visual.grid_size):
         return visual
     import torch
-    from open_clip.model import resize_pos_embed
 
+    known = visual.positional_embedding
+    whole, places = known[:1], known[1:].unflatten(0, visual.grid_size)
+    # As open_clip does when it loads weights for another size.
+    moved = torch.nn.functional.interpolate(
+        places.permute(2, 0, 1)[None].float(), grid, mode="bicubic", antialias=True
+    )
+    positions = torch.cat([whole, moved[0].flatten(1).T.to(known.dtype)])
     tower = copy.copy(visual)
     tower._parameters = dict(visual._parameters)
-    tower.grid_size = grid
-    state = {"visual.positional_embedding": visual.positional_embedding.detach()}
-    resize_pos_embed(state, _Holder(tower))
-    tower.positional_embedding = torch.nn.Parameter(
-        state["visual.positional_embedding"], requires_grad=False
-    )
+    tower.positional_embedding = torch.nn.Parameter(positions, requires_grad=False)
     return tower
-
-
-class _Holder:
-    """What open_clip's ``resize_pos_embed`` takes for a model."""
-
-    def __init__(self, visual: Any) -> None:
-        self.visual = visual
 
 
 def _timm_head(visual: Any, cells: torch.Tensor) -> torch.Tensor:
