@@ -33,7 +33,7 @@ from tests.tiny_clip import FOLDER
 from tests.tiny_clip.scenes import Scene, scene
 
 SCENES, SEED = 200, 2024  # tests/tiny_clip/train.py draws from another seed
-DENSE_SIZE = 384
+DENSE_SIZE = 448
 SIZE, COUNTS, CHUNK = 1024, (50, 100, 300), 16
 ENCODERS = {
     "crops": TextOptions(features="crops", chunk=CHUNK),

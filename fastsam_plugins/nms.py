@@ -13,10 +13,9 @@ def nms(
 ) -> torch.Tensor:
     """Greedy NMS that stops as soon as ``max_det`` boxes are kept.
 
-    Whether a box is kept depends only on boxes before it. So the compiled NMS, whose time grows
-    with the square of what it is given, runs on little more than ``max_det`` of the best boxes; on
-    more, as the share kept suggests, only if too few were left; and never on the long tail of a
-    low confidence threshold. There is no limit on time: equal input gives equal output.
+    Whether a box is kept depends only on boxes before it, and of those only on the kept ones: the
+    long tail of a low confidence threshold is never looked at. There is no limit on time: equal
+    input gives equal output, which is torchvision's.
 
     Parameters
     ----------
@@ -36,17 +35,10 @@ def nms(
         Indices of the kept boxes, best first; equal scores keep the order of the input.
     """
     import torch
-    from torchvision.ops import nms as compiled_nms
+
+    from fastsam_plugins import compiled
 
     candidates = torch.nonzero(scores > conf)[:, 0]
     order = candidates[torch.argsort(scores[candidates], descending=True, stable=True)]
-    size = max_det + max_det // 10
-    while True:
-        first = order[:size]
-        # Descending ranks instead of scores: ties stay in order whatever the device's sort does.
-        ranks = torch.arange(len(first), 0, -1, device=boxes.device, dtype=boxes.dtype)
-        kept = compiled_nms(boxes[first], ranks, iou)
-        if len(kept) >= max_det or size >= len(order):
-            return first[kept[:max_det]]
-        suggested = 1.1 * size * max_det / max(len(kept), 1)
-        size = int(min(max(suggested, 1.25 * size), 8 * size)) + 1
+    best_first = boxes[order].detach().to("cpu", torch.float32).numpy()
+    return order[torch.from_numpy(compiled.suppress(best_first, iou, max_det)).to(order.device)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import fiftyone as fo
 import fiftyone.core.utils as fou
@@ -12,12 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.masks.polygons import keyhole_polygon
 from fastsam_plugins.segmentation import Segmentation
 
 KINDS = (fo.Detections, fo.Detection, fo.Polylines, fo.Polyline, fo.Segmentation)
 OBJECT = "object"  # the label of an instance that nobody named
-OTHERS = 600  # bytes of a detection beside its mask
+
+Object: TypeAlias = "fo.Detection | fo.Polyline | dict[str, Any]"
+"""One instance: FiftyOne's object, or the dictionary that the database holds of it.
+
+FiftyOne's objects take longer to make and to save than all else that is done with an instance.
+"""
 
 
 def fields(dataset: fo.Dataset, kinds: tuple[type, ...] = KINDS) -> list[str]:
@@ -47,9 +53,20 @@ def shape_of(sample: fo.Sample) -> R.Shape | None:
     return None if metadata is None else (metadata.height, metadata.width)
 
 
-def confidence(label: fo.Detection | fo.Polyline) -> float:
+def value(label: Object, name: str) -> Any:
+    """An attribute of a label; None if it has none."""
+    return label[name] if name in label else None  # noqa: SIM401
+
+
+def id_of(label: Object) -> str:
+    """The id of a label."""
+    return str(label["_id"]) if isinstance(label, dict) else str(label.id)
+
+
+def confidence(label: Object) -> float:
     """The confidence of a label; 1 if it has none."""
-    return 1.0 if label.confidence is None else float(label.confidence)
+    found = value(label, "confidence")
+    return 1.0 if found is None else float(found)
 
 
 def numbered(masks: Sequence[R.Runs], shape: R.Shape, scores: Sequence[float]) -> Segmentation:
@@ -88,36 +105,41 @@ def objects(label: Any) -> list[Any]:
     return [] if label is None else [label]
 
 
-def mask(label: fo.Detection | fo.Polyline, shape: R.Shape) -> R.Runs:
+def mask(label: Object, shape: R.Shape) -> R.Runs:
     """The pixels of one detection or polyline, in an image of ``shape`` (H, W)."""
+    if isinstance(label, dict) and label["_cls"] == "Polyline":
+        label = fo.Polyline.from_dict(label)
     if isinstance(label, fo.Polyline):
         drawn = label.to_segmentation(frame_size=(shape[1], shape[0])).mask
         return R.from_bitmap(np.asarray(drawn) != 0)
     return _detection(label, shape)
 
 
-def box(label: fo.Detection | fo.Polyline, mask: R.Runs, shape: R.Shape) -> list[float]:
+def box(label: Object, mask: R.Runs, shape: R.Shape) -> list[float]:
     """``x, y, width, height`` in pixels: a detection's own box, or that of a polyline's pixels."""
-    if isinstance(label, fo.Detection):
-        x, y, width, height = label.bounding_box
+    own = value(label, "bounding_box")
+    if own is not None:
+        x, y, width, height = own
         return [x * shape[1], y * shape[0], width * shape[1], height * shape[0]]
     x0, y0, x1, y1 = R.bounds(mask, shape[0])
     return [float(v) for v in (x0, y0, x1 - x0, y1 - y0)]
 
 
-def is_crowd(label: Any) -> bool:
+def is_crowd(label: Object) -> bool:
     """Whether a label is a crowd region, as COCO calls what is not labelled one by one."""
-    return bool(label["iscrowd"]) if "iscrowd" in label else False
+    return bool(value(label, "iscrowd"))
 
 
-def _detection(detection: fo.Detection, shape: R.Shape) -> R.Runs:
+def _detection(detection: fo.Detection | dict[str, Any], shape: R.Shape) -> R.Runs:
     """A mask where its box says, to the nearest pixel.
 
     FiftyOne's own ``to_segmentation`` cuts the corner off to a whole number, and 56.999999 to 56:
     masks come out shifted by a pixel, or stretched.
     """
-    x0, y0, x1, y1 = _corners(detection.bounding_box, shape)
-    mask = detection.get_mask() if detection.has_mask else np.ones((y1 - y0, x1 - x0), np.bool_)
+    x0, y0, x1, y1 = _corners(detection["bounding_box"], shape)
+    mask = _bitmap(detection)
+    if mask is None:
+        mask = np.ones((y1 - y0, x1 - x0), np.bool_)
     if mask.ndim == 3:
         mask = mask[..., 0]
     if mask.shape != (y1 - y0, x1 - x0):
@@ -128,6 +150,15 @@ def _detection(detection: fo.Detection, shape: R.Shape) -> R.Runs:
     return R.from_bitmap(mask[: shape[0] - y0, : shape[1] - x0] != 0, shape, (x0, y0))
 
 
+def _bitmap(detection: fo.Detection | dict[str, Any]) -> NDArray | None:
+    """The mask of a detection within its box."""
+    if isinstance(detection, dict):
+        if detection.get("mask") is not None:
+            return np.asarray(fou.deserialize_numpy_array(detection["mask"]))
+        detection = fo.Detection(mask_path=detection.get("mask_path"))
+    return detection.get_mask() if detection.has_mask else None
+
+
 def _corners(box: list[float], shape: R.Shape) -> tuple[int, int, int, int]:
     """Corners of a relative box in whole pixels: x0, y0, x1, y1."""
     height, width = shape
@@ -136,17 +167,72 @@ def _corners(box: list[float], shape: R.Shape) -> tuple[int, int, int, int]:
     return x0, y0, x1, y1
 
 
-def detections(
+@dataclass(frozen=True)
+class Instance:
+    """One instance as FiftyOne describes it.
+
+    Attributes
+    ----------
+    runs : run array
+        The mask.
+    shape : (H, W)
+        Of the image.
+    label : str
+    confidence, stability : float
+    area : int
+        In pixels.
+    source : str or None
+        Id of the label that was its prompt.
+    similarity : float or None
+        How well it fits the text that was its prompt.
+    """
+
+    runs: R.Runs
+    shape: R.Shape
+    label: str
+    confidence: float
+    stability: float
+    area: int
+    source: str | None = None
+    similarity: float | None = None
+
+    @functools.cached_property
+    def _corners(self) -> tuple[int, int, int, int]:
+        return R.bounds(self.runs, self.shape[0])
+
+    @property
+    def bounding_box(self) -> list[float]:
+        """``x, y, width, height`` in parts of the image.
+
+        It is that of the mask's pixels, so that FiftyOne, which stretches a mask to its box, shows
+        every pixel where it is.
+        """
+        height, width = self.shape
+        x0, y0, x1, y1 = self._corners
+        return [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The bitmap within the box."""
+        return R.to_bitmap(self.runs, self.shape, self._corners)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What is said of it; nothing of a prompt where there was none."""
+        own = {"label": self.label, "confidence": self.confidence, "stability": self.stability,
+               "area": self.area}  # fmt: skip
+        of_prompt = {"source": self.source, "similarity": self.similarity}
+        return own | {k: v for k, v in of_prompt.items() if v is not None}
+
+
+def instances(
     seg: Segmentation,
     labels: Sequence[str] | None = None,
     sources: Sequence[str] | None = None,
     label: str = OBJECT,
     similarity: NDArray[np.float32] | None = None,
-) -> fo.Detections:
-    """Instances as detections with masks.
-
-    Boxes are those of the masks' pixels, so that FiftyOne, which stretches a mask to its box, shows
-    every pixel where it is. Instances without pixels are left out.
+) -> Iterator[Instance]:
+    """Instances of a segmentation; those without pixels are left out.
 
     Parameters
     ----------
@@ -156,66 +242,33 @@ def detections(
     label : str
         Of instances without prompt.
     similarity : float array (N,), optional
-        Of each instance to the text that it answers.
+        Of each instance to the text that was its prompt.
     """
-    height, width = seg.shape
-    found = []
     areas, stability = seg.areas.tolist(), seg.stability.tolist()
     for i, (prompt, area) in enumerate(zip(seg.prompts.tolist(), areas, strict=True)):
-        if not area:
-            continue
-        x0, y0, x1, y1 = R.bounds(seg.runs(i), height)
-        found.append(
-            fo.Detection(
-                label=labels[prompt] if labels is not None and prompt >= 0 else label,
-                bounding_box=[x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height],
-                mask=seg.mask(i, (x0, y0, x1, y1)),
-                confidence=float(seg.scores[i]),
-                stability=float(stability[i]),
-                area=int(area),
-                **({"source": sources[prompt]} if sources is not None and prompt >= 0 else {}),
-                **({"similarity": float(similarity[i])} if similarity is not None else {}),
+        if area:
+            yield Instance(
+                seg.runs(i),
+                seg.shape,
+                labels[prompt] if labels is not None and prompt >= 0 else label,
+                float(seg.scores[i]),
+                float(stability[i]),
+                int(area),
+                sources[prompt] if sources is not None and prompt >= 0 else None,
+                None if similarity is None else float(similarity[i]),
             )
-        )
-    return fo.Detections(detections=found)
 
 
-def polylines(found: fo.Detections, shape: R.Shape) -> fo.Polylines:
-    """Detections as filled outlines, one of each; parts and holes are joined to it by bridges."""
-    size = np.array([shape[1], shape[0]])
-    drawn = []
-    for detection in found.detections:
-        # FiftyOne rounds to whole pixels when it fills them: halves would go either way.
-        outline = (keyhole_polygon(mask(detection, shape), shape) - 0.25) / size
-        own = {
-            name: detection[name]
-            for name in ("stability", "area", "source", "similarity")
-            if name in detection
-        }
-        drawn.append(
-            fo.Polyline(
-                label=detection.label,
-                points=[[tuple(point) for point in outline.tolist()]],
-                confidence=detection.confidence,
-                closed=True,
-                filled=True,
-                **own,
-            )
-        )
-    return fo.Polylines(polylines=drawn)
-
-
-def stored_bytes(found: fo.Detections, enough: int) -> int:
-    """Bytes that detections take in the database; at least an estimate where they take little.
-
-    Parameters
-    ----------
-    found : fo.Detections
-    enough : int
-        Masks that are smaller even before they are compressed are not compressed to find out.
-    """
-    masks = [d.mask for d in found.detections]
-    raw = sum(m.nbytes for m in masks) + OTHERS * len(masks)
-    if raw <= enough:
-        return raw
-    return sum(len(fou.serialize_numpy_array(m)) + OTHERS for m in masks)
+def detections(
+    seg: Segmentation,
+    labels: Sequence[str] | None = None,
+    sources: Sequence[str] | None = None,
+    similarity: NDArray[np.float32] | None = None,
+) -> fo.Detections:
+    """The :func:`instances` of a segmentation as FiftyOne's objects."""
+    return fo.Detections(
+        detections=[
+            fo.Detection(bounding_box=found.bounding_box, mask=found.mask, **found.attributes)
+            for found in instances(seg, labels, sources, similarity=similarity)
+        ]
+    )

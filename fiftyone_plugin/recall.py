@@ -15,6 +15,7 @@ other.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import fiftyone as fo
@@ -30,7 +31,8 @@ from fastsam_plugins.evaluation import proposals
 from fastsam_plugins.evaluation.everything import EverythingRecall
 from fastsam_plugins.evaluation.proposals import MISSED, SIZES, Regions
 from fastsam_plugins.masks import runs as R
-from fiftyone_plugin import labels
+from fiftyone_plugin import documents, labels
+from fiftyone_plugin.documents import Change
 from fiftyone_plugin.segmenting import Report, images
 
 Match = tuple[str | None, str | None, float | None, float | None, str | None, str | None]
@@ -85,44 +87,63 @@ def run(
 def _run(
     view: fo.DatasetView, proposals: str, truth: str, eval_key: str, limit: int
 ) -> Iterator[Report]:
-    """What ``evaluate_detections`` does, with the values written all at once in the end.
-
-    FiftyOne saves sample after sample, and of every one mongoengine looks through all objects for
-    changes once per object: with hundreds of proposals that takes longer than all else.
-    """
+    """What ``evaluate_detections`` does, past mongoengine: see :mod:`fiftyone_plugin.documents`."""
     report = Report(total=len(view))
     yield report
     method = ProposalRecallConfig(proposals, truth, max_proposals=limit).build()
     method.register_run(view, eval_key)
     method.register_samples(view, eval_key)
-    names = ["", "_id", "_iou"]
-    paths = {f"{eval_key}_recall": ("", f"{eval_key}_recall")}
-    for field, own in ((truth, [*names, "_rank", "_size"]), (proposals, names)):
-        root = f"{field}.{view._get_label_field_type(field)._LABEL_LIST_FIELD}"
-        paths |= {f"{root}.{eval_key}{n}": (field, f"{eval_key}{n}") for n in own}
-    values: dict[str, list[Any]] = {path: [] for path in paths}
-    counts: dict[str, list[int]] = {"tp": [], "fp": [], "fn": []}
+    truths, found = (view._get_label_field_path(field)[1] for field in (truth, proposals))
     matches: list[Match] = []
-    for sample in view.select_fields([proposals, truth]).iter_samples():
-        own_matches = method.evaluate(sample, eval_key)
-        matches += own_matches
-        for path, (field, name) in paths.items():
-            objects = labels.objects(sample[field]) if field else [sample]
-            found = [o[name] if name in o else None for o in objects]  # noqa: SIM401
-            values[path].append(found if field else found[0])
-        lone = [sum(m[k] is None for m in own_matches) for k in (0, 1)]
-        counts["fp"].append(lone[0])
-        counts["fn"].append(lone[1])
-        counts["tp"].append(len(own_matches) - sum(lone))
+    changes: dict[str, Change] = {}
+    fields = ["filepath", "metadata", truth, proposals]
+    for sample, file, metadata, *both in documents.read(view, fields):
+        shape = metadata and (metadata["height"], metadata["width"])
+        one = method.compare(file, shape, *map(documents.objects, both))
+        matches += one.matches
+        lone = [sum(m[k] is None for m in one.matches) for k in (0, 1)]
+        counts = {"tp": len(one.matches) - sum(lone), "fp": lone[0], "fn": lone[1]}
+        changes[sample] = Change(
+            _named(eval_key, {"_recall": one.recall, **{f"_{k}": n for k, n in counts.items()}}),
+            {
+                path: {i: _named(eval_key, values) for i, values in own.items()}
+                for path, own in ((truths, one.truths), (found, one.found))
+            },
+        )
         report.done += 1
-        yield report
-    for path, found in [*values.items(), *((f"{eval_key}_{k}", v) for k, v in counts.items())]:
-        view.set_values(path, found)
+        if len(changes) == documents.SAMPLES or report.done == report.total:
+            documents.write(view._dataset, changes)
+            changes = {}
+            yield report
     results = method.generate_results(view, matches, eval_key)
     method.save_run_results(view, eval_key, results)
     method.add_fields_to_sidebar_group(view, eval_key, omit_fields=(proposals, truth))
     report.instances = results.summary["ground_truths"]
     yield report
+
+
+def _named(key: str, values: dict[str, Any]) -> dict[str, Any]:
+    return {f"{key}{name}": value for name, value in values.items()}
+
+
+@dataclass
+class Compared:
+    """What is known of one image.
+
+    Attributes
+    ----------
+    matches : list
+        As FiftyOne keeps them.
+    recall : float or None
+        Average recall of its ground truths; None if it has none.
+    truths, found : dict of dict
+        By the id of a ground truth or proposal: what is said of it, names led by the run's.
+    """
+
+    matches: list[Match]
+    recall: float | None
+    truths: dict[str, dict[str, Any]] = field(default_factory=dict)
+    found: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class ProposalRecallConfig(DetectionEvaluationConfig):
@@ -206,41 +227,66 @@ class ProposalRecall(DetectionEvaluation):
         ValueError
             If the sample's image could not be measured.
         """
-        shape = labels.shape_of(doc)
+        truths, found = (labels.objects(doc[f]) for f in (self.gt_field, self.pred_field))
+        one = self.compare(doc.filepath, labels.shape_of(doc), truths, found)
+        if eval_key is not None:
+            for label in (*truths, *found):
+                values = one.truths.get(label.id) or one.found.get(label.id) or {}
+                for name, value in _named(eval_key, values).items():
+                    label[name] = value
+            doc[f"{eval_key}_recall"] = one.recall
+        return one.matches
+
+    def compare(
+        self,
+        file: str,
+        shape: R.Shape | None,
+        truths: list[labels.Object],
+        found: list[labels.Object],
+    ) -> Compared:
+        """Count one image, and say what became of each of its objects.
+
+        Raises
+        ------
+        ValueError
+            If the image, of ``shape`` (H, W), could not be measured.
+        """
         if shape is None:
-            raise ValueError(f"{doc.filepath} cannot be read: nothing is known of its size")
-        truths = [t for t in labels.objects(doc[self.gt_field]) if not labels.is_crowd(t)]
-        found = labels.objects(doc[self.pred_field])
+            raise ValueError(f"{file} cannot be read: nothing is known of its size")
+        truths = [t for t in truths if not labels.is_crowd(t)]
         scores = np.array([labels.confidence(f) for f in found])
         true, guessed = ([labels.mask(o, shape) for o in objects] for objects in (truths, found))
-        ranks = self._add(shape, (truths, true), (found, guessed), scores)
+        areas = np.array([R.area(m) for m in true], np.float64)
+        ranks = self._add(shape, (truths, true), (found, guessed), areas, scores)
         order = np.argsort(-scores, kind="mergesort")
-        matches, matched = self._matches(truths, found, (true, guessed), ranks[:, 0], order)
-        if eval_key is not None:
-            for k, ((_, _, iou, _, _, other), truth) in enumerate(
-                zip(matches, truths, strict=True)
-            ):
-                truth[eval_key] = "fn" if other is None else "tp"
-                truth[f"{eval_key}_id"], truth[f"{eval_key}_iou"] = other, iou
-                truth[f"{eval_key}_rank"] = None if other is None else int(ranks[k, 0]) + 1
-                truth[f"{eval_key}_size"] = _size(R.area(true[k]))
-            for i, proposal in enumerate(found):
-                match = matched.get(i)
-                proposal[eval_key] = "fp" if match is None else "tp"
-                proposal[f"{eval_key}_id"] = match[4] if match else None
-                proposal[f"{eval_key}_iou"] = match[2] if match else None
-            hits = ranks < self.config.max_proposals
-            doc[f"{eval_key}_recall"] = float(hits.mean()) if hits.size else None
-        return matches + [
-            (None, f.label, None, f.confidence, None, f.id)
-            for i, f in enumerate(found)
-            if i not in matched
-        ]
+        hits = ranks < self.config.max_proposals
+        one = Compared([], float(hits.mean()) if hits.size else None)
+        for truth, mask, area, rank in zip(truths, true, areas, ranks[:, 0].tolist(), strict=True):
+            own, name = labels.id_of(truth), labels.value(truth, "label")
+            size: dict[str, Any] = {"_size": _size(area)}
+            if rank == MISSED:
+                one.matches.append((name, None, None, None, own, None))
+                one.truths[own] = {"": "fn", **size}
+                continue
+            other = int(order[rank])
+            proposal = labels.id_of(found[other])
+            iou = float(R.ious(mask, [guessed[other]])[0])
+            # Categories play no part: the proposal takes over that of what it found.
+            confidence = labels.value(found[other], "confidence")
+            one.matches.append((name, name, iou, confidence, own, proposal))
+            one.truths[own] = {"": "tp", "_id": proposal, "_iou": iou, "_rank": rank + 1, **size}
+            one.found[proposal] = {"": "tp", "_id": own, "_iou": iou}
+        for lone in found:
+            own = labels.id_of(lone)
+            if own not in one.found:
+                one.found[own] = {"": "fp"}
+                name, confidence = (labels.value(lone, n) for n in ("label", "confidence"))
+                one.matches.append((None, name, None, confidence, None, own))
+        return one
 
     def _add(
-        self, shape: R.Shape, truth: Any, found: Any, scores: NDArray[np.float64]
+        self, shape: R.Shape, truth: Any, found: Any, areas: NDArray, scores: NDArray
     ) -> proposals.Ranks:
-        areas = np.array([R.area(m) for m in truth[1]], np.float64)
         boxes = [
             np.array([labels.box(o, m, shape) for o, m in zip(*side, strict=True)]).reshape(-1, 4)
             for side in (truth, found)
@@ -248,32 +294,6 @@ class ProposalRecall(DetectionEvaluation):
         self.recall.boxes.add(Regions(boxes[0]), areas, Regions(boxes[1]), scores)
         masks = (Regions.of_masks(side[1], shape[0]) for side in (truth, found))
         return self.recall.masks.add(next(masks), areas, next(masks), scores)
-
-    @staticmethod
-    def _matches(
-        truths: list[Any], found: list[Any], masks: Any, ranks: NDArray, order: NDArray
-    ) -> tuple[list[Match], dict[int, Match]]:
-        """A match for each ground truth, and those of them that have a proposal, by proposal."""
-        matches: list[Match] = []
-        matched: dict[int, Match] = {}
-        for truth, mask, rank in zip(truths, masks[0], ranks.tolist(), strict=True):
-            if rank == MISSED:
-                matches.append((truth.label, None, None, None, truth.id, None))
-                continue
-            i = int(order[rank])
-            iou = float(R.ious(mask, [masks[1][i]])[0])
-            # Categories play no part: the proposal takes over that of what it found.
-            match: Match = (
-                truth.label,
-                truth.label,
-                iou,
-                found[i].confidence,
-                truth.id,
-                found[i].id,
-            )
-            matches.append(match)
-            matched[i] = match
-        return matches, matched
 
     def generate_results(
         self, samples: Any, matches: list[Match], eval_key: str | None = None, **kwargs: Any
@@ -334,6 +354,6 @@ class ProposalRecallResults(DetectionResults):
         return super()._from_dict(d, samples, config, eval_key, **kept, **kwargs)
 
 
-def _size(area: int) -> str:
+def _size(area: float) -> str:
     sizes = (name for name, (low, high) in SIZES.items() if name != "all" and low <= area < high)
     return next(sizes)

@@ -21,7 +21,8 @@ from fastsam_plugins import FastSAM, ImageError, weights
 from fastsam_plugins.files import read_image
 from fastsam_plugins.options import PromptOptions, ReadOptions, SegmentOptions
 from fastsam_plugins.segmentation import Segmentation
-from fiftyone_plugin import labels, prompts
+from fiftyone_plugin import documents, labels, prompts
+from fiftyone_plugin.documents import Change
 from fiftyone_plugin.storage import Store, StoreOptions
 
 T = TypeVar("T")
@@ -152,6 +153,7 @@ def from_prompts(
         raise ValueError("a text goes alone: leave out boxes and points")
     if not boxes and not points and not words:
         raise ValueError("nothing to prompt with: name a field of boxes or of points, or a text")
+    job.by_text = words is not None
     _check_model(model)
     kept = Store(job.dataset, proposals, storing) if proposals else None
 
@@ -226,6 +228,7 @@ class Job:
                 self.view = self.view.exists(field, False)
         self._append = existing == "append" and known is not None
         self.report.total = len(self.view)
+        self.by_text = False  # whether instances have a similarity
 
     def items(self) -> Iterator[tuple[str, str]]:
         """Id and file of every sample to do."""
@@ -233,32 +236,44 @@ class Job:
 
     def save(self, results: Iterator[Found], batch: int) -> Iterator[Report]:
         """Write results batch after batch."""
-        if self._error not in self.dataset.get_field_schema():
-            self.dataset.add_sample_field(self._error, fo.StringField)
+        self._declare()
         yield self.report
         while chunk := list(islice(results, batch)):
-            # A sample that failed keeps what it had.
-            values = {f.sample: self._label(f, f.seg) for f in chunk if f.seg is not None}
-            self._set(self.field, values)
-            self._set(self._error, {f.sample: f.error or None for f in chunk})
-            for sample, value in values.items():
-                self.store.tidy(sample, value)
+            changes = {f.sample: self._change(f) for f in chunk}
+            documents.write(self.dataset, changes)
+            for found in chunk:
+                if found.seg is not None:
+                    saved = documents.objects(changes[found.sample].fields[self.field])
+                    self.store.tidy(found.sample, saved)
             self.report.failed |= {f.file: f.error for f in chunk if f.error}
             self.report.done += len(chunk)
             yield self.report
 
-    def _set(self, field: str, values: dict[str, Any]) -> None:
-        samples = self._all.select(list(values), ordered=True)
-        samples.set_values(field, list(values.values()), dynamic=True)
+    def _declare(self) -> None:
+        kind = self.store.kind
+        self.dataset.add_sample_field(self.field, fo.EmbeddedDocumentField, embedded_doc_type=kind)
+        own = {"stability": fo.FloatField, "area": fo.IntField, "source": fo.StringField}
+        if self.by_text:
+            own["similarity"] = fo.FloatField
+        for name, type_ in own.items():
+            path = f"{self.field}.{kind._LABEL_LIST_FIELD}.{name}"
+            if not self.dataset.has_field(path):  # a field of another type holds these just as well
+                self.dataset.add_sample_field(path, type_)
+        self.dataset.add_sample_field(self._error, fo.StringField)
 
-    def _label(self, found: Found, seg: Segmentation) -> Any:
-        label = self.store.put(found.sample, seg, found.names, found.sources, found.similarity)
-        objects = label[label._LABEL_LIST_FIELD]
-        self.report.instances += len(objects)
-        if self._append:
-            before = self.dataset[found.sample][self.field]
-            objects[:0] = before[label._LABEL_LIST_FIELD] if before is not None else []
-        return label
+    def _change(self, found: Found) -> Change:
+        """A sample that failed keeps what it had."""
+        change = Change({self._error: found.error or None})
+        if found.seg is not None:
+            objects = self.store.put(
+                found.sample, found.seg, found.names, found.sources, found.similarity
+            )
+            self.report.instances += len(objects)
+            if self._append:
+                before = self.dataset.select(found.sample).values(self.field, _raw=True)
+                objects = documents.objects(before[0]) + objects
+            change.fields[self.field] = documents.label(self.store.kind, objects)
+        return change
 
 
 def images(view: fo.Dataset | fo.DatasetView) -> fo.Dataset | fo.DatasetView:

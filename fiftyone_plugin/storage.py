@@ -7,6 +7,7 @@ overwriting leaves nothing behind.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,13 @@ from typing import Literal
 import fiftyone as fo
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from fastsam_plugins import kept
 from fastsam_plugins.options import Options, option
 from fastsam_plugins.segmentation import Segmentation
-from fiftyone_plugin import labels
+from fiftyone_plugin import documents, labels
+from fiftyone_plugin.documents import Document
 
 KEPT = "kept.npz"
 LIMIT = 12_000_000
@@ -67,7 +70,7 @@ class Store:
         names: Sequence[str] | None = None,
         sources: Sequence[str] | None = None,
         similarity: NDArray[np.float32] | None = None,
-    ) -> fo.Detections | fo.Polylines:
+    ) -> list[Document]:
         """Write what a sample's instances need on disk, and make their labels.
 
         Parameters
@@ -76,28 +79,31 @@ class Store:
             Id of the sample.
         seg : Segmentation
         names, sources, similarity : optional
-            See :func:`fiftyone_plugin.labels.detections`.
+            See :func:`fiftyone_plugin.labels.instances`.
         """
         if self.options.keep:
             kept.write(seg, self.folder / sample / KEPT)
-        found = labels.detections(seg, names, sources, similarity=similarity)
+        found = list(labels.instances(seg, names, sources, similarity=similarity))
         if self.options.storage == "polylines":
-            return labels.polylines(found, seg.shape)
-        if self.options.storage == "files" or (
-            self.options.storage == "auto" and labels.stored_bytes(found, LIMIT) > LIMIT
-        ):
-            for detection in found.detections:
-                path = self.folder / sample / f"{detection.id}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                detection.export_mask(str(path), update=True)
-        return found
+            return [documents.polyline(f) for f in found]
+        if self.options.storage != "files":
+            masks = [documents.packed(f.mask) for f in found]
+            if self.options.storage == "database" or sum(map(len, masks)) < LIMIT:
+                return [documents.detection(f, m) for f, m in zip(found, masks, strict=True)]
+        return [documents.detection(f, None, self._file(sample, f)) for f in found]
 
-    def tidy(self, sample: str, label: fo.Detections | fo.Polylines | None) -> None:
-        """Delete the sample's files that its label, as it was saved, does not refer to."""
-        used = {KEPT} if self.options.keep and label is not None else set()
-        for detection in label.detections if isinstance(label, fo.Detections) else ():
-            if detection.mask_path:
-                used.add(Path(detection.mask_path).name)
+    def _file(self, sample: str, found: labels.Instance) -> str:
+        """Write the mask of an instance."""
+        path = self.folder / sample / f"{uuid.uuid4().hex}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(found.mask).save(path)
+        return str(path)
+
+    def tidy(self, sample: str, saved: Sequence[Document]) -> None:
+        """Delete the sample's files that its labels, as they were saved, do not refer to."""
+        used = {Path(d["mask_path"]).name for d in saved if d.get("mask_path")}
+        if self.options.keep:
+            used.add(KEPT)
         folder = self.folder / sample
         for file in folder.iterdir() if folder.is_dir() else ():
             if file.name not in used:

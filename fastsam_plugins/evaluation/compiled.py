@@ -1,8 +1,7 @@
 """The loops of recall as machine code, for results files of many thousand masks.
 
 Same answers to the last bit as :mod:`fastsam_plugins.masks` and
-:mod:`fastsam_plugins.evaluation.proposals`, which need no compiler. Numba (extra ``evaluation``)
-compiles each function once and keeps it.
+:mod:`fastsam_plugins.evaluation.proposals`, which do for small files.
 
 Many masks are held flat: ``runs`` (K, 2) of all, ``starts`` and ``stops`` (N,), where mask i is
 ``runs[starts[i]:stops[i]]``.

@@ -24,7 +24,6 @@ from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.sampling import CELL, Floats, axes
 from fastsam_plugins.masks.sources import MaskSource, Rows, Window
 
-_OUTSIDE = np.float32(-1e30)  # a logit whose crossing to any other lies at that other
 _POINTS_TOGETHER = 4096  # bounds the memory of many points at once
 
 
@@ -135,9 +134,18 @@ class PrototypeMasks(MaskSource):
 
     def decode(self, row: int, window: Window, threshold: float = 0.0) -> R.Runs:
         """Run array of the pixels inside the window whose logit exceeds the threshold."""
+        return self._traces(row, window, threshold)[0]
+
+    def areas_above(self, row: int, window: Window, *thresholds: float) -> list[int]:
+        """Pixels inside the window whose logit exceeds each threshold."""
+        return [R.area(runs) for runs in self._traces(row, window, *thresholds)]
+
+    def _traces(self, row: int, window: Window, *thresholds: float) -> list[R.Runs]:
+        from fastsam_plugins import compiled
+
         x0, y0, x1, y1 = window
         if x1 <= x0 or y1 <= y0:
-            return R.EMPTY
+            return [R.EMPTY] * len(thresholds)
         b0, b1 = self._x.pixels.span(x0, x1)
         g0, g1 = self._y.grid_of_pixels(y0, y1)
         c0, c1 = self._y.grid.span(g0, g1)
@@ -145,30 +153,10 @@ class PrototypeMasks(MaskSource):
         if self._up_sampled:
             cells = np.ascontiguousarray(self._y.grid.apply(cells.T, g0, g1, c0).T)
         columns = self._x.pixels.apply(cells, x0, x1, b0)
-        if threshold:
-            columns -= np.float32(threshold)
-        return self._trace(columns, g0, window)
+        places, ratio = self._y.pixels_on_grid
+        height = self.shape[0]
+        return [compiled.trace(columns, t, g0, places, ratio, window, height) for t in thresholds]
 
     def _cells(self, row: int, b0: int, b1: int, c0: int, c1: int) -> Floats:
         """Logits of a mask at the cells of columns [b0, b1) and rows [c0, c1), (b, c)."""
         return np.ascontiguousarray((self._prototypes[c0:c1, b0:b1] @ self._coefficients[row]).T)
-
-    def _trace(self, values: Floats, first: int, window: Window) -> R.Runs:
-        """Solve for the sign changes of logits (w, grid rows) given at grid rows from ``first``."""
-        x0, y0, _, y1 = window
-        width, rows = values.shape
-        step = rows + 1
-        # Column after column, each led by a value far outside: changes are rise, fall, rise, ...
-        flat = np.full(width * step + 1, _OUTSIDE, np.float32)
-        flat[:-1].reshape(width, step)[:, 1:] = values
-        inside = flat > 0
-        change = np.flatnonzero(inside[1:] != inside[:-1])
-        column = change // step
-        row = change - column * step
-        a, b = flat[change], flat[change + 1]
-        # A fall ends at the first pixel at or beyond the crossing, a rise starts after it. Before
-        # the first row and behind the last there is nothing to cross: the window's ends count.
-        crossing = row + (first - 1) + a / (a - b) + (b > 0) * 1e-9
-        crossing += (row == rows) * 1.0 - (row == 0)
-        y = np.minimum(np.maximum(self._y.first_pixel_at(crossing), y0), y1)
-        return R.from_columns(x0 + column[::2], y[::2], y[1::2], self.shape[0])

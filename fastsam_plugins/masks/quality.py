@@ -29,9 +29,9 @@ def stability(source: MaskSource, rows: Rows) -> NDArray[np.float64]:
 
     def of(row: int) -> float:
         assert isinstance(source, PrototypeMasks)
-        window = source.window(row)
-        loose = R.area(source.decode(row, window, -STABILITY_OFFSET))
-        return R.area(source.decode(row, window, STABILITY_OFFSET)) / loose if loose else 0.0
+        ends = -STABILITY_OFFSET, STABILITY_OFFSET
+        loose, tight = source.areas_above(row, source.window(row), *ends)
+        return tight / loose if loose else 0.0
 
     if not isinstance(source, PrototypeMasks):
         return np.full(len(rows), np.nan)

@@ -1,4 +1,4 @@
-"""COCO's compressed RLE: run arrays to strings and back, all masks at once.
+"""COCO's compressed RLE: run arrays to strings and back.
 
 The format is the one of the COCO API (Lin et al. 2014, "Microsoft COCO"): the counts of a mask are
 written as differences to the count before the previous one, in little-endian groups of five bits
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from fastsam_plugins.masks import runs as R
 
 _MAX_GROUPS = 12  # 60 bits: more than any image has pixels
-_TOGETHER = 1 << 16  # counts written in one go: more gains no time and costs memory
 
 
 def encode(masks: Sequence[R.Runs], shape: R.Shape) -> list[dict[str, Any]]:
@@ -33,18 +32,11 @@ def encode(masks: Sequence[R.Runs], shape: R.Shape) -> list[dict[str, Any]]:
     list of dict
         ``{"size": [H, W], "counts": str}`` per mask.
     """
-    pixels = shape[0] * shape[1]
-    size = [int(shape[0]), int(shape[1])]
-    encoded: list[dict[str, Any]] = []
-    counts: list[NDArray[np.int64]] = []
-    waiting = 0
-    for k, mask in enumerate(masks):
-        counts.append(R.to_counts(mask, pixels))
-        waiting += len(counts[-1])
-        if waiting > _TOGETHER or k == len(masks) - 1:
-            encoded += [{"size": size.copy(), "counts": text} for text in _to_strings(counts)]
-            counts, waiting = [], 0
-    return encoded
+    from fastsam_plugins import compiled
+
+    height, width = int(shape[0]), int(shape[1])
+    texts = (compiled.to_text(mask, height * width).tobytes() for mask in masks)
+    return [{"size": [height, width], "counts": text.decode("ascii")} for text in texts]
 
 
 def decode(rle: Mapping[str, Any]) -> tuple[R.Runs, R.Shape]:
@@ -70,39 +62,6 @@ def decode(rle: Mapping[str, Any]) -> tuple[R.Runs, R.Shape]:
     if (counts < 0).any() or counts.sum() != height * width:
         raise ValueError(f"the counts of an RLE do not add up to its size {height} x {width}")
     return R.from_counts(counts), (height, width)
-
-
-def _to_strings(counts: Sequence[NDArray[np.int64]]) -> list[str]:
-    lengths = np.array([len(c) for c in counts], np.int64)
-    values = np.concatenate(counts)
-    ends = np.cumsum(lengths)
-    deltas = values.copy()
-    deltas[2:] -= values[:-2]
-    for k in range(3):  # the first three counts of a mask are written as they are
-        first = (ends - lengths + k)[lengths > k]
-        deltas[first] = values[first]
-
-    # A value needs g groups when it fits into 5*g bits with sign.
-    magnitude = deltas ^ (deltas >> 63)
-    groups = np.ones(len(deltas), np.int64)
-    left = np.flatnonzero(magnitude > 15)
-    bits = 9
-    while len(left):
-        groups[left] += 1
-        left = left[magnitude[left] >> bits > 0]
-        bits += 5
-
-    after = np.cumsum(groups)
-    text = np.empty(after[-1], np.uint8)
-    place = after - groups
-    while len(deltas):
-        more = groups > 1
-        text[place] = (deltas & 0x1F) + 48 + more * 0x20
-        left = np.flatnonzero(more)
-        place, groups, deltas = place[left] + 1, groups[left] - 1, deltas[left] >> 5
-    stops = after[ends - 1].tolist()
-    joined = text.tobytes().decode("ascii")
-    return [joined[a:b] for a, b in zip([0, *stops[:-1]], stops, strict=True)]
 
 
 def _from_string(text: bytes) -> NDArray[np.int64]:

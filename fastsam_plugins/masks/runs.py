@@ -87,28 +87,22 @@ def from_bitmap(
     offset : (x, y)
         Position of the bitmap's top-left pixel in the image.
     """
-    h, w = bitmap.shape
-    height = h if shape is None else shape[0]
-    padded = np.zeros((w, h + 2), np.bool_)  # one empty pixel on each side keeps columns apart
-    padded[:, 1:-1] = bitmap.T
-    flat = padded.ravel()
-    edges = np.flatnonzero(flat[1:] != flat[:-1])
-    x, y = np.divmod(edges, h + 2)
-    return from_columns(x[::2] + offset[0], y[::2] + offset[1], y[1::2] + offset[1], height)
+    from fastsam_plugins import compiled
+
+    height = bitmap.shape[0] if shape is None else shape[0]
+    columns = np.ascontiguousarray(np.asarray(bitmap, np.bool_).T)
+    return compiled.scan(columns, height, *offset)
 
 
 def to_bitmap(
     runs: Runs, shape: Shape, window: tuple[int, int, int, int] | None = None
 ) -> NDArray[np.bool_]:
     """Decode to a bool bitmap of shape (H, W), or of a window ``(x0, y0, x1, y1)`` of the image."""
+    from fastsam_plugins import compiled
+
     height, width = shape
-    if window is not None and tuple(window) != (0, 0, width, height):
-        x0, y0, x1, y1 = window
-        runs = shift(crop(runs, height, window), height, max(y1 - y0, 0), -x0, -y0)
-        height, width = max(y1 - y0, 0), max(x1 - x0, 0)
-    lengths = to_counts(runs, height * width)
-    flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-    return np.ascontiguousarray(flat.reshape(width, height).T)
+    x0, y0, x1, y1 = window or (0, 0, width, height)
+    return np.ascontiguousarray(compiled.paint(runs, height, x0, y0, x1, y1).T).view(np.bool_)
 
 
 def crop(runs: Runs, height: int, window: tuple[int, int, int, int]) -> Runs:
@@ -148,13 +142,10 @@ def bounds(runs: Runs, height: int) -> tuple[int, int, int, int]:
     """Tight box ``(x0, y0, x1, y1)`` in pixels, half-open; all zero for an empty mask."""
     if not len(runs):
         return 0, 0, 0, 0
-    _, top, bottom = columns(runs, height)
-    return (
-        int(runs[0, 0] // height),
-        int(top.min()),
-        int((runs[-1, 1] - 1) // height) + 1,
-        int(bottom.max()),
-    )
+    from fastsam_plugins import compiled
+
+    top, bottom = compiled.rows_spanned(runs, height)
+    return int(runs[0, 0] // height), top, int((runs[-1, 1] - 1) // height) + 1, bottom
 
 
 def contains(runs: Runs, positions: NDArray[np.int64]) -> NDArray[np.bool_]:

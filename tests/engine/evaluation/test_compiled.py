@@ -6,6 +6,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
+from pycocotools import mask as coco
 
 from fastsam_plugins.evaluation import compiled
 from fastsam_plugins.evaluation.proposals import (
@@ -46,7 +47,8 @@ def test_strings_are_read_as_they_are_elsewhere(seed):
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=12))
 def test_zero_counts_join_runs(counts):
-    text = rle._to_strings([np.array(counts, np.int64)])[0]
+    pixels = sum(counts)
+    text = coco.frPyObjects({"size": [pixels, 1], "counts": counts}, pixels, 1)["counts"].decode()
     runs, _, _, bad = decode([text], sum(counts))
     assert bad == -1
     assert np.array_equal(runs, R.from_counts(np.array(counts)))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ultralytics.utils.ops import process_mask_native
 
+from fastsam_plugins.compiled import first_pixel_at
 from fastsam_plugins.geometry import Letterbox
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.prototypes import PrototypeMasks
@@ -117,7 +118,8 @@ def test_the_first_pixel_at_a_place_is_exact(cells, factor, pixels):
     grid = np.random.default_rng(0).uniform(0, max(cells * factor - 1, 1e-3), 200)
     places = np.concatenate([grid, axis._place, axis._place + 1e-7, axis._place - 1e-7])
     places = places[(places > 0) & (places < cells * factor - 1)]
-    assert np.array_equal(axis.first_pixel_at(places), np.searchsorted(axis._place, places))
+    found = [first_pixel_at(place, *axis.pixels_on_grid) for place in places]
+    assert np.array_equal(found, np.searchsorted(axis._place, places))
 
 
 def test_empty_and_outside_boxes_have_empty_masks():

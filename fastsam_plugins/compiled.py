@@ -1,0 +1,220 @@
+"""The inner loops as machine code, which numba makes once and keeps.
+
+They release the interpreter's lock: a window stays awake, and a database is written, meanwhile.
+Numba takes a second to import: who needs this room imports it where it is needed.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+@njit(cache=True, nogil=True)
+def interpolate(values: Floats, inputs: Ints, weights: Floats, origin: int) -> Floats:
+    """Weighted sums (outputs, m) of rows of values (n, m), of which the first is input ``origin``.
+
+    Parameters
+    ----------
+    values : float32 array (n, m)
+    inputs : int64 array (outputs, T)
+        The consecutive inputs that each output draws on.
+    weights : float32 array (outputs, T)
+    origin : int
+    """
+    out = np.empty((len(inputs), values.shape[1]), np.float32)
+    for i in range(len(inputs)):
+        first = inputs[i, 0] - origin
+        for j in range(values.shape[1]):
+            out[i, j] = values[first, j] * weights[i, 0]
+        for k in range(1, weights.shape[1]):
+            for j in range(values.shape[1]):
+                out[i, j] += values[first + k, j] * weights[i, k]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def first_pixel_at(place: float, bounded: NDArray[np.float64], ratio: float) -> int:
+    """The first pixel at or beyond a place on the grid; see ``sampling.Axis``."""
+    last = len(bounded) - 3
+    guess = min(max(math.ceil((place + 0.5) * ratio - 0.5), 0), last)
+    if bounded[guess] >= place:  # the pixel before: bounded starts one early
+        guess -= 1
+    if bounded[guess + 1] < place:
+        guess += 1
+    return guess
+
+
+@njit(cache=True, nogil=True)
+def trace(
+    columns: Floats,
+    threshold: float,
+    first: int,
+    bounded: NDArray[np.float64],
+    ratio: float,
+    window: tuple[int, int, int, int],
+    height: int,
+) -> Ints:
+    """Solve for where the logits of each pixel column cross a threshold.
+
+    Parameters
+    ----------
+    columns : float32 array (w, rows)
+        Logits of the window's pixel columns at consecutive rows of the grid.
+    threshold : float
+    first : int
+        The first of these rows.
+    bounded, ratio
+        Where pixels lie on the grid; see ``sampling.Axis``.
+    window : (x0, y0, x1, y1)
+    height : int
+        Of the image.
+
+    Returns
+    -------
+    run array (K, 2)
+    """
+    x0, y0, _, y1 = window
+    width, rows = columns.shape
+    cut = np.float32(threshold)
+    runs = np.empty((width * (rows // 2 + 1), 2), np.int64)
+    used = 0
+    for i in range(width):
+        base = (x0 + i) * height
+        row = 0
+        while True:
+            while row < rows and not columns[i, row] > cut:
+                row += 1
+            if row == rows:
+                break
+            top = y0
+            if row > 0:  # the first pixel after the crossing
+                place = _crossing(columns[i, row - 1] - cut, columns[i, row] - cut)
+                place += row + first - 1 + 1e-9
+                top = min(max(first_pixel_at(place, bounded, ratio), y0), y1)
+            while row < rows and columns[i, row] > cut:
+                row += 1
+            bottom = y1
+            if row < rows:  # the first pixel at or after the crossing
+                place = _crossing(columns[i, row - 1] - cut, columns[i, row] - cut)
+                place += row + first - 1
+                bottom = min(max(first_pixel_at(place, bounded, ratio), y0), y1)
+            if top < bottom:
+                if used and runs[used - 1, 1] == base + top:
+                    runs[used - 1, 1] = base + bottom
+                else:
+                    runs[used, 0], runs[used, 1] = base + top, base + bottom
+                    used += 1
+    return runs[:used].copy()
+
+
+@njit(cache=True, nogil=True)
+def _crossing(before: np.float32, after: np.float32) -> float:
+    return np.float64(before / (before - after))
+
+
+@njit(cache=True, nogil=True)
+def scan(bitmap: NDArray[np.bool_], height: int, x0: int, y0: int) -> Ints:
+    """Run array of a bitmap (w, h), column after column, whose corner is pixel (x0, y0)."""
+    width, rows = bitmap.shape
+    runs = np.empty((width * (rows // 2 + 1), 2), np.int64)
+    used = 0
+    for i in range(width):
+        base = (x0 + i) * height + y0
+        row = 0
+        while True:
+            while row < rows and not bitmap[i, row]:
+                row += 1
+            if row == rows:
+                break
+            start = base + row
+            while row < rows and bitmap[i, row]:
+                row += 1
+            if used and runs[used - 1, 1] == start:
+                runs[used - 1, 1] = base + row
+            else:
+                runs[used, 0], runs[used, 1] = start, base + row
+                used += 1
+    return runs[:used].copy()
+
+
+@njit(cache=True, nogil=True)
+def paint(runs: Ints, height: int, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8]:
+    """Bitmap (w, h), column after column, of a window of a mask."""
+    out = np.zeros((max(x1 - x0, 0), max(y1 - y0, 0)), np.uint8)
+    for k in range(np.searchsorted(runs[:, 1], x0 * height, "right"), len(runs)):
+        start, stop = max(runs[k, 0], x0 * height), min(runs[k, 1], x1 * height)
+        if start >= stop:
+            break
+        for x in range(start // height, (stop - 1) // height + 1):
+            top, bottom = max(start - x * height, y0), min(stop - x * height, y1)
+            for y in range(top, bottom):
+                out[x - x0, y - y0] = 1
+    return out
+
+
+@njit(cache=True, nogil=True)
+def rows_spanned(runs: Ints, height: int) -> tuple[int, int]:
+    """The first row that a mask has a pixel in, and the one after the last."""
+    top, bottom = height, 0
+    for k in range(len(runs)):
+        column = runs[k, 0] // height * height
+        if runs[k, 1] > column + height:
+            return 0, height
+        top, bottom = min(top, runs[k, 0] - column), max(bottom, runs[k, 1] - column)
+    return top, bottom
+
+
+@njit(cache=True, nogil=True)
+def to_text(runs: Ints, pixels: int) -> NDArray[np.uint8]:
+    """COCO's string of a mask; see :mod:`fastsam_plugins.masks.rle`."""
+    text = np.empty(13 * (2 * len(runs) + 1), np.uint8)
+    used = 0
+    position, one_before, two_before = 0, 0, 0
+    last = 2 * len(runs)
+    for number in range(last + 1):
+        edge = pixels if number == last else runs[number // 2, number % 2]
+        count = edge - position
+        if number == last and count == 0 and last > 0:
+            break
+        delta = count - two_before if number > 2 else count
+        more = True
+        while more:
+            bits = delta & 0x1F
+            delta >>= 5
+            more = delta != -1 if bits & 0x10 else delta != 0
+            text[used] = bits + 48 + (0x20 if more else 0)
+            used += 1
+        position, two_before, one_before = edge, one_before, count
+    return text[:used].copy()
+
+
+@njit(cache=True, nogil=True)
+def suppress(boxes: Floats, iou: float, most: int) -> Ints:
+    """Greedy non-maximum suppression of boxes (N, 4), xyxy, best first: indices of those kept."""
+    kept = np.empty(min(most, len(boxes)), np.int64)
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    used = 0
+    for i in range(len(boxes)):
+        if used == len(kept):
+            break
+        alone = True
+        for k in range(used):
+            j = kept[k]
+            w = min(boxes[i, 2], boxes[j, 2]) - max(boxes[i, 0], boxes[j, 0])
+            h = min(boxes[i, 3], boxes[j, 3]) - max(boxes[i, 1], boxes[j, 1])
+            if w > 0 and h > 0:
+                shared = w * h
+                if shared / (areas[i] + areas[j] - shared) > iou:
+                    alone = False
+                    break
+        if alone:
+            kept[used] = i
+            used += 1
+    return kept[:used].copy()
