@@ -18,6 +18,7 @@ _HOMES = {
     "CleanOptions": "options",
     "EdgeOptions": "options",
     "ReadOptions": "options",
+    "TextOptions": "options",
     "TrainOptions": "options",
     "WeightsError": "checkpoints",
     "ImageError": "images",
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         PromptOptions,
         ReadOptions,
         SegmentOptions,
+        TextOptions,
         TrainOptions,
     )
     from fastsam_plugins.segmentation import Segmentation
@@ -48,6 +50,7 @@ __all__ = [
     "ReadOptions",
     "SegmentOptions",
     "Segmentation",
+    "TextOptions",
     "TrainOptions",
     "WeightsError",
     "read_image",

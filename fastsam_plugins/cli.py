@@ -34,6 +34,7 @@ from fastsam_plugins.options import (
     PromptOptions,
     ReadOptions,
     SegmentOptions,
+    TextOptions,
     TrainOptions,
 )
 
@@ -79,23 +80,33 @@ class _Numbers(click.ParamType):
 )
 @click.option("--box", "boxes", multiple=True, type=_Numbers("X1,Y1,X2,Y2", (4,)),
               help="Box prompt in pixels.")  # fmt: skip
+@click.option("--text", "texts", multiple=True, help="Text prompt, such as 'a dog'.")
+@click.option("--negative", "negatives", multiple=True,
+              help="Text that keeps off what resembles it more than the text prompt.")  # fmt: skip
 @model
 @device
 @backend
 @click.option("--batch", default=4, show_default=True, help="Images per forward pass.")
 @flags(SegmentOptions)
 @flags(PromptOptions)
+@flags(TextOptions)
 @flags(ReadOptions)
 @as_json
-def segment(images: tuple[Path, ...], output: Path, points: Any, boxes: Any, batch: int,
-            as_json: bool, **values: Any) -> None:  # fmt: skip
+def segment(images: tuple[Path, ...], output: Path, points: Any, boxes: Any, texts: Any,
+            negatives: Any, batch: int, as_json: bool, **values: Any) -> None:  # fmt: skip
     """Segment IMAGES; with prompts, keep what they select."""
     from fastsam_plugins import files, prompts
+    from fastsam_plugins.text import loading, selection
 
     # Everything that can be wrong is looked at before the network is loaded.
     segmenting, prompting = pick(SegmentOptions, values), pick(PromptOptions, values)
-    reading = pick(ReadOptions, values)
+    wording, reading = pick(TextOptions, values), pick(ReadOptions, values)
     files.check_output(output, images)
+    if texts or negatives:
+        selection.check_alone(texts or None, points or None, boxes or None)
+        selection.check_texts("text", texts)
+        selection.check_texts("negatives", negatives)
+        loading.find(wording.clip)
     clicks = [p[:2] for p in points] or None
     labels = [p[2] if len(p) > 2 else 1 for p in points]
     prompts.check_labels(labels, len(prompts.check_points(clicks or [])))
@@ -103,6 +114,7 @@ def segment(images: tuple[Path, ...], output: Path, points: Any, boxes: Any, bat
     pixels = [files.read_image(path, reading) for path in images]
     places = files.georeferences(output, images, reading.page)
 
+    clip = loading.load(wording.clip, values["device"]) if texts else None
     network = load(values)
     found = network.segment_many(pixels, segmenting, batch=batch)
     results = []
@@ -110,7 +122,13 @@ def segment(images: tuple[Path, ...], output: Path, points: Any, boxes: Any, bat
     for path, image, place, seg in bar(zip(images, pixels, places, found, strict=True)):
         if points or boxes:
             seg = seg.select(clicks, labels if clicks else None, boxes or None, prompting)
-        results.append(files.Segmented(path, image, seg, place))
+        named: dict[str, Any] = {}
+        if texts:
+            seg = seg.select(text=texts, negatives=negatives, options=wording, clip=clip)
+            similar = selection.answered(seg, texts, wording, clip)
+            named = {"text": [texts[p] for p in seg.prompts.tolist()],
+                     "similarity": [round(v, 6) for v in similar.tolist()]}  # fmt: skip
+        results.append(files.Segmented(path, image, seg, place, extra=named))
     marks = [(*click, label) for click, label in zip(clicks or [], labels, strict=True)]
     written = files.write(results, output, marks, boxes)
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ def overlay(
     seg: Segmentation,
     points: Any = None,
     boxes: Any = None,
+    captions: Sequence[str] = (),
     opacity: float = 0.5,
 ) -> NDArray[np.uint8]:
     """Paint instances over an image: a tint each, its outline, and the prompts.
@@ -40,10 +42,12 @@ def overlay(
     points : list of (x, y, label), optional
         Foreground points are drawn green, background points red.
     boxes : list of (x1, y1, x2, y2), optional
+    captions : list of str, optional
+        Words for each instance, written on it.
     opacity : float
         Of the tint, 0 to 1.
     """
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, ImageFont
 
     labels = seg.labels()
     palette = np.concatenate([np.zeros((1, 3), np.uint8), colors(len(seg))])
@@ -60,7 +64,22 @@ def overlay(
         fill = (0, 220, 0) if label else (230, 0, 0)
         spot = (x - 2 * line, y - 2 * line, x + 2 * line, y + 2 * line)
         pen.ellipse(spot, fill=fill, outline=(255, 255, 255), width=max(1, line // 2))
+    font = ImageFont.load_default(max(10, max(seg.shape) // 45)) if captions else None
+    boxed = seg.tight_boxes().tolist()
+    for (x0, y0, x1, y1), words in zip(boxed, captions, strict=False):
+        _write(pen, words, ((x0 + x1) / 2, (y0 + y1) / 2), font)
     return np.asarray(picture)
+
+
+def _write(pen: Any, words: str, centre: tuple[float, float], font: Any) -> None:
+    """White on a dark plate around a point, moved to where all of it is inside the picture."""
+    left, top, right, bottom = pen.textbbox(centre, words, font=font, anchor="mm")
+    width, height = pen.im.size
+    dx = max(2 - left, 0) + min(width - 2 - right, 0)
+    dy = max(2 - top, 0) + min(height - 2 - bottom, 0)
+    plate = (left + dx - 2, top + dy - 1, right + dx + 2, bottom + dy + 1)
+    pen.rectangle(plate, fill=(20, 20, 20))
+    pen.text((centre[0] + dx, centre[1] + dy), words, (255, 255, 255), font=font, anchor="mm")
 
 
 def _outlines(labels: NDArray[np.int32]) -> NDArray[np.bool_]:

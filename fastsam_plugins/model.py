@@ -50,7 +50,7 @@ class FastSAM:
     def __init__(
         self, model: str | Path = "FastSAM-n", device: str = "auto", backend: str = "auto"
     ) -> None:
-        self.device = _pick_device(device)
+        self.device = pick_device(device)
         self.network = weights.load(model)
         self._run = backends.make(backend, self.network.module, self.device)
         self._warned = False
@@ -124,7 +124,7 @@ class FastSAM:
             predictions, prototypes = self._run(inputs.float().div_(255))
             for k, prediction, prototype in zip(members, predictions, prototypes, strict=True):
                 found[k] = instances(prediction, prototype, boxes[k], options)
-        return [found[k] for k in range(len(images))]
+        return [found[k].with_image(images[k], self.device) for k in range(len(images))]
 
     def _warn_of_short_reach(self, side: int) -> None:
         reach = 2 * (self.network.reg_max - 1) * self.network.stride
@@ -169,7 +169,14 @@ def instances(
     return Segmentation.from_source(source, boxes, confidence).filter(min_area=options.min_area)
 
 
-def _pick_device(name: str) -> Any:
+def pick_device(name: str) -> Any:
+    """The torch device that a name stands for; ``auto`` is an accelerator if there is one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device.
+    """
     import torch
 
     if name == "auto":

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Ranking = Literal["scores", "stability", "areas"]
+Background = Literal["gray", "white", "black", "keep"]
 
 
 def option(
@@ -162,6 +163,39 @@ class PromptOptions(Options):
         "Close, then open a merged mask by this share of its size (square root of its area)",
         ge=0,
         le=0.5,
+    )
+
+
+@dataclass(frozen=True)
+class TextOptions(Options):
+    """Selection by words (section 3.2 of the paper)."""
+
+    top_k: int = option(1, "Most similar instances kept for each text; 0 keeps all", ge=0)
+    threshold: float = option(
+        -1.0, "Keep only instances at least this similar to the text (cosine)", ge=-1, le=1
+    )
+    features: Literal["crops", "dense"] = option(
+        "crops",
+        "What is compared with the text: each instance cut out (the paper), or one pass over the "
+        "image pooled under each mask, which takes equally long for any number of instances",
+    )
+    clip: str = option(
+        "ViT-B-32/openai",
+        "CLIP of open_clip: NAME/TAG, NAME/FILE, or a folder of open_clip_config.json and weights",
+    )
+    background: Background = option(
+        "gray", "What surrounds an instance that is cut out: a fill, or what is there (keep)"
+    )
+    chunk: int = option(32, "Instances cut out that go through CLIP together", ge=1)
+    dense_size: int | None = option(
+        None,
+        "Longest side of the image for features=dense; by default twice what CLIP was trained with",
+        unit="px",
+        ge=32,
+        le=8192,
+    )
+    min_pixels: int = option(
+        1, "Instances with a smaller mask are never selected by text", unit="px", ge=1
     )
 
 

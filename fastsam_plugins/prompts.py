@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastsam_plugins.geometry import box_areas, box_intersections, box_iou
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.sources import MaskSource
-from fastsam_plugins.options import PromptOptions, Ranking
+from fastsam_plugins.options import Options, PromptOptions, Ranking
 
 
 class Instances(Protocol):
@@ -52,6 +52,17 @@ class Selection:
     merge: bool = False
 
 
+_DEFAULT = PromptOptions()
+
+
+def settle(options: Options | None, changes: dict[str, Any]) -> PromptOptions:
+    """The options of a call, with the fields it changes."""
+    options = options or _DEFAULT
+    if not isinstance(options, PromptOptions):
+        raise ValueError(f"points and boxes need PromptOptions, got {type(options).__name__}")
+    return options.replace(**changes) if changes else options
+
+
 def select(
     seg: Instances,
     points: ArrayLike | None,
@@ -61,7 +72,7 @@ def select(
 ) -> Selection:
     """Select instances; see :meth:`fastsam_plugins.Segmentation.select`."""
     if points is None and boxes is None:
-        raise ValueError("select needs points or boxes")
+        raise ValueError("select needs points or boxes, or a text")
     if points is None and labels is not None:
         raise ValueError("labels say which points are foreground: they need points")
     found = None if boxes is None else check_boxes(boxes)

@@ -8,20 +8,26 @@ is an empty ``Segmentation``, never ``None``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsam_plugins import prompts
+from fastsam_plugins.cleaning import clean
 from fastsam_plugins.edges import edges
+from fastsam_plugins.images import to_rgb
+from fastsam_plugins.labels import Overlap, labels
 from fastsam_plugins.masks import quality, rle
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.sources import MaskSource, MergedMasks, RunMasks, Window
-from fastsam_plugins.options import CleanOptions, EdgeOptions, PromptOptions, Ranking
+from fastsam_plugins.options import CleanOptions, EdgeOptions, PromptOptions, Ranking, TextOptions
+from fastsam_plugins.text import selection as texts
+from fastsam_plugins.text.features import ImageFeatures
 
-Overlap = Literal["small_on_top", "high_score_on_top", "first"]
+if TYPE_CHECKING:
+    from fastsam_plugins.text.clip import Clip
 
 MASK_BUDGET = 1 << 30  # bytes of dense masks handed out without asking
 
@@ -39,10 +45,12 @@ class Segmentation:
     source : MaskSource
         Where the masks come from.
     rows : int64 array (N,)
-        The row of each instance in ``source``.
+        The row of each instance in it.
     prompts : int64 array (N,)
         The prompt (its place in the list given to :meth:`select`) that each instance answers;
         -1 where no prompt was involved.
+    image_features : ImageFeatures or None
+        The image, and what CLIP saw in it, where text prompts are to be answered.
     """
 
     boxes: NDArray[np.float32]
@@ -50,6 +58,7 @@ class Segmentation:
     source: MaskSource
     rows: NDArray[np.int64]
     prompts: NDArray[np.int64]
+    image_features: ImageFeatures | None = None
 
     def __post_init__(self) -> None:
         for array in (self.boxes, self.scores, self.rows, self.prompts):
@@ -116,6 +125,7 @@ class Segmentation:
         if len({p.shape for p in parts}) > 1:
             raise ValueError("concatenate needs segmentations of images of one size")
         source, rows = parts[0].source, np.concatenate([p.rows for p in parts])
+        pictured = [p.image_features for p in parts if p.image_features is not None]
         if any(p.source is not source for p in parts):
             masks = [p.runs(i) for p in parts for i in range(len(p))]
             source, rows = RunMasks(masks, parts[0].shape), np.arange(len(masks))
@@ -125,7 +135,18 @@ class Segmentation:
             source,
             rows,
             np.concatenate([p.prompts for p in parts]),
+            pictured[0] if pictured else None,
         )
+
+    def with_image(self, image: ArrayLike, device: Any = "auto") -> Segmentation:
+        """The same instances with their image, at which text prompts look.
+
+        :meth:`FastSAM.segment` has added it already. ``device`` is where CLIP is to run.
+        """
+        rgb = to_rgb(image)
+        if rgb.shape[:2] != tuple(self.shape):
+            raise ValueError(f"the image is {rgb.shape[:2]}, that of the instances {self.shape}")
+        return replace(self, image_features=ImageFeatures(rgb, device))
 
     # --- a sequence of instances ------------------------------------------------------------
 
@@ -151,8 +172,9 @@ class Segmentation:
 
     def _take(self, index: Any, prompts: NDArray[np.int64]) -> Segmentation:
         return Segmentation(
-            self.boxes[index], self.scores[index], self.source, self.rows[index], prompts
-        )
+            self.boxes[index], self.scores[index], self.source, self.rows[index], prompts,
+            self.image_features,
+        )  # fmt: skip
 
     @property
     def shape(self) -> R.Shape:
@@ -222,13 +244,7 @@ class Segmentation:
         return R.to_bitmap(self.runs(i), self.shape, window)
 
     def masks(self, budget: int = MASK_BUDGET) -> NDArray[np.bool_]:
-        """All bitmaps, (N, H, W).
-
-        Raises
-        ------
-        ValueError
-            If they would take more than ``budget`` bytes.
-        """
+        """All bitmaps, (N, H, W); ValueError if they would take more than ``budget`` bytes."""
         height, width = self.shape
         size = len(self) * height * width
         if size > budget:
@@ -249,10 +265,7 @@ class Segmentation:
     def logits(self, i: int, window: Window | None = None) -> NDArray[np.float32]:
         """Logits (H, W) of instance i before the crop to its box, or of a window of it.
 
-        Raises
-        ------
-        ValueError
-            If the instance keeps no logits (it was merged, cleaned or loaded).
+        ValueError if the instance keeps none (it was merged, cleaned or loaded).
         """
         return self.source.logits(int(self.rows[i]), window)
 
@@ -265,21 +278,7 @@ class Segmentation:
             Which instance a shared pixel goes to: ``small_on_top`` (smaller area), or
             ``high_score_on_top``, or ``first`` (lower index).
         """
-        if overlap == "small_on_top":
-            order = np.argsort(-self.areas, kind="stable")
-        elif overlap == "high_score_on_top":
-            order = np.argsort(self.scores, kind="stable")
-        elif overlap == "first":
-            order = np.arange(len(self))[::-1]
-        else:
-            raise ValueError(
-                f"overlap must be small_on_top, high_score_on_top or first, got {overlap!r}"
-            )
-        image = np.zeros(self.shape, np.int32)
-        for i in order.tolist():
-            x0, y0, x1, y1 = R.bounds(self.runs(i), self.shape[0])
-            image[y0:y1, x0:x1][self.mask(i, (x0, y0, x1, y1))] = i + 1
-        return image
+        return labels(self, overlap)
 
     def tight_boxes(self) -> NDArray[np.float32]:
         """Boxes (N, 4) around the masks' own pixels, xyxy; all zero for an empty mask."""
@@ -292,20 +291,34 @@ class Segmentation:
     def contains(self, points: ArrayLike) -> NDArray[np.bool_]:
         """Which instances contain which points, (N, P).
 
-        Parameters
-        ----------
-        points : array (P, 2)
-            (x, y) in pixels. A point belongs to the pixel it lies in; outside is in no instance.
+        ``points`` (P, 2) are (x, y) in pixels: a point belongs to the pixel it lies in.
         """
         pixels = prompts.to_pixels(prompts.check_points(points))
         return self.source.contains(self.rows, pixels)
+
+    def similarity(
+        self,
+        text: texts.Texts,
+        options: TextOptions | None = None,
+        clip: Clip | str | None = None,
+        **changes: Any,
+    ) -> NDArray[np.float32]:
+        """How well instances fit a text (N,), or several (N, T): cosines of CLIP's features.
+
+        Instances are looked at once; a second text only has to be read. NaN for masks of less than
+        ``min_pixels``. Parameters and errors are as in :meth:`select`.
+        """
+        return texts.similarity(self, text, *texts.settle(options, clip, changes))
 
     def select(
         self,
         points: ArrayLike | None = None,
         labels: ArrayLike | None = None,
         boxes: ArrayLike | None = None,
-        options: PromptOptions | None = None,
+        options: PromptOptions | TextOptions | None = None,
+        text: texts.Texts | None = None,
+        negatives: texts.Texts | None = None,
+        clip: Clip | str | None = None,
         **changes: Any,
     ) -> Segmentation:
         """Select instances by prompts; nothing is computed anew by the network.
@@ -320,9 +333,16 @@ class Segmentation:
         boxes : array (B, 4), optional
             xyxy in pixels. The result for box i has ``prompts == i``; results are in the order of
             the boxes, and a box that matches nothing has none. With points as well, both hold.
-        options : PromptOptions
+        options : PromptOptions, or TextOptions with a text
+        text : str or list of str, optional
+            What to look for; with points or boxes, select twice. The results for text i have
+            ``prompts == i``, the most similar first.
+        negatives : str or list of str, optional
+            An instance more similar to one of these than to the text is not selected.
+        clip : Clip or str, optional
+            A loaded CLIP, or a name instead of that in the options.
         **changes
-            Fields of :class:`PromptOptions` by name, for example ``points_mode="smallest"``.
+            Fields of the options by name, for example ``points_mode="smallest"`` or ``top_k=3``.
 
         Returns
         -------
@@ -332,14 +352,19 @@ class Segmentation:
         Raises
         ------
         ValueError
-            If a prompt is not finite or has the wrong shape; the message names the argument.
+            If a prompt is not finite, empty or has the wrong shape (the message names the
+            argument), or if a text has no image to be compared with.
+        WeightsError
+            If CLIP cannot be loaded.
         """
-        options = options or _DEFAULT_PROMPT
-        if changes:
-            options = options.replace(**changes)
-        found = prompts.select(self, points, labels, boxes, options)
+        if text is not None or negatives is not None:
+            wanted = texts.check_alone(text, points, labels, boxes)
+            found = texts.select(self, wanted, negatives, *texts.settle(options, clip, changes))
+            return self._take(found.chosen, found.prompts)
+        prompting = prompts.settle(options, changes)
+        found = prompts.select(self, points, labels, boxes, prompting)
         if found.merge:
-            return self.merge(found.chosen, options.smoothing)
+            return self.merge(found.chosen, prompting.smoothing)
         return self._take(found.chosen, found.prompts)
 
     def merge(self, index: ArrayLike, smoothing: float = 0.0) -> Segmentation:
@@ -358,6 +383,7 @@ class Segmentation:
             MergedMasks(self.source, [self.rows[chosen]], smoothing),
             np.zeros(1, np.int64),
             np.zeros(1, np.int64),
+            self.image_features,
         )
 
     def clean(self, options: CleanOptions | None = None, **changes: Any) -> Segmentation:
@@ -366,32 +392,8 @@ class Segmentation:
         Near-duplicates are judged on the cleaned masks, higher scores first. Cleaned masks keep
         no logits; where the options leave every mask's pixels alone, logits stay.
         """
-        options = (options or CleanOptions()).replace(**changes)
-        seg = self
-        if options.max_hole or options.max_island:
-            masks = [
-                quality.fill_and_remove(
-                    self.runs(i), self.shape, options.max_hole, options.max_island
-                )
-                for i in range(len(self))
-            ]
-            source = RunMasks(masks, self.shape)
-            seg = Segmentation(self.boxes, self.scores, source, np.arange(len(self)), self.prompts)
-        seg = seg.filter(min_area=options.min_area)
-        if options.mask_iou < 1 or options.containment < 1:
-            keep = quality.suppress(
-                [seg.runs(i) for i in range(len(seg))],
-                seg.tight_boxes(),
-                np.argsort(-seg.scores, kind="stable"),
-                options.mask_iou,
-                options.containment,
-            )
-            seg = seg[keep]
-        return seg
+        return clean(self, (options or CleanOptions()).replace(**changes))
 
     def edges(self, options: EdgeOptions | None = None, **changes: Any) -> NDArray[np.float32]:
         """Edge strength (H, W) in [0, 1] of every pixel; see :mod:`fastsam_plugins.edges`."""
         return edges(self, (options or EdgeOptions()).replace(**changes))
-
-
-_DEFAULT_PROMPT = PromptOptions()

@@ -183,6 +183,8 @@ class Instance:
         In pixels.
     source : str or None
         Id of the label that was its prompt.
+    similarity : float or None
+        How well it fits the text that was its prompt.
     """
 
     runs: R.Runs
@@ -191,7 +193,8 @@ class Instance:
     confidence: float
     stability: float
     area: int
-    source: str | None
+    source: str | None = None
+    similarity: float | None = None
 
     @functools.cached_property
     def _corners(self) -> tuple[int, int, int, int]:
@@ -215,10 +218,11 @@ class Instance:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What is said of it; no source where there is none."""
+        """What is said of it; nothing of a prompt where there was none."""
         own = {"label": self.label, "confidence": self.confidence, "stability": self.stability,
                "area": self.area}  # fmt: skip
-        return own if self.source is None else {**own, "source": self.source}
+        of_prompt = {"source": self.source, "similarity": self.similarity}
+        return own | {k: v for k, v in of_prompt.items() if v is not None}
 
 
 def instances(
@@ -226,6 +230,7 @@ def instances(
     labels: Sequence[str] | None = None,
     sources: Sequence[str] | None = None,
     label: str = OBJECT,
+    similarity: NDArray[np.float32] | None = None,
 ) -> Iterator[Instance]:
     """Instances of a segmentation; those without pixels are left out.
 
@@ -236,6 +241,8 @@ def instances(
         By prompt: the label that an instance takes over from its prompt, and the prompt's id.
     label : str
         Of instances without prompt.
+    similarity : float array (N,), optional
+        Of each instance to the text that was its prompt.
     """
     areas, stability = seg.areas.tolist(), seg.stability.tolist()
     for i, (prompt, area) in enumerate(zip(seg.prompts.tolist(), areas, strict=True)):
@@ -248,16 +255,20 @@ def instances(
                 float(stability[i]),
                 int(area),
                 sources[prompt] if sources is not None and prompt >= 0 else None,
+                None if similarity is None else float(similarity[i]),
             )
 
 
 def detections(
-    seg: Segmentation, labels: Sequence[str] | None = None, sources: Sequence[str] | None = None
+    seg: Segmentation,
+    labels: Sequence[str] | None = None,
+    sources: Sequence[str] | None = None,
+    similarity: NDArray[np.float32] | None = None,
 ) -> fo.Detections:
     """The :func:`instances` of a segmentation as FiftyOne's objects."""
     return fo.Detections(
         detections=[
             fo.Detection(bounding_box=found.bounding_box, mask=found.mask, **found.attributes)
-            for found in instances(seg, labels, sources)
+            for found in instances(seg, labels, sources, similarity=similarity)
         ]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins import FastSAM, ImageError
 from fastsam_plugins.files import read_image
-from fastsam_plugins.options import PromptOptions, ReadOptions, SegmentOptions
+from fastsam_plugins.options import PromptOptions, ReadOptions, SegmentOptions, TextOptions
 from fiftyone_plugin import prompts
 from fiftyone_plugin.labels import detections
 
@@ -87,6 +88,16 @@ class FastSAMModel(fom.Model, fom.SupportsGetItem):
         A loaded network, or a name or file.
     segmenting, prompting, reading : options
     device : str
+    text, negatives : str or sequence of str, optional
+        What to look for in every image, instead of prompt fields; see
+        :meth:`fastsam_plugins.Segmentation.select`. The texts become the labels.
+    wording : TextOptions, optional
+        How.
+
+    Raises
+    ------
+    ValueError, WeightsError
+        If a text is empty, or there is no such network or CLIP.
     """
 
     def __init__(
@@ -96,7 +107,11 @@ class FastSAMModel(fom.Model, fom.SupportsGetItem):
         prompting: PromptOptions | None = None,
         reading: ReadOptions | None = None,
         device: str = "auto",
+        text: str | Sequence[str] | None = None,
+        negatives: str | Sequence[str] | None = None,
+        wording: TextOptions | None = None,
     ) -> None:
+        self.words = prompts.Words.of(text, negatives, wording)
         self.engine = model if isinstance(model, FastSAM) else FastSAM(model, device)
         self.segmenting = segmenting or SegmentOptions()
         self.prompting = prompting or PromptOptions()
@@ -150,10 +165,15 @@ class FastSAMModel(fom.Model, fom.SupportsGetItem):
         found = self.engine.segment_many(readable, options, batch=max(len(readable), 1))
         return [self._labels(item, found) for item in items]
 
-    def _labels(self, item: Item, found: Any) -> Any:
+    def _labels(self, item: Item, segmented: Any) -> Any:
         if item.image is None:
             return {ERROR: item.error}
-        seg = next(found)
+        seg = next(segmented)
+        if self.words and item.prompted:
+            return {ERROR: "a text goes alone: leave out the prompt fields"}
+        if self.words:
+            found, similar = self.words.select(seg)
+            return detections(found, self.words.texts, similarity=similar)
         if not item.prompted:
             return detections(seg)
         try:

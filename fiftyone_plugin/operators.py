@@ -22,9 +22,10 @@ from fastsam_plugins.options import (
     PromptOptions,
     ReadOptions,
     SegmentOptions,
+    TextOptions,
     parameters,
 )
-from fiftyone_plugin import forms, labels, promoting, recall, segmenting, transfer
+from fiftyone_plugin import forms, labels, promoting, prompts, recall, segmenting, transfer
 from fiftyone_plugin.segmenting import Report
 from fiftyone_plugin.storage import StoreOptions
 
@@ -152,10 +153,10 @@ class SegmentEverything(Operation):
 
 
 class SegmentFromPrompts(Operation):
-    """One instance for each box or keypoint."""
+    """One instance for each box or keypoint, or those that fit a text."""
 
     name_, label_ = "segment_from_prompts", "FastSAM: segment from prompts"
-    help_ = "Find the instances that boxes or points ask for, or the selected labels"
+    help_ = "Find the instances that boxes, points or words ask for, or the selected labels"
 
     def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
         _target(ctx, inputs, "prompted")
@@ -164,6 +165,15 @@ class SegmentFromPrompts(Operation):
             ctx, inputs, "points", "Points", (fo.Keypoints,),
             "Every keypoint is a prompt; its list sam_labels says which points are foreground",
         )  # fmt: skip
+        inputs.str(
+            "text", required=False, label="Text",
+            description="What to look for, such as: a dog; a cat. Instead of boxes and points",
+        )  # fmt: skip
+        if ctx.params.get("text"):
+            inputs.str(
+                "negatives", required=False, label="Negatives",
+                description="What resembles one of these more than the text is not selected",
+            )  # fmt: skip
         _field(
             ctx, inputs, "proposals", "Kept proposals", labels.KINDS,
             "Where segmentations of this field were kept, the network is not asked again",
@@ -171,9 +181,11 @@ class SegmentFromPrompts(Operation):
         if _selected(ctx):
             inputs.view("only", types.Notice(label="Only the selected labels are prompts"))
         _model(inputs)
+        how = TextOptions if ctx.params.get("text") else PromptOptions
         _options(
-            ctx, inputs, (PromptOptions, SegmentOptions, StoreOptions, ReadOptions),
-            ("points_mode", "boxes_mode", "imgsz"), leave_out=("keep",),
+            ctx, inputs, (how, SegmentOptions, StoreOptions, ReadOptions),
+            ("points_mode", "boxes_mode", "imgsz", "top_k", "threshold", "features", "clip"),
+            leave_out=("keep",),
         )  # fmt: skip
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
@@ -182,6 +194,9 @@ class SegmentFromPrompts(Operation):
             boxes=params.get("boxes"), points=params.get("points"), only=set(selected) or None,
             proposals=params.get("proposals"), prompting=forms.read(params, PromptOptions),
             storing=forms.read(params, StoreOptions), **_network(params),
+            words=prompts.Words.of(
+                params.get("text"), params.get("negatives"), forms.read(params, TextOptions)
+            ),
         )  # fmt: skip
 
 

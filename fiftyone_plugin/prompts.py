@@ -1,8 +1,8 @@
-"""FiftyOne labels as prompts, named and labelled as FiftyOne's SAM models do."""
+"""FiftyOne labels as prompts, named and labelled as FiftyOne's SAM models do; and words."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.options import PromptOptions
+from fastsam_plugins.options import PromptOptions, TextOptions
 from fastsam_plugins.segmentation import Segmentation
+from fastsam_plugins.text import loading, selection
 from fiftyone_plugin.labels import OBJECT
 
 BOXES, POINTS, EITHER = "box_prompt_field", "point_prompt_field", "prompt_field"
@@ -49,6 +50,53 @@ class Prompts:
         found = Segmentation.concatenate([seg[:0], *(c[:1] for c in chosen)])
         answered = np.flatnonzero([len(c) > 0 for c in chosen])
         return Segmentation(found.boxes, found.scores, found.source, found.rows, answered)
+
+
+@dataclass(frozen=True)
+class Words:
+    """What every sample is asked for in words."""
+
+    texts: list[str]
+    negatives: list[str]
+    options: TextOptions
+
+    @classmethod
+    def of(
+        cls,
+        text: str | Sequence[str] | None,
+        negatives: str | Sequence[str] | None = None,
+        options: TextOptions | None = None,
+    ) -> Words | None:
+        """Texts, in a string divided by semicolons; None if there are none.
+
+        Raises
+        ------
+        ValueError or WeightsError
+            If a text is empty, or there is no such CLIP. It is not loaded.
+        """
+        options = options or TextOptions()
+        texts, against = _split(text), _split(negatives)
+        if not texts:
+            if against:
+                raise ValueError("negatives need a text")
+            return None
+        loading.find(options.clip)
+        return cls(
+            selection.check_texts("text", texts),
+            selection.check_texts("negatives", against),
+            options,
+        )
+
+    def select(self, seg: Segmentation) -> tuple[Segmentation, NDArray[np.float32]]:
+        """What the words select, and how similar it is to the text that it answers."""
+        found = seg.select(text=self.texts, negatives=self.negatives, options=self.options)
+        return found, selection.answered(found, self.texts, self.options)
+
+
+def _split(text: str | Sequence[str] | None) -> list[str]:
+    if text is None or isinstance(text, str):
+        return [t.strip() for t in text.split(";")] if text else []
+    return list(text)
 
 
 def read(boxes: Any, points: Any, shape: R.Shape, only: Collection[str] | None = None) -> Prompts:

@@ -62,6 +62,7 @@ class Found:
     error: str = ""
     names: list[str] | None = None
     sources: list[str] | None = None
+    similarity: NDArray | None = None
 
 
 def everything(
@@ -122,8 +123,11 @@ def from_prompts(
     storing: StoreOptions | None = None,
     existing: Existing = "refuse",
     batch: int = 8,
+    words: prompts.Words | None = None,
 ) -> Iterator[Report]:
     """Prompt every sample with its labels; the results carry the prompts' labels and ids.
+
+    Or with words, which are then the labels, and how similar they are is ``similarity``.
 
     Parameters
     ----------
@@ -133,6 +137,8 @@ def from_prompts(
         Ids of labels: all others are no prompts, and samples without them are left alone.
     proposals : str, optional
         Field whose segmentations were kept: where they are, the network is not asked.
+    words : Words, optional
+        What to look for, instead of boxes and points.
 
     The other parameters, and what is returned and raised, are as in :func:`everything`.
     """
@@ -143,8 +149,11 @@ def from_prompts(
     for name, kind in ((boxes, fo.Detections), (points, fo.Keypoints)):
         if name and name not in labels.fields(job.dataset, (kind,)):
             raise ValueError(f"{name} is no field of {kind.__name__}")
-    if not boxes and not points:
-        raise ValueError("nothing to prompt with: name a field of boxes or of points")
+    if words and (boxes or points):
+        raise ValueError("a text goes alone: leave out boxes and points")
+    if not boxes and not points and not words:
+        raise ValueError("nothing to prompt with: name a field of boxes or of points, or a text")
+    job.by_text = words is not None
     _check_model(model)
     kept = Store(job.dataset, proposals, storing) if proposals else None
 
@@ -158,20 +167,29 @@ def from_prompts(
                 yield Found(sample, file, seg)
         yield from _network(iter(rest), model, segmenting or SegmentOptions(), reading, batch)
 
+    def by_labels(found: Found, seg: Segmentation) -> None:
+        sample = job.dataset[found.sample]
+        given = prompts.read(
+            sample[boxes] if boxes else None, sample[points] if points else None, seg.shape, only
+        )
+        found.seg = given.select(seg, prompting or PromptOptions())
+        found.names, found.sources = given.labels, given.sources
+
+    def by_words(found: Found, seg: Segmentation, words: prompts.Words) -> None:
+        if seg.image_features is None:  # what is kept on disk is without its image
+            seg = seg.with_image(read_image(found.file, reading))
+        found.seg, found.similarity = words.select(seg)
+        found.names = words.texts
+
     def prompted() -> Iterator[Found]:
         for found in segmented():
             if found.seg is not None:
-                sample = job.dataset[found.sample]
                 try:
-                    given = prompts.read(
-                        sample[boxes] if boxes else None,
-                        sample[points] if points else None,
-                        found.seg.shape,
-                        only,
-                    )
-                    found.seg = given.select(found.seg, prompting or PromptOptions())
-                    found.names, found.sources = given.labels, given.sources
-                except ValueError as error:
+                    if words:
+                        by_words(found, found.seg, words)
+                    else:
+                        by_labels(found, found.seg)
+                except (ValueError, OSError) as error:
                     found.seg, found.error = None, str(error)
             yield found
 
@@ -210,6 +228,7 @@ class Job:
                 self.view = self.view.exists(field, False)
         self._append = existing == "append" and known is not None
         self.report.total = len(self.view)
+        self.by_text = False  # whether instances have a similarity
 
     def items(self) -> Iterator[tuple[str, str]]:
         """Id and file of every sample to do."""
@@ -240,6 +259,8 @@ class Job:
             f"{root}.area": fo.IntField(),
             f"{root}.source": fo.StringField(),
         }
+        if self.by_text:
+            own[f"{root}.similarity"] = fo.FloatField()
         # A field that is there, of whatever type, holds these values just as well.
         new = {path: f for path, f in own.items() if not self.dataset.has_field(path)}
         documents.declare(self.dataset, new)
@@ -248,7 +269,9 @@ class Job:
         """A sample that failed keeps what it had."""
         change = Change({self._error: found.error or None})
         if found.seg is not None:
-            objects = self.store.put(found.sample, found.seg, found.names, found.sources)
+            objects = self.store.put(
+                found.sample, found.seg, found.names, found.sources, found.similarity
+            )
             self.report.instances += len(objects)
             if self._append:
                 before = self.dataset.select(found.sample).values(self.field, _raw=True)

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 import fiftyone as fo
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from fastsam_plugins import kept
@@ -67,6 +69,7 @@ class Store:
         seg: Segmentation,
         names: Sequence[str] | None = None,
         sources: Sequence[str] | None = None,
+        similarity: NDArray[np.float32] | None = None,
     ) -> list[Document]:
         """Write what a sample's instances need on disk, and make their labels.
 
@@ -75,12 +78,12 @@ class Store:
         sample : str
             Id of the sample.
         seg : Segmentation
-        names, sources : sequence of str, optional
+        names, sources, similarity : optional
             See :func:`fiftyone_plugin.labels.instances`.
         """
         if self.options.keep:
             kept.write(seg, self.folder / sample / KEPT)
-        found = list(labels.instances(seg, names, sources))
+        found = list(labels.instances(seg, names, sources, similarity=similarity))
         if self.options.storage == "polylines":
             return [documents.polyline(f) for f in found]
         if self.options.storage != "files":

@@ -34,7 +34,8 @@ class Segmented:
         Where the image lies in a stack: ``{"t": 0, "z": 3}``.
     extra : mapping of str to sequences of N
         Further columns. One of ``score``, ``stability``, ``box_leak`` or ``prompt`` says what the
-        segmentation does not know (any more).
+        segmentation does not know (any more). ``text`` and ``similarity`` are what was asked for in
+        words, and how well each instance fits it.
     """
 
     path: Path
@@ -50,6 +51,14 @@ class Segmented:
         """The number of each instance."""
         given = range(1, 1 + len(self.segmentation)) if self.ids is None else self.ids
         return [int(i) for i in given]
+
+    @property
+    def captions(self) -> list[str]:
+        """What each instance was asked for in words, and how well it fits; empty if it was not."""
+        if "text" not in self.extra:
+            return []
+        both = zip(self.extra["text"], self.extra["similarity"], strict=True)
+        return [f"{text} {similarity:.2f}" for text, similarity in both]
 
 
 COLUMNS = (
@@ -101,11 +110,15 @@ def _number(value: float) -> float | None:
 
 
 def coco(results: Sequence[Segmented]) -> dict[str, Any]:
-    """Results as a COCO dataset of one category; scores are in each annotation.
+    """Results as a COCO dataset: one category, or one of each text that was asked for.
+
+    Detector confidence is each annotation's ``score``, and CLIP's ``similarity`` another number.
 
     An annotation's id is the instance's number where there is one image, and counts on where there
     are several, as ids must differ; ``instance`` is the number in either case.
     """
+    asked = dict.fromkeys(t for r in results for t in r.extra.get("text", ()))
+    categories = {name: k for k, name in enumerate(asked or ["object"], 1)}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, result in enumerate(results, 1):
@@ -117,23 +130,26 @@ def coco(results: Sequence[Segmented]) -> dict[str, Any]:
         )
         boxes = seg.tight_boxes().tolist()
         scores = columns(result)["score"]
+        texts = result.extra.get("text", ["object"] * len(seg))
+        similarity = result.extra.get("similarity")
         for i, (text, instance) in enumerate(zip(seg.rles(), result.numbers, strict=True)):
             x0, y0, x1, y1 = boxes[i]
             annotations.append(
                 {
                     "id": instance if len(results) == 1 else len(annotations) + 1,
                     "image_id": number,
-                    "category_id": 1,
+                    "category_id": categories[texts[i]],
                     "iscrowd": 0,
                     "bbox": [x0, y0, x1 - x0, y1 - y0],
                     "area": int(seg.areas[i]),
                     **({} if scores[i] is None else {"score": float(scores[i])}),
                     "segmentation": text,
                     "instance": instance,
+                    **({} if similarity is None else {"similarity": similarity[i]}),
                 }
             )
     return {
         "images": images,
         "annotations": annotations,
-        "categories": [{"id": 1, "name": "object"}],
+        "categories": [{"id": k, "name": name} for name, k in categories.items()],
     }

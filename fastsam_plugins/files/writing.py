@@ -65,7 +65,8 @@ def write(
 
             if result.image is None:
                 raise ValueError(f"an overlay needs the pixels of {result.path}")
-            Image.fromarray(overlay(result.image, result.segmentation, points, boxes)).save(path)
+            drawn = overlay(result.image, result.segmentation, points, boxes, result.captions)
+            Image.fromarray(drawn).save(path)
         elif ending == ".geojson":
             content = geojson(features(result), result.georeference)
             path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")

@@ -15,9 +15,16 @@ from fiftyone.operators.types import RiskLevel
 
 import fiftyone_plugin
 from fastsam_plugins.demo import SAMPLES
-from fastsam_plugins.options import CleanOptions, PromptOptions, SegmentOptions, parameters
+from fastsam_plugins.options import (
+    CleanOptions,
+    PromptOptions,
+    SegmentOptions,
+    TextOptions,
+    parameters,
+)
 from fiftyone_plugin.operators import OPERATORS
 from fiftyone_plugin.storage import StoreOptions
+from tests.tiny_clip import FOLDER
 
 URI = "@fastsam-plugins/fastsam/"
 QUICK = {"conf": 0.25, "max_det": 30, "imgsz": 320, "keep": False}
@@ -115,6 +122,26 @@ def test_forms_are_made_of_the_options(samples, name, options):
                 assert p.help in fields[p.name].view.description
 
 
+def test_a_text_asks_for_options_of_text(samples):
+    clip = str(FOLDER)
+    before, _ = form(samples, "segment_from_prompts", more=True)
+    assert "text" in before
+    assert "negatives" not in before
+    fields, problem = form(samples, "segment_from_prompts", text="a star; a ring", clip=clip)
+    assert problem is None
+    assert {"negatives", "top_k", "threshold", "features", "clip"} <= set(fields)
+    fields, _ = form(samples, "segment_from_prompts", text="a star", clip=clip, more=True)
+    assert {p.name for p in parameters(TextOptions)} <= set(fields)
+    assert not {p.name for p in parameters(PromptOptions)} & set(fields)
+    told = executed(
+        samples, "segment_from_prompts", text="a star; a ring", field="named", clip=clip,
+        features="dense", **QUICK,
+    )  # fmt: skip
+    assert told[-2].body.params["message"] == "2 samples, 4 instances"
+    for sample in samples:
+        assert [d.label for d in sample["named"].detections] == ["a star", "a ring"]
+
+
 def test_segmenting_tells_its_progress_and_reloads(samples):
     _, problem = form(samples, "segment_everything", **QUICK)
     assert problem is None
@@ -144,6 +171,8 @@ def test_segmenting_tells_its_progress_and_reloads(samples):
         ("segment_everything", {"conf": 2}, "Conf must be between 0 and 1, got 2"),
         ("segment_from_prompts", {}, "Nothing to prompt with"),
         ("segment_from_prompts", {"boxes": "tags"}, "Tags is no field of Detections"),
+        ("segment_from_prompts", {"text": "a dog;"}, "Text[1] is empty"),
+        ("segment_from_prompts", {"text": "a dog", "clip": "nothing"}, "'nothing' is neither a"),
         ("evaluate_proposals", {}, "Choose proposals"),
         ("evaluate_proposals", {"proposals": "boxes", "truth": "other"}, "Other is no field of"),
         ("proposals_to_labels", {"proposals": "boxes", "max_truth_iou": 0.5}, "An overlap with"),

@@ -1,0 +1,89 @@
+"""What instances look like to a CLIP: computed when somebody asks, and kept with the image."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_plugins.masks.sources import MaskSource, Rows
+from fastsam_plugins.options import TextOptions
+from fastsam_plugins.text.clip import Clip, Floats, pooled
+
+
+class ImageFeatures:
+    """An image, and the features of instances in it, kept for the next text.
+
+    Features belong to rows of a mask source, so that all views of a segmentation share them, in
+    whatever order and however few. Masks merged or cleaned later have a source of their own, and
+    the tokens of the whole image serve them as well.
+
+    Parameters
+    ----------
+    image : uint8 array (H, W, 3)
+        RGB; kept, not copied: it must not be changed.
+    device : str
+        Where CLIP is to run.
+    """
+
+    def __init__(self, image: NDArray[np.uint8], device: Any = "auto") -> None:
+        self.image, self.device = image, device
+        self._forget()
+
+    def _forget(self) -> None:
+        self._tokens: dict[Any, Floats] = {}
+        self._tables: WeakKeyDictionary[MaskSource, dict[Any, _Table]] = WeakKeyDictionary()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"image": self.image, "device": self.device}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    def of(self, source: MaskSource, rows: Rows, clip: Clip, options: TextOptions) -> Floats:
+        """Features (len(rows), D) of masks; those asked for before are not computed again.
+
+        Unit vectors; NaN for masks of less than ``options.min_pixels``.
+        """
+        how = (clip, options.features, *(
+            (options.dense_size,) if options.features == "dense" else (options.background,)
+        ))  # fmt: skip
+        table = self._tables.setdefault(source, {}).setdefault(how, _Table(len(source)))
+        looked_at = source.areas(rows) >= options.min_pixels
+        missing = np.unique(rows[looked_at & ~table.known[rows]])
+        if len(missing):
+            table.put(missing, self._compute(source, missing, clip, options, how))
+        out = np.full((len(rows), table.width), np.nan, np.float32)
+        out[looked_at] = table.values[rows[looked_at]]
+        return out
+
+    def _compute(
+        self, source: MaskSource, rows: Rows, clip: Clip, options: TextOptions, how: Any
+    ) -> Floats:
+        masks = (source.runs(row) for row in rows.tolist())
+        if options.features == "crops":
+            return clip.crop_features(self.image, masks, options)
+        if how not in self._tokens:
+            self._tokens[how] = clip.image_tokens(self.image, options.dense_size)
+        return pooled(self._tokens[how], masks, source.shape)
+
+
+class _Table:
+    """Features by row of a mask source, where they are known."""
+
+    def __init__(self, count: int) -> None:
+        self.known = np.zeros(count, np.bool_)
+        self.values: Floats = np.empty((count, 0), np.float32)
+
+    @property
+    def width(self) -> int:
+        return self.values.shape[1]
+
+    def put(self, rows: Rows, features: Floats) -> None:
+        if not self.width:
+            self.values = np.full((len(self.known), features.shape[1]), np.nan, np.float32)
+        self.values[rows] = features
+        self.known[rows] = True

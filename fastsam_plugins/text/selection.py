@@ -1,0 +1,132 @@
+"""Prompt-guided selection by text (section 3.2 of the paper): words pick among the instances.
+
+How well an instance fits a text is a number of its own, the cosine of their CLIP features; the
+detector's confidence has no part in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_plugins.masks import runs as R
+from fastsam_plugins.options import Options, TextOptions
+from fastsam_plugins.prompts import Selection
+from fastsam_plugins.text.clip import Clip
+from fastsam_plugins.text.features import ImageFeatures
+
+if TYPE_CHECKING:
+    from fastsam_plugins.segmentation import Segmentation
+
+Texts = str | Sequence[str]
+
+
+def similarity(
+    seg: Segmentation, text: Texts, options: TextOptions, clip: Clip | None = None
+) -> NDArray[np.float32]:
+    """See :meth:`fastsam_plugins.Segmentation.similarity`."""
+    texts = check_texts("text", text)
+    look = _look(seg.image_features, seg.shape)
+    if not len(seg):
+        found = np.empty((0, len(texts)), np.float32)
+    else:
+        clip = clip or _load(options, look)
+        features = look.of(seg.source, seg.rows, clip, options)
+        # Masks too small to be looked at alone: there is nothing to multiply.
+        found = np.full((len(seg), len(texts)), np.nan, np.float32)
+        if features.shape[1]:
+            found = features @ clip.text_features(texts).T
+    return found[:, 0] if isinstance(text, str) else found
+
+
+def select(
+    seg: Segmentation,
+    text: Texts,
+    negatives: Texts | None,
+    options: TextOptions,
+    clip: Clip | None = None,
+) -> Selection:
+    """See :meth:`fastsam_plugins.Segmentation.select`."""
+    texts = check_texts("text", text)
+    against = check_texts("negatives", negatives) if negatives is not None else []
+    found = similarity(seg, [*texts, *against], options, clip)
+    wanted, unwanted = found[:, : len(texts)], found[:, len(texts) :]
+    allowed = wanted >= options.threshold  # never true of NaN
+    if against:
+        allowed &= wanted > unwanted.max(1, keepdims=True)
+    chosen, answers = [], []
+    for t in range(len(texts)):
+        here = np.flatnonzero(allowed[:, t])
+        best = here[np.argsort(-wanted[here, t], kind="stable")][: options.top_k or None]
+        chosen.append(best)
+        answers.append(np.full(len(best), t))
+    return Selection(
+        np.concatenate([np.empty(0, np.int64), *chosen]),
+        np.concatenate([np.empty(0, np.int64), *answers]),
+    )
+
+
+def answered(
+    seg: Segmentation, texts: Sequence[str], options: TextOptions, clip: Clip | None = None
+) -> NDArray[np.float32]:
+    """Similarity (N,) of each selected instance to the text it answers, ``texts[prompts]``."""
+    found = similarity(seg, list(texts), options, clip)
+    return found[np.arange(len(seg)), seg.prompts]
+
+
+_DEFAULT = TextOptions()
+
+
+def settle(
+    options: Options | None, clip: Clip | str | None, changes: dict[str, Any]
+) -> tuple[TextOptions, Clip | None]:
+    """The options of a call, with the fields it changes, and a CLIP that is loaded already."""
+    options = options or _DEFAULT
+    if not isinstance(options, TextOptions):
+        raise ValueError(f"a text needs TextOptions, got {type(options).__name__}")
+    if isinstance(clip, str):
+        changes, clip = {**changes, "clip": clip}, None
+    return options.replace(**changes) if changes else options, clip
+
+
+def check_alone(text: Texts | None, *others: Any) -> Texts:
+    """The text; ValueError if there is none, for negatives, or if there are points or boxes."""
+    if text is None:
+        raise ValueError("negatives need a text")
+    if any(other is not None for other in others):
+        raise ValueError(
+            "a text goes alone: to combine it with points or boxes, select by one and then, among "
+            "what was selected, by the other"
+        )
+    return text
+
+
+def check_texts(name: str, text: Texts) -> list[str]:
+    """Texts as a list, or ValueError."""
+    texts = [text] if isinstance(text, str) else list(text)
+    if not texts and name == "text":
+        raise ValueError("text names nothing to look for: give one text or more")
+    for k, one in enumerate(texts):
+        if not isinstance(one, str):
+            raise ValueError(f"{name}[{k}] must be text, got {one!r}")
+        if not one.strip():
+            raise ValueError(f"{name}[{k}] is empty: say what to look for, as in 'a dog'")
+    return texts
+
+
+def _look(kept: ImageFeatures | None, shape: R.Shape) -> ImageFeatures:
+    if kept is None:
+        raise ValueError(
+            "text prompts look at the image, and these instances came without one: use "
+            "seg.with_image(image)"
+        )
+    return kept
+
+
+def _load(options: TextOptions, look: ImageFeatures) -> Clip:
+    from fastsam_plugins.text.loading import load
+
+    return load(options.clip, look.device)
