@@ -145,6 +145,9 @@ def _reason(error: Exception) -> str:
 def _download(named: _Named, config: dict[str, Any]) -> Path:
     from open_clip.pretrained import download_pretrained
 
+    hub = logging.getLogger("huggingface_hub")
+    before = hub.level
+    hub.setLevel(logging.ERROR)  # it tells of each of a dozen attempts
     try:
         with _root_logger_left_alone():
             return Path(download_pretrained(config))
@@ -155,6 +158,8 @@ def _download(named: _Named, config: dict[str, Any]) -> Path:
             f"weights from another machine, either its cache folder {cache_folder(config)}, or the "
             f"file itself, to be named {named.network}/FILE"
         ) from error
+    finally:
+        hub.setLevel(before)
 
 
 def cache_folder(config: dict[str, Any]) -> Path:
