@@ -97,6 +97,20 @@ def from_bitmap(
     return from_columns(x[::2] + offset[0], y[::2] + offset[1], y[1::2] + offset[1], height)
 
 
+def from_labels(labels: NDArray[np.integer]) -> dict[int, Runs]:
+    """Encode every value of a label image (H, W) but 0, the background, in one pass."""
+    flat = labels.T.ravel()
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    spans = np.stack([np.r_[0, edges], np.r_[edges, flat.size]], axis=1)
+    values = flat[spans[:, 0]] if flat.size else flat
+    spans = spans[: len(values)][values != 0]
+    values = values[values != 0]
+    order = np.argsort(values, kind="stable")
+    names, first = np.unique(values[order], return_index=True)
+    parts = np.split(spans[order], first[1:]) if len(names) else []
+    return dict(zip(names.tolist(), parts, strict=True))
+
+
 def to_bitmap(
     runs: Runs, shape: Shape, window: tuple[int, int, int, int] | None = None
 ) -> NDArray[np.bool_]:

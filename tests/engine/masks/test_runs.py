@@ -117,3 +117,15 @@ def test_rle_decodes_uncompressed_counts_and_bytes():
 def test_malformed_rle_is_refused(bad):
     with pytest.raises(ValueError, match=r"RLE"):
         rle.decode(bad)
+
+
+@given(shapes.flatmap(lambda s: arrays(np.int32, s, elements=st.integers(-1, 3))))
+def test_every_value_of_a_label_image_is_encoded(labels):
+    found = R.from_labels(labels)
+    assert sorted(found) == sorted(set(labels.ravel().tolist()) - {0})
+    for value, runs in found.items():
+        assert np.array_equal(runs, R.from_bitmap(labels == value))
+
+
+def test_an_empty_label_image_has_no_values():
+    assert R.from_labels(np.zeros((0, 5), int)) == {}
