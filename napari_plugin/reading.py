@@ -89,9 +89,7 @@ class Pixels:
         if channels is not None:
             left = [a for a in range(self.plane.ndim) if a not in self.plane.stepped]
             array = np.moveaxis(array, left.index(channels), -1 if not self.rgb else -2)
-        if array.dtype.kind == "f":
-            array = np.nan_to_num(array, nan=min(self.options.low, 0), posinf=0, neginf=0)
-        return to_rgb(array, self.options)
+        return to_rgb(_finite(array), self.options)
 
     def _level(self, window: Window, enough: int) -> tuple[int, Window]:
         """The level to read, and the window in its pixels."""
@@ -106,3 +104,13 @@ class Pixels:
         high = np.ceil(np.array([x1, y1]) * ratio - 1e-6).astype(int)
         high = np.maximum(high, low + 1)
         return level, (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+
+
+def _finite(array: NDArray) -> NDArray:
+    """The same with the lowest value there is where it has none, as napari shows it."""
+    if array.dtype.kind != "f":
+        return array
+    finite = np.isfinite(array)
+    if finite.all():
+        return array
+    return np.where(finite, array, array[finite].min() if finite.any() else 0)

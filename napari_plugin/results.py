@@ -1,7 +1,7 @@
 """Segmentations kept, in memory and on disk: what was segmented once is there at once.
 
-They are found by a digest of exactly what the network would see: pixels, model and options. Whatever
-the layer is called, and whichever program is open, equal input has one result.
+They are found by a digest of exactly what the network would see: pixels, model and options.
+Whatever the layer is called, and whichever program is open, equal input has one result.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def digest(
     made = hashlib.blake2b(said.encode(), digest_size=16)
     flat = np.ascontiguousarray(pixels).reshape(-1)
     for start in range(0, flat.size, PART):
-        made.update(flat[start : start + PART])
+        made.update(memoryview(flat[start : start + PART]))
     return made.hexdigest()
 
 

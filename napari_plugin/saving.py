@@ -25,6 +25,8 @@ from napari_plugin.session import Object, Session, SessionError
 FORMAT = "fastsam napari session"
 VERSION = 1
 
+_NOTHING: Mapping[Key, dict[int, R.Runs]] = {}
+
 
 @dataclass(frozen=True)
 class ImageRecord:
@@ -82,13 +84,23 @@ class Saved:
         return self.image.shape[self.image.plane[0]], self.image.shape[self.image.plane[1]]
 
 
-def snapshot(session: Session, image: ImageRecord) -> tuple[Saved, dict[Key, NDArray[np.integer]]]:
+def snapshot(
+    session: Session, image: ImageRecord, known: Mapping[Key, dict[int, R.Runs]] = _NOTHING
+) -> tuple[Saved, dict[Key, NDArray[np.integer]]]:
     """What there is to save, but for the labels: copies of those slices that have any.
 
     Quick; :func:`write` does the slow part, and may do it in another thread.
+
+    Parameters
+    ----------
+    session : Session
+    image : ImageRecord
+    known : mapping
+        Labels that :func:`write` gave before, of slices that have not changed since.
     """
     saved = Saved(
         image,
+        labels=dict(known),
         objects=dict(session.objects),
         prompts={k: p for k in session.slices() if (p := session.prompts(k))},
         scenes={k: (s.digest, s.window) for k, s in session.scenes.items() if s.digest},
@@ -97,24 +109,35 @@ def snapshot(session: Session, image: ImageRecord) -> tuple[Saved, dict[Key, NDA
     planes = {}
     if session.canvas is not None:
         height, width = session.canvas.shape
-        for key in session.labelled:
+        for key in session.labelled - known.keys():
             planes[key] = session.canvas.read(key, (0, 0, width, height)).copy()
     return saved, planes
 
 
-def write(saved: Saved, planes: Mapping[Key, NDArray[np.integer]], path: str | Path) -> None:
-    """Write a session file, in one move: a kill leaves no half of it."""
+def write(
+    saved: Saved, planes: Mapping[Key, NDArray[np.integer]], path: str | Path
+) -> dict[Key, dict[int, R.Runs]]:
+    """Write a session file, in one move: a kill leaves no half of it.
+
+    Returns
+    -------
+    dict
+        The labels of all slices.
+    """
     objects = [
         {
             "id": o.id,
             "score": _number(o.score),
             "stability": _number(o.stability),
             "prompts": {_text(k): p.to_json() for k, p in o.prompts.items()},
+            "outline": o.outline
+            and {"slice": _text(o.outline[0]), **rle.encode([o.outline[1]], saved.shape)[0]},
         }
         for o in saved.objects.values()
     ]
     labels: dict[str, list[dict[str, Any]]] = {}
-    for key, found in {**saved.labels, **{k: R.from_labels(p) for k, p in planes.items()}}.items():
+    every = {**saved.labels, **{k: R.from_labels(p) for k, p in planes.items()}}
+    for key, found in every.items():
         texts = rle.encode(list(found.values()), saved.shape)
         labels[_text(key)] = [{"id": i, **t} for i, t in zip(found, texts, strict=True)]
     content = {
@@ -133,6 +156,7 @@ def write(saved: Saved, planes: Mapping[Key, NDArray[np.integer]], path: str | P
     part = path.with_suffix(".part")
     part.write_text(json.dumps(content))
     os.replace(part, path)
+    return every
 
 
 def read(path: str | Path) -> Saved:
@@ -166,22 +190,29 @@ def _saved(content: dict[str, Any]) -> Saved:
     for text, found in content["labels"].items():
         here = saved.labels[_key(text)] = {}
         for one in found:
-            runs, size = rle.decode({"size": one["size"], "counts": one["counts"]})
-            if size != saved.shape:
-                raise ValueError(f"a mask of {size} does not fit slices of {saved.shape}")
-            here[int(one["id"])] = runs
+            here[int(one["id"])] = _mask(one, saved.shape)
     for one in content["objects"]:
         asked = {_key(k): Prompts.from_json(p) for k, p in one["prompts"].items()}
         score, stability = (
             math.nan if one[n] is None else float(one[n]) for n in ("score", "stability")
         )
-        saved.objects[int(one["id"])] = Object(int(one["id"]), score, stability, asked)
+        outline = None
+        if one["outline"] is not None:
+            outline = _key(one["outline"]["slice"]), _mask(one["outline"], saved.shape)
+        saved.objects[int(one["id"])] = Object(int(one["id"]), score, stability, asked, outline)
     saved.prompts = {_key(k): Prompts.from_json(p) for k, p in content["prompts"].items()}
     for text, scene in content["scenes"].items():
         x0, y0, x1, y1 = (int(v) for v in scene["window"])
         saved.scenes[_key(text)] = (str(scene["digest"]), (x0, y0, x1, y1))
     saved.pictures = {_key(k): str(name) for k, name in content["pictures"].items()}
     return saved
+
+
+def _mask(one: dict[str, Any], shape: R.Shape) -> R.Runs:
+    runs, size = rle.decode({"size": one["size"], "counts": one["counts"]})
+    if size != shape:
+        raise ValueError(f"a mask of {size} does not fit slices of {shape}")
+    return runs
 
 
 def restore(session: Session, saved: Saved) -> None:

@@ -17,6 +17,8 @@ from fastsam_plugins.segmentation import Segmentation
 
 Window = tuple[int, int, int, int]
 
+_ALL = FilterOptions()
+
 
 @dataclass(frozen=True)
 class Prompts:
@@ -81,6 +83,7 @@ class Scene:
         Names the pixels and options it came from; see :mod:`napari_plugin.results`.
     shown : Segmentation
         Those of ``seg`` that the filters let through: prompts pick among them.
+    filters : FilterOptions
     """
 
     seg: Segmentation
@@ -88,6 +91,7 @@ class Scene:
     shape: R.Shape
     digest: str = ""
     shown: Segmentation = field(default=None)  # type: ignore[assignment]
+    filters: FilterOptions = _ALL
 
     def __post_init__(self) -> None:
         x0, y0, x1, y1 = self.window
@@ -98,7 +102,9 @@ class Scene:
 
     def filtered(self, options: FilterOptions) -> Scene:
         """The same with other filters."""
-        return dataclasses.replace(self, shown=self.seg.filter(options))
+        if options == self.filters:
+            return self
+        return dataclasses.replace(self, shown=self.seg.filter(options), filters=options)
 
     def at(self, xy: tuple[float, float], options: PromptOptions) -> Segmentation:
         """The instance under the cursor, one or none."""

@@ -54,12 +54,15 @@ class Object:
         Of the instance that it was committed from; NaN if unknown.
     prompts : dict
         By slice: what it was picked with.
+    outline : slice and run array, optional
+        Its mask, where it is a polygon of its own and no label.
     """
 
     id: int
     score: float = float("nan")
     stability: float = float("nan")
     prompts: dict[Key, Prompts] = field(default_factory=dict)
+    outline: tuple[Key, R.Runs] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ class Session:
         The id of the next object. It only grows.
     options : PromptOptions
         How prompts pick.
+    filters : FilterOptions
+        Which instances they pick among.
     listeners : list of callables
         Called with every :class:`Step` done, undone or redone.
     """
@@ -142,12 +147,15 @@ class Session:
 
     def show(self, key: Key, scene: Scene) -> None:
         """The network has found something in a slice."""
-        self.scenes[key] = scene.filtered(self.filters)
+        self.scenes[key] = scene
 
-    def refilter(self, options: FilterOptions) -> None:
-        """Let other instances through, in all slices; the network is not asked."""
-        self.filters = options
-        self.scenes = {k: s.filtered(options) for k, s in self.scenes.items()}
+    def scene(self, key: Key) -> Scene | None:
+        """What was found in a slice, as :attr:`filters` let it through; None if it was not
+        segmented."""
+        scene = self.scenes.get(key)
+        if scene is not None:
+            scene = self.scenes[key] = scene.filtered(self.filters)
+        return scene
 
     # --- prompts ----------------------------------------------------------------------------
 
@@ -171,14 +179,15 @@ class Session:
     def cycle(self, key: Key, by: int) -> None:
         """Turn to a larger (1) or smaller (-1) candidate."""
         before = self.prompts(key)
-        if key not in self.scenes or not before:
+        scene = self.scene(key)
+        if scene is None or not before:
             return
         after = dataclasses.replace(before, step=before.step + by)
-        self.prompt(key, self.scenes[key].limited(after, self.options), "candidate")
+        self.prompt(key, scene.limited(after, self.options), "candidate")
 
     def answer(self, key: Key) -> Segmentation | None:
         """What the prompts of a slice pick; None if the slice was not segmented."""
-        scene = self.scenes.get(key)
+        scene = self.scene(key)
         return None if scene is None else scene.answer(self.prompts(key), self.options)
 
     # --- objects ----------------------------------------------------------------------------
@@ -225,8 +234,9 @@ class Session:
         linking : LinkOptions, optional
             Give instances of neighbouring slices that overlap one id.
         """
-        keys = [k for k in keys if k in self.scenes]
-        found = [self._instances(k, self.scenes[k].shown) for k in keys]
+        scenes = {k: s for k in keys if (s := self.scene(k)) is not None}
+        keys = list(scenes)
+        found = [self._instances(k, s.shown) for k, s in scenes.items()]
         if not any(found):
             raise SessionError("nothing to commit: segment first, or loosen the filters")
         if linking is not None:
@@ -243,6 +253,26 @@ class Session:
         if not edits:
             raise SessionError("nothing to commit: other objects cover it")
         return self._done("commit all", keys[0], _joined(edits))
+
+    def commit_outlines(self, key: Key, found: bool = False) -> list[int]:
+        """Make what the prompts pick objects with outlines of their own, which may overlap.
+
+        With ``found``, all instances that the filters let through.
+        """
+        scene, prompts = self.scene(key), self.prompts(key)
+        seg = scene.shown if found and scene is not None else self._answered(key)
+        assert scene is not None
+        asked = {} if found else {key: dataclasses.replace(prompts, target=None)}
+        stability = seg.stability
+        edits: list[Edit] = []
+        for i in range(len(seg)):
+            runs = scene.runs(seg, i)
+            scores = float(seg.scores[i]), float(stability[i])
+            new = Object(self._fresh(), *scores, asked, (key, runs))
+            edits.append(ObjectEdit(new.id, None, new))
+        if not found:
+            edits.append(PromptEdit(key, prompts, NOTHING))
+        return self._done("commit outlines", key, edits)
 
     def delete(self, ids: Iterable[int], key: Key = ()) -> None:
         """Remove objects from all slices."""

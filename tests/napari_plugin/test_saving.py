@@ -26,6 +26,8 @@ def worked():
     commit(session, 70, 10, key=(0,))
     commit(session, 30, 30, key=(2,))
     session.delete(commit(session, 50, 30, key=(1,)))
+    click(session, 50, 30, (2,))
+    session.commit_outlines((2,))
     click(session, 30, 30, (1,), step=-1)
     return session
 
@@ -42,7 +44,7 @@ def test_a_session_is_reopened_as_it_was_left(worked, tmp_path):
     assert again.prompts((1,)) == worked.prompts((1,))
     assert {k: again.areas[k] for k in (1, 2)} == {k: worked.areas[k] for k in (1, 2)}
     assert saved.scenes == {(z,): ("digest", (0, 0, 80, 60)) for z in range(3)}
-    assert again.next_id == worked.next_id == 4, "the deleted object's id is not given again"
+    assert again.next_id == worked.next_id == 5, "the deleted object's id is not given again"
     again.scenes = worked.scenes
     again.delete([1])
     assert not again.canvas.array[0].any()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import FilterOptions, LinkOptions, PromptOptions
 from fastsam_plugins.segmentation import Segmentation
 from napari_plugin.edits import ArrayCanvas, PixelEdit, Values
@@ -190,11 +191,11 @@ def test_an_object_without_prompts_is_asked_for_by_its_box():
 
 def test_all_found_are_committed_smallest_on_top_as_the_filters_let_them_through():
     session = plain()
-    session.refilter(FilterOptions(max_area=1000))
+    session.filters = FilterOptions(max_area=1000)
     ids = session.commit_found([()])
     assert len(ids) == 3
     session.undo()
-    session.refilter(FilterOptions())
+    session.filters = FilterOptions()
     assert len(session.commit_found([()])) == 4
     expected = scene().seg.labels()
     assert np.array_equal(session.canvas.array > 0, expected > 0)
@@ -269,6 +270,22 @@ def test_what_cannot_be_done_is_one_line():
         session.commit((), "any")
     with pytest.raises(SessionError, match="no pixels in this slice"):
         session.recall((), 9)
+
+
+def test_outlines_overlap_and_are_undone():
+    session = plain()
+    click(session, 30, 30)
+    (first,) = session.commit_outlines(())
+    ids = session.commit_outlines((), found=True)
+    assert len(ids) == 4
+    assert not session.canvas.array.any()
+    key, runs = session.objects[first].outline
+    assert key == ()
+    assert np.array_equal(R.to_bitmap(runs, SHAPE), LARGE)
+    session.undo()
+    session.undo()
+    assert not session.objects
+    assert session.prompts(())
 
 
 def test_several_objects_in_one_go():
