@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Generic, TypeVar
 
-from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit, SpinBox
+from magicgui.widgets import (
+    CheckBox,
+    ComboBox,
+    Container,
+    FloatSlider,
+    FloatSpinBox,
+    LineEdit,
+    SpinBox,
+)
 
 from fastsam_plugins.options import Options, Parameter, parameters
 
@@ -35,6 +43,11 @@ class Form(Container, Generic[O]):
         super().__init__(widgets=[_widget(p) for p in self._parameters], labels=True)
         self.margins = (0, 0, 0, 0)
         self.show_values(start or options())
+
+    @property
+    def names(self) -> list[str]:
+        """Of the parameters shown."""
+        return [p.name for p in self._parameters]
 
     def show_values(self, values: O) -> None:
         """Fill the form in."""
@@ -69,7 +82,9 @@ def _widget(p: Parameter) -> Any:
     high = LARGEST if p.le is None else p.le
     if p.type is int:
         return SpinBox(min=int(low), max=int(high), **words)
-    return FloatSpinBox(min=low, max=high, step=0.05 if high <= 1 else 1.0, **words)
+    if high <= 1:
+        return FloatSlider(min=low, max=high, step=0.01, **words)
+    return FloatSpinBox(min=low, max=high, step=1.0, **words)
 
 
 def _shown(p: Parameter, value: Any) -> Any:

@@ -20,6 +20,7 @@ from fastsam_plugins.segmentation import Segmentation
 from napari_plugin.edits import ArrayCanvas, Key
 from napari_plugin.geometry import Plane, from_data, output_transform, to_data
 from napari_plugin.scene import Prompts, Scene, Window
+from napari_plugin.session import Object
 from napari_plugin.worker import stride
 
 FEW = 20_000
@@ -84,7 +85,8 @@ class Preview:
     def __init__(self, image: Any, plane: Plane, key: Key, scene: Scene, name: str) -> None:
         x0, y0, x1, y1 = scene.window
         self.scene, self.step = scene, stride(scene.window)
-        self._shape = tuple(len(range(self.step // 2, n, self.step)) for n in (y1 - y0, x1 - x0))
+        height, width = (len(range(self.step // 2, n, self.step)) for n in (y1 - y0, x1 - x0))
+        self._shape = height, width
         shape = [1] * len(plane.kept)
         self._rows, self._columns = plane.kept.index(plane.rows), plane.kept.index(plane.columns)
         shape[self._rows], shape[self._columns] = self._shape
@@ -101,6 +103,19 @@ class Preview:
             **placed(image, plane, key, scene.window),
         )
         self.layer.mouse_pan = True
+
+    def fits(self, scene: Scene) -> bool:
+        """Whether this layer is of the size of another scene's picture."""
+        old, new = self.scene.window, scene.window
+        return (old[2] - old[0], old[3] - old[1]) == (new[2] - new[0], new[3] - new[1])
+
+    def move(self, image: Any, plane: Plane, key: Key, scene: Scene) -> None:
+        """Show nothing, over another slice or window of the same size."""
+        self.scene = scene
+        self._base[:] = 0
+        self._picked = self._hovered = R.EMPTY
+        self.layer.data = np.zeros(self.layer.data.shape, np.uint8)
+        place_layer(self.layer, placed(image, plane, key, scene.window))
 
     def pick(self, seg: Segmentation) -> None:
         """Show what prompts pick, each instance in a colour."""
@@ -162,6 +177,13 @@ def placed(image: Any, plane: Plane, key: Key, window: Window) -> dict[str, Any]
     # The first grid point stands for the first step x step pixels: it lies in their middle.
     corner = window[0] + step / 2, window[1] + step / 2
     return output_transform(image, plane, to_data(plane, key, corner)[0], step)
+
+
+def place_layer(layer: Any, place: dict[str, Any]) -> None:
+    """Move a layer to where it is not yet: every setter redraws."""
+    for name in ("scale", "translate", "rotate", "shear", "affine"):
+        if name in place and not np.allclose(np.asarray(getattr(layer, name)), place[name]):
+            setattr(layer, name, place[name])
 
 
 def instances_layer(
@@ -290,12 +312,33 @@ def drawn(plane: Plane, points: Points | None, boxes: Shapes | None) -> dict[Key
     }
 
 
-def outlines(scene: Scene, seg: Segmentation, plane: Plane, key: Key) -> list[NDArray[np.float64]]:
-    """Instances as polygons in data coordinates, one each; holes are joined by bridges."""
+def show_outlines(layer: Shapes, plane: Plane, objects: Sequence[Object], shape: R.Shape) -> None:
+    """Make a Shapes layer show objects as polygons, one each; holes are joined by bridges.
+
+    Parameters
+    ----------
+    layer : Shapes
+    plane : Plane
+    objects : sequence of Object
+        Those with outlines.
+    shape : (H, W)
+        Of a slice.
+    """
     from fastsam_plugins.masks.polygons import keyhole_polygon
 
-    return [
-        to_data(plane, key, keyhole_polygon(scene.runs(seg, i), scene.shape))
-        for i in range(len(seg))
-        if len(seg.runs(i))
-    ]
+    polygons, areas = [], []
+    for known in objects:
+        assert known.outline is not None
+        key, runs = known.outline
+        polygons.append(to_data(plane, key, keyhole_polygon(runs, shape)))
+        areas.append(R.area(runs))
+    layer.selected_data = set()
+    layer.data = []
+    if polygons:
+        layer.add_polygons(polygons)
+    layer.features = {
+        "id": np.array([o.id for o in objects], int),
+        "score": np.array([o.score for o in objects], float),
+        "area": np.array(areas, int),
+        "stability": np.array([o.stability for o in objects], float),
+    }

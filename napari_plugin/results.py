@@ -44,7 +44,7 @@ def digest(
     made = hashlib.blake2b(said.encode(), digest_size=16)
     flat = np.ascontiguousarray(pixels).reshape(-1)
     for start in range(0, flat.size, PART):
-        made.update(memoryview(flat[start : start + PART]))
+        made.update(flat[start : start + PART].data)
     return made.hexdigest()
 
 

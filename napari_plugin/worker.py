@@ -1,4 +1,4 @@
-"""The network in a thread of its own: read, look into the cache, segment, and stop when told.
+"""What a thread does: read, look into the cache, ask the network, and stop when told.
 
 Free of napari: :mod:`napari_plugin.widget` runs :func:`work` in napari's ``thread_worker``.
 """
@@ -9,19 +9,16 @@ import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.options import FilterOptions, SegmentOptions
 from napari_plugin.edits import Key
+from napari_plugin.network import Network, Stopped
 from napari_plugin.reading import Pixels
 from napari_plugin.results import Results, digest
 from napari_plugin.scene import Scene, Window
-
-if TYPE_CHECKING:
-    from fastsam_plugins.model import FastSAM
 
 log = logging.getLogger(__name__)
 
@@ -77,28 +74,8 @@ class Failure:
     message: str
 
 
-class Networks:
-    """The network that was used last, kept loaded."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._name: tuple[str, str, str] | None = None
-        self._network: FastSAM | None = None
-
-    def get(self, model: str, device: str, backend: str) -> FastSAM:
-        """The network of this name; loaded if another was used before."""
-        from fastsam_plugins.model import FastSAM
-
-        with self._lock:
-            if self._network is None or self._name != (model, device, backend):
-                self._network = None  # not two in memory
-                self._network = FastSAM(model, device, backend)
-                self._name = (model, device, backend)
-            return self._network
-
-
 def work(
-    request: Request, networks: Networks, results: Results, stop: threading.Event
+    request: Request, network: Network, results: Results, stop: threading.Event
 ) -> Iterator[Found | Failure | None]:
     """Segment what is requested.
 
@@ -111,8 +88,6 @@ def work(
     Failure
         If it cannot go on; the last thing said.
     """
-    from fastsam_plugins.model import Interrupted
-
     try:
         for key, window in request.jobs:
             if stop.is_set():
@@ -124,15 +99,14 @@ def work(
             name = digest(pixels, shape, request.model, request.options)
             seg = results.get(name)
             if seg is None:
-                network = networks.get(request.model, request.device, request.backend)
-                with network.interruptible(stop.is_set):
-                    seg = network.segment(pixels, request.options, shape)
+                asked = (request.model, request.device, request.backend)
+                seg = network.segment(pixels, shape, asked, request.options, stop)
                 # Asked for by every click; measured once, here.
                 _ = seg.areas, seg.stability
                 results.put(name, seg)
             scene = Scene(seg, window, request.shape, name).filtered(request.filters)
             yield Found(key, scene, picture(scene))
-    except Interrupted:
+    except Stopped:
         return
     except (ValueError, RuntimeError, OSError, MemoryError, ImportError) as error:
         log.info("segmenting failed", exc_info=True)
