@@ -40,6 +40,7 @@ from napari_plugin.worker import Failure, Found, Request, picture, work
 
 MODELS = ("FastSAM-n", "FastSAM-s", "FastSAM-x")
 NEW = "new layer"
+WIDTH = 380  # pixels: as wide as the widest form needs
 OUTLINES = "Shapes polygons"
 
 
@@ -76,6 +77,7 @@ class FastSAMWidget(Container):
         self._closed = False
         self._build()
         super().__init__(widgets=self._sections, labels=False, scrollable=True)
+        self.min_width = WIDTH
         self._connect()
 
     # --- forms and buttons ------------------------------------------------------------------
@@ -85,7 +87,7 @@ class FastSAMWidget(Container):
         self.image = ComboBox(label="image", choices=self._images)
         self.model = ComboBox(label="model", choices=_with(MODELS, start.model), value=start.model)
         self.region = Form(RegionOptions)
-        self.basic = Form(SegmentOptions, leave_out=_but(SegmentOptions, "conf", "imgsz"))
+        self.basic = Form(SegmentOptions, leave_out=_but(SegmentOptions, "conf"))
         self.more = CheckBox(text="more options")
         self.weights = FileEdit(
             label="weights file", filter="*.pt *.safetensors", nullable=True,
@@ -96,7 +98,7 @@ class FastSAMWidget(Container):
             value=start.device,
         )  # fmt: skip
         self.backend = ComboBox(label="backend", choices=list(backends.NAMES))
-        self.advanced = Form(SegmentOptions, leave_out=("conf", "imgsz"))
+        self.advanced = Form(SegmentOptions, leave_out=("conf",))
         self.layer_options = Form(LayerOptions)
         self.reading = Form(ReadOptions, leave_out=("page",))
         self.hidden = Container(
@@ -107,7 +109,11 @@ class FastSAMWidget(Container):
         self.status = Label(value="")
         self.filters = Form(FilterOptions)
         self.table = InstanceTable(self._row_chosen)
-        self.prompting = Form(PromptOptions, start=PromptOptions(points_mode="best"))
+        start_prompts = PromptOptions(points_mode="best")
+        self.mode = Form(
+            PromptOptions, leave_out=_but(PromptOptions, "points_mode"), start=start_prompts
+        )
+        self.prompting = Form(PromptOptions, leave_out=("points_mode",))
         self.objects = ComboBox(label="commit into", choices=self._outputs)
         self.policy = ComboBox(label="overlap", choices=[*POLICIES, OUTLINES])
         self.link = CheckBox(text="link slices")
@@ -132,18 +138,17 @@ class FastSAMWidget(Container):
         self.save_button = PushButton(text="Save")
         self.reopen_button = PushButton(text="Reopen")
         rows = [list(self.buttons.values())[k : k + 3] for k in (0, 3, 6)]
-        more = _column(self.hidden, self.advanced, self.layer_options, self.reading)
+        more = _column(self.hidden, self.advanced, self.layer_options, self.reading, self.prompting)
         more.visible = False
         self._more = more
         self._sections = [
             _column(self.image, self.model, labels=True), self.region, self.basic, self.more, more,
             _row(self.segment_button, self.cancel_button), self.status,
             Label(value="<b>Filters</b>"), self.filters, self.table,
-            Label(value="<b>Prompts</b>"), self.prompting,
-            Label(value="<b>Objects</b>"), _column(self.objects, self.policy, labels=True),
+            Label(value="<b>Prompts and objects</b>"), self.mode,
+            _column(self.objects, self.policy, labels=True),
             _row(self.link, self.linking), *(_row(*r) for r in rows),
-            Label(value="<b>Session</b>"), _column(self.file, labels=True),
-            _row(self.save_button, self.reopen_button),
+            _column(self.file, labels=True), _row(self.save_button, self.reopen_button),
         ]  # fmt: skip
 
     def _connect(self) -> None:
@@ -157,6 +162,7 @@ class FastSAMWidget(Container):
         self.segment_button.changed.connect(self.segment)
         self.cancel_button.changed.connect(self.cancel)
         self.filters.changed.connect(self._filter)
+        self.mode.changed.connect(self._prompting_changed)
         self.prompting.changed.connect(self._prompting_changed)
         self.objects.changed.connect(self._objects_changed)
         self.save_button.changed.connect(self.save)
@@ -275,7 +281,7 @@ class FastSAMWidget(Container):
         self._leave()
         self.annotation = now = Annotation(self.viewer, image, plane)
         now.hover = self.preferences.hover
-        now.session.options = self.prompting.read()
+        now.session.options = self._prompt_options()
         now.session.filters = self.filters.read()
         now.chosen = self.table.follow
         now.changed = self._changed
@@ -378,11 +384,14 @@ class FastSAMWidget(Container):
         if now is None:
             return
         try:
-            now.session.options = self.prompting.read()
+            now.session.options = self._prompt_options()
         except ValueError as error:
             self.status.value = str(error)
             return
         now.refresh()
+
+    def _prompt_options(self) -> PromptOptions:
+        return PromptOptions(**{**_values(self.prompting), **_values(self.mode)})
 
     def _row_chosen(self, index: int) -> None:
         if self.annotation is not None and self.annotation.shown:
