@@ -67,6 +67,7 @@ class Annotation:
         self._preview_key: Key | None = None
         self._hovered: list[int] = []
         self._mirroring = False
+        self._lost = False
         viewer.dims.events.current_step.connect(self._slice_changed)
         viewer.layers.events.removed.connect(self._layer_removed)
 
@@ -293,7 +294,7 @@ class Annotation:
                     f"{layer.name} does not fit {self.image.name}, whose labels have shape {wanted}"
                 )
             layer.events.paint.connect(self._painted)
-        self.objects = layer
+        self.objects, self._lost = layer, False
         self.session.attach(None if layer is None else self._canvas(layer))
 
     def reopen(self, saved: Saved) -> None:
@@ -349,7 +350,7 @@ class Annotation:
         if step.pixels:
             self._features()
         self._show_outlines()
-        self.changed({e.key for e in step.edits if isinstance(e, PixelEdit)})
+        self._tell({e.key for e in step.edits if isinstance(e, PixelEdit)})
 
     def _show_answer(self, key: Key) -> None:
         scene = self.session.scene(key)
@@ -473,15 +474,19 @@ class Annotation:
 
     def _painted(self, event: Any) -> None:
         """A person painted labels by hand."""
-        if event.source is not self.objects:
+        canvas = self.session.canvas
+        if self.objects is None or not isinstance(canvas, layers.LabelsCanvas) or canvas.writing:
             return
-        for places, _, label in event.value:
-            top = int(np.max(label))
-            kept = self.plane.kept
-            stepped = [kept.index(a) for a in self.plane.stepped]
-            for key in {tuple(int(p) for p in k) for k in zip(*(places[a] for a in stepped), strict=True)} or {()}:  # fmt: skip # noqa: E501
-                self.session.painted(key, top)
-                self.changed({key})
+        volume = self.objects.n_edit_dimensions > 2
+        keys = set(canvas.keys()) if volume else {self.key}
+        for key in keys:
+            self.session.painted(key, int(self.objects.selected_label))
+        self._tell(keys)
+
+    def _tell(self, keys: set[Key]) -> None:
+        """Labels or prompts changed; nothing to save if the layer of objects was deleted."""
+        if not self._lost:
+            self.changed(keys)
 
     # --- the viewer -------------------------------------------------------------------------
 
@@ -493,7 +498,7 @@ class Annotation:
         layer = layers.objects_layer(self.image, self.plane, shape, OBJECTS)
         self._add(layer)
         layer.events.paint.connect(self._painted)
-        self.objects = layer
+        self.objects, self._lost = layer, False
         self.session.attach(self._canvas(layer), empty=True)
 
     def _canvas(self, layer: Labels) -> layers.LabelsCanvas:
@@ -547,7 +552,7 @@ class Annotation:
             self.boxes = None
             self._drawn_removed()
         elif layer is self.objects:
-            self.objects = None
+            self.objects, self._lost = None, True
             self.session.attach(None)
         elif layer is self.instances:
             self.instances = None
@@ -557,7 +562,11 @@ class Annotation:
             self._preview_key = None
 
     def _drawn_removed(self) -> None:
-        """A layer of prompts was deleted: so are its prompts."""
+        """A layer of prompts was deleted: so are its prompts.
+
+        Not in the session's file, though: so it goes when the viewer closes, too.
+        """
+        told, self.changed = self.changed, lambda keys: None
         for key in self.session.slices():
             now = self.session.prompts(key)
             if self.points is None:
@@ -565,6 +574,7 @@ class Annotation:
             if self.boxes is None:
                 now = dataclasses.replace(now, boxes=())
             self.session.prompt(key, now, "clear")
+        self.changed = told
 
 
 def _sentence(error: Exception) -> str:

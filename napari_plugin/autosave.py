@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
 from napari_plugin import saving
 from napari_plugin.edits import Key
-from napari_plugin.saving import ImageRecord
+from napari_plugin.saving import ImageRecord, Saved
 from napari_plugin.session import Session
 
 log = logging.getLogger(__name__)
@@ -71,13 +74,55 @@ class Saver:
 
         self._run(write, self._written)
 
-    def save(self, path: Path) -> None:
-        """Save at once, to a file that a person named."""
+    def save(
+        self,
+        path: Path,
+        picture: Callable[[Key], NDArray[np.uint8]] | None,
+        then: Callable[[str], None],
+    ) -> None:
+        """Save to a file that a person named.
+
+        Parameters
+        ----------
+        path : path
+        picture : callable, optional
+            Gives the pixels of a slice, which are saved beside the session; None where the image is
+            a file that holds them.
+        then : callable
+            Told what went wrong, or nothing, when it is done.
+        """
         saved, planes = saving.snapshot(self.session, self.record())
-        saving.write(saved, planes, path)
+
+        def write() -> str:
+            try:
+                if picture is not None:
+                    saved.pictures = _write_pictures(saved, planes, path, picture)
+                saving.write(saved, planes, path)
+            except OSError as error:
+                return f"cannot save in {path}: {error.strerror or error}"
+            return ""
+
+        self._run(write, then)
 
     def _written(self, known: dict[Key, dict[int, R.Runs]] | None) -> None:
         self._busy = False
         self._known = {k: v for k, v in (known or {}).items() if k not in self._changed}
         if self._again:
             self.changed(set())
+
+
+def _write_pictures(
+    saved: Saved, planes: Iterable[Key], path: Path, picture: Callable[[Key], NDArray[np.uint8]]
+) -> dict[Key, str]:
+    """Write the pixels of every slice that has objects; names relative to the session's folder."""
+    from PIL import Image
+
+    outlined = {o.outline[0] for o in saved.objects.values() if o.outline is not None}
+    folder = path.parent / f"{path.stem}_images"
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {}
+    for key in sorted({*planes, *outlined}):
+        file = folder / ("_".join(map(str, key)) or "image")
+        Image.fromarray(picture(key)).save(f"{file}.png")
+        names[key] = f"{folder.name}/{file.name}.png"
+    return names

@@ -56,19 +56,24 @@ class LabelsCanvas(ArrayCanvas):
     def __init__(self, layer: Labels, rows: int, columns: int) -> None:
         super().__init__(layer.data, rows, columns)
         self.layer = layer
+        self.writing = False  # rather than a person, who paints
 
     def write(  # noqa: D102
         self, key: Key, window: Window, block: NDArray[np.integer], changed: NDArray[np.bool_]
     ) -> None:
-        if isinstance(self.array, np.ndarray) and np.count_nonzero(changed) <= FEW:
-            rows, columns = np.nonzero(changed)
-            place: list[Any] = [np.full(len(rows), k) for k in key]
-            place.insert(self.rows, rows + window[1])
-            place.insert(self.columns, columns + window[0])
-            self.layer.data_setitem(tuple(place), block[changed])
-        else:
+        if not isinstance(self.array, np.ndarray) or np.count_nonzero(changed) > FEW:
             super().write(key, window, block, changed)
             self.layer.refresh()
+            return
+        rows, columns = np.nonzero(changed)
+        place: list[Any] = [np.full(len(rows), k) for k in key]
+        place.insert(self.rows, rows + window[1])
+        place.insert(self.columns, columns + window[0])
+        self.writing = True
+        try:
+            self.layer.data_setitem(tuple(place), block[changed])
+        finally:
+            self.writing = False
 
 
 class Preview:

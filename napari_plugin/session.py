@@ -120,7 +120,9 @@ class Session:
     # --- what it works on -------------------------------------------------------------------
 
     def attach(self, canvas: Canvas | None, empty: bool = False) -> None:
-        """Commit into another label image from now on. Its history begins here.
+        """Commit into another label image from now on.
+
+        Steps of before cannot be undone any more, unless this is the first and an empty one.
 
         Parameters
         ----------
@@ -129,9 +131,10 @@ class Session:
         empty : bool
             It has no labels yet, and need not be read.
         """
-        self.canvas = canvas
-        self.history.clear()
-        self.objects, self.areas, self.labelled = {}, Counter(), set()
+        if not empty or self.canvas is not None:
+            self.history.clear()
+            self.objects = {k: o for k, o in self.objects.items() if o.outline is not None}
+        self.canvas, self.areas, self.labelled = canvas, Counter(), set()
         if canvas is not None and not empty:
             for key in canvas.keys():  # noqa: SIM118
                 labels, counts = np.unique(canvas.read(key, _whole(canvas)), return_counts=True)

@@ -76,7 +76,8 @@ class FastSAMWidget(Container):
         self._drawing = self._redraw = False
         self._closed = False
         self._build()
-        super().__init__(widgets=self._sections, labels=False, scrollable=True)
+        scrolled = Container(widgets=self._sections, labels=False, label="", scrollable=True)
+        super().__init__(widgets=[scrolled], labels=False)
         self.min_width = WIDTH
         self._connect()
 
@@ -183,6 +184,9 @@ class FastSAMWidget(Container):
                 "Shift-W": self._do("delete"),
             },
         )  # fmt: skip
+        # A dock that is closed lets go of its widget, which lives on while anything refers to it.
+        moved = getattr(self, "native_parent_changed", None) or self.parent_changed
+        moved.connect(self._parent_changed)
         self.native.destroyed.connect(self.shut)
         self._layers_changed()
 
@@ -466,12 +470,24 @@ class FastSAMWidget(Container):
             return
         path = _path(self.file) or saver.path
         path = path if path.suffix == ".json" else path.with_suffix(".json")
-        try:
-            saver.save(path)
-        except OSError as error:
-            show_warning(f"Cannot save in {path}: {error.strerror}")
-            return
-        show_info(f"Saved in {path}")
+        image, plane = now.image, now.plane
+        picture_of = None
+        if (
+            now.record.path is None
+            or image.multiscale
+            or plane.stepped
+            or plane.channels is not None
+        ):
+            try:
+                contrast = self.layer_options.read().layer_contrast
+                pixels = Pixels.of(image, plane, self.reading.read(), contrast)
+            except ValueError as error:
+                show_info(str(error))
+                return
+            height, width = now.shape
+            picture_of = partial(_whole, pixels, (0, 0, width, height))
+        told = partial(_saved, path)
+        saver.save(path, picture_of, told)
 
     def reopen(self) -> None:
         """Go on with a session: its objects, prompts, and what was segmented, if it was kept."""
@@ -501,6 +517,10 @@ class FastSAMWidget(Container):
 
     # --- the end ----------------------------------------------------------------------------
 
+    def _parent_changed(self, parent: Any) -> None:
+        if parent is None:
+            self.shut()
+
     def shut(self, *_: Any) -> None:
         """Stop, and leave nothing bound. Called when the window goes."""
         if self._closed:
@@ -520,6 +540,17 @@ class FastSAMWidget(Container):
             self._keys.close()
         self.network.close()
         self._leave()
+
+
+def _whole(pixels: Pixels, window: Any, key: Key) -> Any:
+    return pixels.read(key, window, max(window))
+
+
+def _saved(path: Path, problem: str) -> None:
+    if problem:
+        show_warning(problem)
+    else:
+        show_info(f"Saved in {path}")
 
 
 def _run(work: Callable[[], Any], then: Callable[[Any], None]) -> None:

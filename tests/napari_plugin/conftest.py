@@ -97,7 +97,7 @@ class Window:
         return QPointF(float(x), float(y))
 
     def mouse(self, kind, at, button="NoButton", buttons=None, modifiers="NoModifier"):
-        from qtpy.QtCore import QEvent, Qt
+        from qtpy.QtCore import QEvent, QPointF, Qt
         from qtpy.QtGui import QMouseEvent
         from qtpy.QtWidgets import QApplication
 
@@ -106,9 +106,7 @@ class Window:
         event = QMouseEvent(
             getattr(QEvent.Type, kind),
             at,
-            native.mapToGlobal(at.toPoint()).__class__(at.toPoint())
-            if not hasattr(at, "toPointF")
-            else at,
+            QPointF(native.mapToGlobal(at.toPoint())),
             getattr(Qt.MouseButton, button),
             getattr(Qt.MouseButton, held),
             getattr(Qt.KeyboardModifier, modifiers),
@@ -116,12 +114,14 @@ class Window:
         QApplication.sendEvent(native, event)
 
     def click(self, layer, place, button="LeftButton", modifiers="NoModifier"):
+        self.wait(least=0.03)
         at = self.at(layer, place)
         self.mouse("MouseMove", at, modifiers=modifiers)
         self.mouse("MouseButtonPress", at, button, modifiers=modifiers)
         self.mouse("MouseButtonRelease", at, button, "NoButton", modifiers=modifiers)
 
     def move(self, layer, place):
+        self.wait(least=0.03)  # Vispy drops moves that follow each other too quickly
         self.mouse("MouseMove", self.at(layer, place))
 
     def key(self, name):
@@ -140,14 +140,33 @@ class Window:
         return self.viewer.screenshot(canvas_only=True, flash=False)
 
 
+@pytest.fixture(scope="session")
+def shared_network(own_places):
+    """One process for all windows: loading PyTorch takes seconds."""
+    from napari_plugin.network import Network
+
+    made = Network()
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def window(screen, monkeypatch):
-    """A shown viewer, whose network does not start by itself; closed afterwards."""
+def window(screen, shared_network, monkeypatch, tmp_path):
+    """A shown viewer; closed afterwards."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "places"))
     import napari
 
     from napari_plugin.network import Network
 
-    monkeypatch.setattr(Network, "load", lambda self, *names: None)
+    class Lent(Network):
+        def load(self, *names):
+            """It is loaded when it is asked."""
+
+        def segment(self, *request):
+            self.asked = True
+            return shared_network.segment(*request)
+
+    monkeypatch.setattr("napari_plugin.widget.Network", Lent)
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1300, 900)
     made = Window(viewer)
