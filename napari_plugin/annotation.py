@@ -358,7 +358,6 @@ class Annotation:
             return
         answer = self._answer(key)
         preview = self._ready(key, scene)
-        preview.hover(None)
         self._hovered = answer.rows.tolist() if len(answer) == 1 else []
         preview.pick(answer)
         if len(answer):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Labels, Points, Shapes
-from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.colormaps import CyclicLabelColormap
 from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
@@ -23,12 +23,17 @@ from napari_plugin.scene import Prompts, Scene, Window
 from napari_plugin.session import Object
 from napari_plugin.worker import stride
 
-FEW = 20_000
+FEW = 50_000
 """Pixels up to which napari's partial upload is quicker than a whole one. It also remembers them
 for its own undo, which larger numbers would fill the memory with."""
 
-HOVER, HIGHLIGHT = 255, 254
 COLORS = ("#00e5ff", "#ff4dd2", "#ffd500", "#76ff03", "#ff6d00", "#b388ff")
+HOVER, HIGHLIGHT = len(COLORS) + 1, len(COLORS) + 2
+# Cyclic, though it never comes round: a direct colormap compiles for seconds where numba is there.
+_SHOWN = ("#00000000", *(f"{c}ff" for c in COLORS), "#ffffffff", "#ffff00ff")
+PALETTE = CyclicLabelColormap(
+    colors=np.array([list(bytes.fromhex(c[1:])) for c in _SHOWN], np.float32) / 255
+)
 
 
 def put(layer: Labels, place: Sequence[Any], values: Any) -> None:
@@ -97,14 +102,11 @@ class Preview:
         shape[self._rows], shape[self._columns] = self._shape
         self._base = np.zeros(self._shape, np.uint8)  # what prompts pick, without the cursor
         self._picked = self._hovered = R.EMPTY
-        colors: dict[int | None, Any] = defaultdict(lambda: "transparent")
-        colors |= {None: "transparent", 0: "transparent", HOVER: "white", HIGHLIGHT: "yellow"}
-        colors |= {i + 1: color for i, color in enumerate(COLORS)}
         self.layer = Labels(
             np.zeros(shape, np.uint8),
             name=name,
             opacity=0.55,
-            colormap=DirectLabelColormap(color_dict=colors),
+            colormap=PALETTE,
             **placed(image, plane, key, scene.window),
         )
         self.layer.mouse_pan = True
@@ -123,23 +125,22 @@ class Preview:
         place_layer(self.layer, placed(image, plane, key, scene.window))
 
     def pick(self, seg: Segmentation) -> None:
-        """Show what prompts pick, each instance in a colour."""
-        before = self._picked
+        """Show what prompts pick, each instance in a colour, and nothing under the cursor."""
+        before = [self._picked, self._hovered]
         masks = [self._runs(seg, i) for i in range(len(seg))]
+        self._hovered = R.EMPTY
+        self._set(self._base, self._picked, 0)
         self._picked = R.union(masks)
-        self._set(self._base, before, 0)
         for i, mask in sorted(enumerate(masks), key=lambda pair: -R.area(pair[1])):
             self._set(self._base, mask, i % len(COLORS) + 1)
-        self._show(R.union([before, self._picked]))
+        self._show(R.union([*before, self._picked]))
 
     def hover(self, seg: Segmentation | None, value: int = HOVER) -> None:
         """Show the instance under the cursor, or none."""
         before = self._hovered
         self._hovered = R.EMPTY if seg is None or not len(seg) else self._runs(seg, 0)
         if before is not self._hovered:
-            self._show(before)
-            if len(self._hovered):
-                put(self.layer, self._place(self._pixels(self._hovered)), value)
+            self._show(R.union([before, self._hovered]), value)
 
     def _runs(self, seg: Segmentation, i: int) -> R.Runs:
         if self.step == 1:
@@ -162,18 +163,24 @@ class Preview:
         return rows, columns
 
     def _place(self, pixels: tuple[NDArray[np.int64], NDArray[np.int64]]) -> list[Any]:
-        place: list[Any] = [np.zeros(len(pixels[0]), np.int64)] * self.layer.ndim
-        place[self._rows], place[self._columns] = pixels
+        # Napari remembers the indices: small numbers take less memory.
+        place: list[Any] = [np.zeros(len(pixels[0]), np.int16)] * self.layer.ndim
+        place[self._rows], place[self._columns] = (p.astype(np.int16) for p in pixels)
         return place
 
     def _set(self, array: NDArray[np.uint8], runs: R.Runs, value: int) -> None:
         array[self._pixels(runs)] = value
 
-    def _show(self, runs: R.Runs) -> None:
-        """Show what prompts pick at some pixels."""
-        if len(runs):
-            pixels = self._pixels(runs)
-            put(self.layer, self._place(pixels), self._base[pixels])
+    def _show(self, runs: R.Runs, value: int = HOVER) -> None:
+        """Bring some pixels up to date, in one go."""
+        if not len(runs):
+            return
+        rows, columns = pixels = self._pixels(runs)
+        wanted = self._base[pixels]
+        if len(self._hovered):
+            position = columns * self._shape[0] + rows
+            wanted[R.contains(self._hovered, position)] = value
+        put(self.layer, self._place(pixels), wanted)
 
 
 def placed(image: Any, plane: Plane, key: Key, window: Window) -> dict[str, Any]:
@@ -263,18 +270,20 @@ def show_points(layer: Points, plane: Plane, prompts: dict[Key, Prompts]) -> Non
     count = len(layer.data)
     if np.array_equal(layer.data, data) and layer.features["foreground"].tolist() == labels:
         return
-    layer.selected_data = set()
+    if layer.selected_data:
+        layer.selected_data = set()
     appended = len(data) == count + 1 and np.array_equal(layer.data, data[:-1])
     if appended and layer.features["foreground"].tolist() == labels[:-1]:
-        # A click: the new point's colour is set before it is there, which costs one update, not
-        # three.
-        layer.feature_defaults = {"foreground": labels[-1]}
-        layer.current_face_color = FOREGROUND if labels[-1] else BACKGROUND
+        # A click: the new point's colour is set before it is there, if it is another than the last
+        # one's, which costs one update, not three.
+        if layer.feature_defaults["foreground"].tolist() != labels[-1:]:
+            layer.feature_defaults = {"foreground": labels[-1]}
+            layer.current_face_color = FOREGROUND if labels[-1] else BACKGROUND
         layer.data = data
         return
     layer.data = data
-    layer.features = {"foreground": np.array(labels, int)}
     if labels:
+        layer.features = {"foreground": np.array(labels, int)}
         layer.face_color = [FOREGROUND if label else BACKGROUND for label in labels]
 
 
@@ -347,3 +356,11 @@ def show_outlines(layer: Shapes, plane: Plane, objects: Sequence[Object], shape:
         "area": np.array(areas, int),
         "stability": np.array([o.stability for o in objects], float),
     }
+
+
+def warm() -> None:
+    """Make a layer of every kind, for nothing: the first ones import and compile for seconds."""
+    Points(np.zeros((1, 2)), features={"foreground": [1]}, size=1)
+    Shapes([np.zeros((4, 2))], shape_type="polygon")
+    for dtype in (np.uint8, np.uint16, np.int32):
+        Labels(np.ones((2, 2), dtype), colormap=PALETTE if dtype == np.uint8 else None)

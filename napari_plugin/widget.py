@@ -23,7 +23,7 @@ from fastsam_plugins.options import (
     ReadOptions,
     SegmentOptions,
 )
-from napari_plugin import geometry, preferences, regions, saving
+from napari_plugin import geometry, layers, preferences, regions, saving
 from napari_plugin.annotation import Annotation
 from napari_plugin.autosave import Saver, usual_file
 from napari_plugin.canvas import Keys, Mouse
@@ -75,6 +75,7 @@ class FastSAMWidget(Container):
         self._worker: Any = None
         self._drawing = self._redraw = False
         self._closed = False
+        _run(layers.warm, lambda nothing: None)
         self._build()
         scrolled = Container(widgets=self._sections, labels=False, label="", scrollable=True)
         super().__init__(widgets=[scrolled], labels=False)

@@ -11,6 +11,7 @@ import pytest
 from fastsam_plugins import read_image
 from fastsam_plugins.demo import SAMPLES
 from napari_plugin import annotation as names
+from napari_plugin import layers
 from napari_plugin.network import Network
 from napari_plugin.scene import Scene
 from napari_plugin.worker import Found, picture
@@ -169,7 +170,7 @@ def test_keys_cycle_commit_go_back_and_delete(plain):
 def test_hover_can_be_turned_off(plain):
     plain.move(plain.image, (30, 45))
     layer = plain.now.preview.layer
-    assert (layer.data == 255).sum() == plain.now.scene.seg.areas[0]
+    assert (layer.data == layers.HOVER).sum() == plain.now.scene.seg.areas[0]
     plain.move(plain.image, (2, 95))
     assert not layer.data.any()
     plain.key("H")
@@ -223,7 +224,7 @@ def test_several_objects_in_one_go_and_all_of_them(plain):
     plain.widget.mode.points_mode.value = "each"
     plain.click(plain.image, (20, 80))
     plain.click(plain.image, (45, 30))
-    assert set(np.unique(plain.now.preview.layer.data)) - {255} == {0, 1, 2}
+    assert set(np.unique(plain.now.preview.layer.data)) - {layers.HOVER} == {0, 1, 2}
     plain.widget.buttons["Commit"].native.click()
     assert set(np.unique(labels(plain))) == {0, 1, 2}
     plain.widget.buttons["Undo"].native.click()
@@ -293,7 +294,7 @@ def test_table_and_canvas_show_each_other_what_is_chosen(plain):
     plain.click(plain.image, (30, 60))
     assert native.currentRow() == 2
     native.selectRow(3)
-    assert (plain.now.preview.layer.data == 254).sum() == plain.now.scene.seg.areas[3]
+    assert (plain.now.preview.layer.data == layers.HIGHLIGHT).sum() == plain.now.scene.seg.areas[3]
     assert plain.viewer.camera.center[1:] == pytest.approx((20, 80), abs=1.5)
 
 
