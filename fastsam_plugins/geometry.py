@@ -79,11 +79,11 @@ class Letterbox:
         return np.clip(corners, 0, (width, height)).reshape(-1, 4).astype(np.float32)
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Scale and pad an image (H, W, 3); the input is not changed."""
+        """Scale and pad an image (H, W, 3), or a reduced copy of it; the input is not changed."""
         import cv2
 
         height, width = self.content_shape
-        if (height, width) != self.image_shape:
+        if (height, width) != image.shape[:2]:
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
         canvas = np.full((*self.input_shape, 3), PADDING_VALUE, np.uint8)
         canvas[self.top : self.top + height, self.left : self.left + width] = image

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from fastsam_plugins.masks.prototypes import PrototypeMasks
 from fastsam_plugins.nms import nms
 from fastsam_plugins.options import SegmentOptions
 from fastsam_plugins.segmentation import Segmentation
+
+
+class Interrupted(RuntimeError):
+    """The network was told to stop; see :meth:`FastSAM.interruptible`."""
 
 
 class FastSAM:
@@ -65,7 +70,11 @@ class FastSAM:
         return self.network.imgsz
 
     def segment(
-        self, image: Any, options: SegmentOptions | None = None, **changes: Any
+        self,
+        image: Any,
+        options: SegmentOptions | None = None,
+        shape: tuple[int, int] | None = None,
+        **changes: Any,
     ) -> Segmentation:
         """Segment one image.
 
@@ -74,6 +83,9 @@ class FastSAM:
         image : array (H, W) or (H, W, C)
             RGB, gray or many bands; see :func:`fastsam_plugins.images.to_rgb`.
         options : SegmentOptions
+        shape : (H, W), optional
+            Where the array is a reduced copy, as from a pyramid: the size of the image itself, in
+            whose pixels the answers are.
         **changes
             Fields of :class:`SegmentOptions` by name, for example ``conf=0.1``.
 
@@ -82,7 +94,36 @@ class FastSAM:
         Segmentation
             Highest confidence first; empty if nothing was found.
         """
-        return next(self.segment_many([image], options, batch=1, **changes))
+        if shape is None:
+            return next(self.segment_many([image], options, batch=1, **changes))
+        options = (options or SegmentOptions()).replace(**changes)
+        return self._segment_batch([to_rgb(image)], options, [shape])[0]
+
+    @contextlib.contextmanager
+    def interruptible(self, stop: Callable[[], bool]) -> Iterator[None]:
+        """Within this, the network gives up in the middle of its work once ``stop()`` is true.
+
+        OpenVINO and ONNX Runtime finish the image that they are at.
+
+        Raises
+        ------
+        Interrupted
+            Where the network was, once ``stop()`` is true.
+        """
+
+        def check(*_: Any) -> None:
+            if stop():
+                raise Interrupted("stopped on request")
+
+        layers = [m for m in self.network.module.modules() if not any(True for _ in m.children())]
+        hooks = [layer.register_forward_pre_hook(check) for layer in layers]
+        try:
+            check()
+            yield
+            check()
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def segment_many(
         self,
@@ -107,12 +148,16 @@ class FastSAM:
             yield from self._segment_batch(chunk, options)
 
     def _segment_batch(
-        self, images: Sequence[NDArray[np.uint8]], options: SegmentOptions
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        options: SegmentOptions,
+        shapes: Sequence[tuple[int, int]] | None = None,
     ) -> list[Segmentation]:
         import torch
 
         imgsz = options.imgsz or self.imgsz
-        boxes = [Letterbox.fit(i.shape[:2], imgsz, self.network.stride) for i in images]
+        shapes = shapes or [i.shape[:2] for i in images]
+        boxes = [Letterbox.fit(shape, imgsz, self.network.stride) for shape in shapes]
         groups: dict[tuple[int, int], list[int]] = {}
         for k, letterbox in enumerate(boxes):
             groups.setdefault(letterbox.input_shape, []).append(k)

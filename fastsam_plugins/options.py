@@ -200,6 +200,35 @@ class TextOptions(Options):
 
 
 @dataclass(frozen=True)
+class FilterOptions(Options):
+    """Which instances stay. A bound left at its default is not measured."""
+
+    min_score: float = option(0.0, "Drop instances the detector trusts less", ge=0, le=1)
+    min_area: int = option(0, "Drop smaller masks", unit="px", ge=0)
+    max_area: int | None = option(None, "Drop larger masks", unit="px", ge=0)
+    min_stability: float = option(
+        0.0, "Drop masks that change more than this when their threshold does", ge=0, le=1
+    )
+    max_box_leak: float = option(
+        1.0, "Drop masks of which their box cuts off more than this share", ge=0, le=1
+    )
+    nested: Literal["keep", "outer", "inner"] = option(
+        "keep",
+        "Of masks that lie inside one another keep all, the outer ones only, or the inner only",
+    )
+    border: bool = option(True, "Keep instances that touch the image's border")
+
+
+@dataclass(frozen=True)
+class LinkOptions(Options):
+    """How instances of neighbouring slices become one object."""
+
+    min_iou: float = option(
+        0.3, "Link instances of neighbouring slices that overlap at least this much", ge=0, le=1
+    )
+
+
+@dataclass(frozen=True)
 class CleanOptions(Options):
     """Mask clean-up, as in SAM's automatic mask generator."""
 

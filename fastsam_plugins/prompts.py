@@ -87,6 +87,13 @@ def select(
     return _select_boxes(seg, found, _candidates(hits, foreground, options), options)
 
 
+def candidates(seg: Instances, points: ArrayLike, labels: ArrayLike | None) -> NDArray[np.int64]:
+    """Instances (K,) that could be the one object meant; see ``Segmentation.candidates``."""
+    xy = check_points(points)
+    hits = seg.source.contains(seg.rows, to_pixels(xy))
+    return _candidates(hits, check_labels(labels, len(xy)), PromptOptions(points_mode="best"))
+
+
 def check_points(points: ArrayLike) -> NDArray[np.float64]:
     """Points as (P, 2) floats, or ValueError."""
     xy = _numbers("points", points)

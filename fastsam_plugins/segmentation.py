@@ -22,7 +22,14 @@ from fastsam_plugins.labels import Overlap, labels
 from fastsam_plugins.masks import quality, rle
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.sources import MaskSource, MergedMasks, RunMasks, Window
-from fastsam_plugins.options import CleanOptions, EdgeOptions, PromptOptions, Ranking, TextOptions
+from fastsam_plugins.options import (
+    CleanOptions,
+    EdgeOptions,
+    FilterOptions,
+    PromptOptions,
+    Ranking,
+    TextOptions,
+)
 from fastsam_plugins.text import selection as texts
 from fastsam_plugins.text.features import ImageFeatures
 
@@ -213,25 +220,30 @@ class Segmentation:
         values = self.ranking(by)
         return self[np.argsort(-values if descending else values, kind="stable")]
 
-    def filter(
-        self,
-        min_score: float = 0.0,
-        min_area: int = 0,
-        max_area: int | None = None,
-        min_stability: float = 0.0,
-        max_box_leak: float = 1.0,
-    ) -> Segmentation:
-        """Instances within all bounds. A bound left at its default is not measured."""
-        keep = self.scores >= min_score
-        if min_area > 0:
-            keep &= self.areas >= min_area
-        if max_area is not None:
-            keep &= self.areas <= max_area
-        if min_stability > 0:
-            keep &= self.stability >= min_stability
-        if max_box_leak < 1:
-            keep &= self.box_leak <= max_box_leak
-        return self[keep]
+    def filter(self, options: FilterOptions | None = None, **changes: Any) -> Segmentation:
+        """Instances within all bounds of :class:`FilterOptions`.
+
+        Which masks lie inside one another is judged among those that the other bounds keep.
+        """
+        options = (options or FilterOptions()).replace(**changes)
+        keep = self.scores >= options.min_score
+        if options.min_area > 0:
+            keep &= self.areas >= options.min_area
+        if options.max_area is not None:
+            keep &= self.areas <= options.max_area
+        if options.min_stability > 0:
+            keep &= self.stability >= options.min_stability
+        if options.max_box_leak < 1:
+            keep &= self.box_leak <= options.max_box_leak
+        if not options.border:
+            height, width = self.shape
+            boxes = self.tight_boxes()
+            keep &= (boxes[:, :2] > 0).all(1) & (boxes[:, 2:] < (width, height)).all(1)
+        seg = self[keep]
+        if options.nested != "keep" and len(seg):
+            inside = quality.nesting([seg.runs(i) for i in range(len(seg))], seg.tight_boxes())
+            seg = seg[~inside.any(1 if options.nested == "outer" else 0)]
+        return seg
 
     # --- masks ------------------------------------------------------------------------------
 
@@ -366,6 +378,16 @@ class Segmentation:
         if found.merge:
             return self.merge(found.chosen, prompting.smoothing)
         return self._take(found.chosen, found.prompts)
+
+    def candidates(self, points: ArrayLike, labels: ArrayLike | None = None) -> Segmentation:
+        """Every instance that could be the one object points mean, smallest first.
+
+        Those that no background point hits and that hold the most of the foreground points; see
+        :meth:`select` for the arguments.
+        """
+        chosen = prompts.candidates(self, points, labels)
+        order = np.argsort(self.source.areas(self.rows[chosen]), kind="stable")
+        return self._take(chosen[order], np.zeros(len(chosen), np.int64))
 
     def merge(self, index: ArrayLike, smoothing: float = 0.0) -> Segmentation:
         """One instance that is the union of those at int indices; none if there are none.

@@ -94,7 +94,7 @@ def _choose(
     """Chosen objects; ``prompts`` says which."""
     found = [labels.mask(o, shape) for o in objects]
     seg = labels.numbered(found, shape, [labels.confidence(o) for o in objects])
-    seg = seg.filter(options.min_score, max_area=options.max_area)
+    seg = seg.filter(min_score=options.min_score, max_area=options.max_area)
     if truth is not None or options.min_truth_iou > 0:
         known = list(labels.masks(truth, shape))
         best = np.array([R.ious(seg.runs(i), known).max(initial=0) for i in range(len(seg))])

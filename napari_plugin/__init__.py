@@ -1,1 +1,1 @@
-"""FastSAM in napari."""
+"""FastSAM in napari: click, box, hover; ``fastsam_plugins`` does the work."""

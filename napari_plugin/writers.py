@@ -171,19 +171,19 @@ def _planes(
     pixel, unit = _pixel(about)
     for key in np.ndindex(*labels.shape[:-2]):
         plane = np.asarray(labels[key])
-        numbers, masks = R.from_labels(plane)
-        at = [rows.get(n) if rows is not None else n for n in numbers.tolist()]
+        masks = R.from_labels(plane)
+        at = [rows.get(n) if rows is not None else n for n in masks]
         extra: dict[str, list[Any]] = {
             name: [None if k is None or k >= count else values[k] for k in at]
             for name, values in table.items()
         }
         if place is None and unit:
-            extra[f"area_{unit}2"] = [R.area(m) * pixel for m in masks]
+            extra[f"area_{unit}2"] = [R.area(m) * pixel for m in masks.values()]
         unknown = np.full(len(masks), np.nan)
         shape = (int(plane.shape[0]), int(plane.shape[1]))
-        seg = Segmentation.from_runs(masks, shape, unknown)
+        seg = Segmentation.from_runs(list(masks.values()), shape, unknown)
         slices = dict(zip(axes, key, strict=True))
-        yield files.Segmented(_source(about), None, seg, place, numbers.tolist(), slices, extra)
+        yield files.Segmented(_source(about), None, seg, place, list(masks), slices, extra)
 
 
 def _table(about: About) -> dict[str, list[Any]]:

@@ -18,6 +18,7 @@ from fastsam_plugins.masks.sources import MaskSource, Rows, Window
 
 STABILITY_OFFSET = 1.0  # logits, as in SAM
 LEAK_MARGIN = 0.1  # of the box's size, on each side
+NESTED_MARGIN = 0.1  # of a mask's area
 
 
 def stability(source: MaskSource, rows: Rows) -> NDArray[np.float64]:
@@ -128,3 +129,26 @@ def suppress(
         inside = np.divide(shared, areas[later], out=np.zeros(len(later)), where=areas[later] > 0)
         alive[later[(iou > max_iou) | (inside > max_containment)]] = False
     return np.flatnonzero(alive)
+
+
+def nesting(masks: list[R.Runs], boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which masks lie inside which others, (N, N): row i is true where j holds i.
+
+    A mask lies inside one that covers nine tenths of it and is larger by more than a tenth: two
+    masks of one object do not lie inside each other.
+
+    Parameters
+    ----------
+    masks : list of N run arrays
+    boxes : float32 array (N, 4)
+        Boxes that hold the masks, to find the pairs worth measuring.
+    """
+    areas = np.array([R.area(m) for m in masks], np.int64)
+    inside = np.zeros((len(masks), len(masks)), np.bool_)
+    larger = areas[None] * (1 - NESTED_MARGIN) > areas[:, None]
+    near = larger & (box_intersections(boxes, boxes) > 0) & (areas[:, None] > 0)
+    for i in np.flatnonzero(near.any(1)).tolist():
+        others = np.flatnonzero(near[i])
+        shared = R.intersection_areas(masks[i], [masks[j] for j in others.tolist()])
+        inside[i, others] = shared >= (1 - NESTED_MARGIN) * areas[i]
+    return inside

@@ -94,19 +94,18 @@ def from_bitmap(
     return compiled.scan(columns, height, *offset)
 
 
-def from_labels(labels: NDArray) -> tuple[NDArray[np.int64], list[Runs]]:
-    """Split a label image (H, W) into its numbers (N,), ascending, and a run array of each.
-
-    0 is background.
-    """
-    flat = np.ascontiguousarray(labels.T).ravel()
-    starts = np.r_[0, np.flatnonzero(flat[1:] != flat[:-1]) + 1][: flat.size]
-    runs = np.stack([starts, np.r_[starts[1:], flat.size][: len(starts)]], axis=1)
-    values = flat[starts]
+def from_labels(labels: NDArray[np.integer]) -> dict[int, Runs]:
+    """Encode every value of a label image (H, W) but 0, the background, in one pass."""
+    flat = labels.T.ravel()
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    spans = np.stack([np.r_[0, edges], np.r_[edges, flat.size]], axis=1)
+    values = flat[spans[:, 0]] if flat.size else flat
+    spans = spans[: len(values)][values != 0]
+    values = values[values != 0]
     order = np.argsort(values, kind="stable")
-    order = order[values[order] != 0]
-    numbers, first = np.unique(values[order], return_index=True)
-    return numbers.astype(np.int64), np.split(runs[order], first[1:]) if len(first) else []
+    names, first = np.unique(values[order], return_index=True)
+    parts = np.split(spans[order], first[1:]) if len(names) else []
+    return dict(zip(names.tolist(), parts, strict=True))
 
 
 def to_bitmap(

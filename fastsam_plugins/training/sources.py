@@ -153,7 +153,7 @@ def _label_images(images: Path, labels: Path) -> Iterator[Labelled]:
             continue
         label = _read_labels(by_stem[image.stem])
         out = Labelled(image, label.shape)
-        for mask in R.from_labels(label)[1]:
+        for mask in R.from_labels(label).values():
             out.keep(mask)
         yield out
 

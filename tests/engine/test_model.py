@@ -13,7 +13,8 @@ from ultralytics.models.fastsam.utils import adjust_bboxes_to_image_border
 from fastsam_plugins import FastSAM, read_image
 from fastsam_plugins.demo import SAMPLES
 from fastsam_plugins.geometry import Letterbox
-from fastsam_plugins.model import instances
+from fastsam_plugins.masks import runs as R
+from fastsam_plugins.model import Interrupted, instances
 from fastsam_plugins.options import SegmentOptions
 from fastsam_plugins.weights import BUNDLED
 from tests import oracle
@@ -192,3 +193,32 @@ def test_the_full_frame_rule_acts_before_masks_on_every_image_and_can_be_switche
     plain = instances(*output, letterbox, options.replace(full_frame=False))
     assert plain.boxes[0].tolist() == [1, 1, 63, 62]
     assert plain.areas[0] == 62 * 61
+
+
+def test_a_reduced_copy_gives_answers_in_the_pixels_of_the_image(model, coins):
+    import cv2
+
+    height, width = coins.shape[:2]
+    whole = model.segment(coins, imgsz=320)
+    half = cv2.resize(coins, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    seg = model.segment(half, imgsz=320, shape=(height, width))
+    assert seg.shape == (height, width)
+    assert abs(len(seg) - len(whole)) <= 3
+    ious = [R.ious(whole.runs(i), [seg.runs(j) for j in range(len(seg))]).max() for i in range(9)]
+    assert np.median(ious) > 0.9
+
+
+def test_the_network_stops_in_the_middle(model, coins):
+    asked = []
+
+    def stop():
+        asked.append(True)
+        return len(asked) > 10
+
+    with pytest.raises(Interrupted), model.interruptible(stop):
+        model.segment(coins, imgsz=64)
+    assert len(asked) == 11
+    assert len(model.segment(coins, imgsz=320)) > 0, "and works again afterwards"
+    assert len(asked) == 11
+    with model.interruptible(lambda: False):
+        assert len(model.segment(coins, imgsz=320)) > 0

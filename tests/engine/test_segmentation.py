@@ -155,3 +155,30 @@ def test_decoding_many_masks_of_a_large_image_needs_little_memory(dummy):
     # The masks' own outlines stay: everything else is scratch.
     kept = sum(seg.runs(i).nbytes for i in range(len(seg)))
     assert peak - kept < 60e6
+
+
+def test_nested_masks_are_filtered_from_outside_or_inside(nested):
+    assert nested.filter(nested="outer").scores.tolist() == pytest.approx([0.5, 0.7])
+    assert nested.filter(nested="inner").scores.tolist() == pytest.approx([0.3, 0.7])
+    # Judged among what the other bounds keep: without the large disk the medium one is outermost.
+    found = nested.filter(nested="outer", max_area=1000)
+    assert found.scores.tolist() == pytest.approx([0.9, 0.7])
+    twice = Segmentation.from_masks(disks((80, 100), [(40, 40, 20), (40, 40, 20.3)]))
+    assert len(twice.filter(nested="outer")) == 2, "two masks of one object are not nested"
+
+
+def test_instances_at_the_border_are_filtered():
+    seg = Segmentation.from_masks(
+        disks((40, 50), [(4, 20, 5), (46, 20, 5), (25, 3, 5), (25, 37, 5), (25, 20, 5)])
+    )
+    assert seg.filter(border=False).rows.tolist() == [4]
+
+
+def test_candidates_are_all_that_points_allow_smallest_first(nested):
+    assert nested.candidates([(40, 40)]).rows.tolist() == [2, 1, 0]
+    assert nested.candidates([(40, 40), (40, 50)]).rows.tolist() == [1, 0]
+    assert nested.candidates([(40, 40), (40, 65)], [1, 0]).rows.tolist() == [2, 1]
+    assert len(nested.candidates([(2, 2)])) == 0
+    for point in ((40, 40), (40, 50), (85, 60)):
+        smallest = nested.select(points=[point], points_mode="smallest")
+        assert nested.candidates([point])[0].rows.tolist() == smallest.rows.tolist()

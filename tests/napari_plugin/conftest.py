@@ -1,21 +1,209 @@
-"""napari with the plugins that are installed, and settings that are never the user's."""
+"""A real napari on a real OpenGL, on a screen of its own where there is none."""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import shutil
+import subprocess
+import sys
+import time
 
-os.environ["NAPARI_CONFIG"] = os.path.join(tempfile.mkdtemp(prefix="fastsam-tests-"), "napari.yaml")
-
+import numpy as np
 import pytest
 
-npe2 = pytest.importorskip("npe2", reason="napari is not installed")
+pytest.importorskip("napari", reason="napari is not installed: pip install 'fastsam-plugins[gui]'")
+
+from fastsam_plugins.segmentation import Segmentation
+from napari_plugin.scene import Scene
+from tests.conftest import disks
 
 
 @pytest.fixture(scope="session", autouse=True)
-def plugins():
+def own_places(tmp_path_factory):
+    """Settings, sessions and results of these tests, never the user's."""
+    before = dict(os.environ)
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        os.environ[name] = str(tmp_path_factory.mktemp(name.lower()))
+    os.environ["NAPARI_CONFIG"] = str(tmp_path_factory.mktemp("config") / "settings.yaml")
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plugins(own_places):
     """Found by their entry points, as a viewer does when it opens."""
+    import npe2
+
     manager = npe2.PluginManager.instance()
     manager.discover()
     assert "fastsam-plugins" in manager
     return manager
+
+
+@pytest.fixture(scope="session")
+def screen(own_places):
+    """A display. Qt's offscreen platform has no OpenGL; Xvfb has."""
+    if sys.platform != "linux" or os.environ.get("DISPLAY"):
+        yield
+        return
+    if shutil.which("Xvfb") is None:
+        pytest.skip("no display, and no Xvfb to make one: see CONTRIBUTING.md")
+    read, write = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"],
+        pass_fds=[write],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write)
+    with os.fdopen(read) as told:
+        number = told.readline().strip()
+    if not number:
+        pytest.skip("Xvfb does not start")
+    os.environ["DISPLAY"] = f":{number}"
+    yield
+    # The server goes with the process, once napari has let go of it: Qt ends a program whose
+    # display vanishes.
+    os.environ.pop("DISPLAY")
+    import atexit
+
+    atexit.register(server.terminate)
+
+
+class Window:
+    """A viewer, its canvas, and the hands of a person."""
+
+    def __init__(self, viewer):
+        self.viewer = viewer
+        self.canvas = viewer.window._qt_viewer.canvas  # as Qt sees it: to send real mouse events
+        self.widget = None
+
+    def open(self):
+        _, self.widget = self.viewer.window.add_plugin_dock_widget("fastsam-plugins", "FastSAM")
+        self.wait()
+        return self.widget
+
+    def wait(self, until=None, seconds=60, least=0.05):
+        """Let the window work, for a while or until something is so."""
+        from qtpy.QtWidgets import QApplication
+
+        start = time.monotonic()
+        while True:
+            QApplication.processEvents()
+            passed = time.monotonic() - start
+            if passed > least and (until is None or until()):
+                return
+            if passed > seconds:
+                raise AssertionError(f"not so after {seconds} s")
+            time.sleep(0.002)
+
+    def at(self, layer, place):
+        """Where on the canvas, in Qt's pixels, a place in a layer's data is."""
+        from qtpy.QtCore import QPointF
+
+        world = np.asarray(layer.data_to_world(place), float)
+        world = world[list(self.viewer.dims.displayed)[-2:]] if len(world) > 2 else world
+        view = self.viewer.window._qt_viewer.canvas.view
+        x, y = view.camera.transform.map([world[1], world[0], 0, 1])[:2]
+        return QPointF(float(x), float(y))
+
+    def mouse(self, kind, at, button="NoButton", buttons=None, modifiers="NoModifier"):
+        from qtpy.QtCore import QEvent, QPointF, Qt
+        from qtpy.QtGui import QMouseEvent
+        from qtpy.QtWidgets import QApplication
+
+        native = self.canvas.native
+        held = buttons if buttons is not None else button
+        event = QMouseEvent(
+            getattr(QEvent.Type, kind),
+            at,
+            QPointF(native.mapToGlobal(at.toPoint())),
+            getattr(Qt.MouseButton, button),
+            getattr(Qt.MouseButton, held),
+            getattr(Qt.KeyboardModifier, modifiers),
+        )
+        QApplication.sendEvent(native, event)
+
+    def click(self, layer, place, button="LeftButton", modifiers="NoModifier"):
+        self.wait(least=0.03)
+        at = self.at(layer, place)
+        self.mouse("MouseMove", at, modifiers=modifiers)
+        self.mouse("MouseButtonPress", at, button, modifiers=modifiers)
+        self.mouse("MouseButtonRelease", at, button, "NoButton", modifiers=modifiers)
+
+    def move(self, layer, place):
+        self.wait(least=0.03)  # Vispy drops moves that follow each other too quickly
+        self.mouse("MouseMove", self.at(layer, place))
+
+    def key(self, name):
+        """Press a key on the canvas."""
+        from qtpy.QtCore import Qt
+        from qtpy.QtTest import QTest
+
+        modifier = Qt.KeyboardModifier.NoModifier
+        if name.startswith("Shift-"):
+            modifier, name = Qt.KeyboardModifier.ShiftModifier, name.removeprefix("Shift-")
+        QTest.keyClick(self.canvas.native, getattr(Qt.Key, f"Key_{name}"), modifier)
+
+    def pixels(self):
+        """What is on the canvas, (H, W, 4)."""
+        self.wait()
+        return self.viewer.screenshot(canvas_only=True, flash=False)
+
+
+@pytest.fixture(scope="session")
+def shared_network(own_places):
+    """One process for all windows: loading PyTorch takes seconds."""
+    from napari_plugin.network import Network
+
+    made = Network()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def window(screen, shared_network, monkeypatch, tmp_path):
+    """A shown viewer; closed afterwards."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "places"))
+    import napari
+
+    from napari_plugin.network import Network
+
+    class Lent(Network):
+        def load(self, *names):
+            """It is loaded when it is asked."""
+
+        def segment(self, *request):
+            self.asked = True
+            return shared_network.segment(*request)
+
+    monkeypatch.setattr("napari_plugin.widget.Network", Lent)
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(1300, 900)
+    made = Window(viewer)
+    made.wait(least=0.2)
+    told = []
+    made.told = told
+    from napari.utils.notifications import notification_manager
+
+    notification_manager.notification_ready.connect(told.append)
+    yield made
+    notification_manager.notification_ready.disconnect(told.append)
+    if not getattr(made, "gone", False):
+        viewer.close()
+        made.wait(least=0.1)
+
+
+CIRCLES = [(30, 30, 20), (30, 30, 8), (52, 30, 12), (80, 20, 9)]
+SHAPE = (60, 100)
+
+
+@pytest.fixture
+def seg():
+    """A large disk with a small one inside, one beside that overlaps, one aside."""
+    return Segmentation.from_masks(disks(SHAPE, CIRCLES), scores=[0.9, 0.5, 0.7, 0.8])
+
+
+def scene_of(seg, window=None, shape=None):
+    height, width = seg.shape
+    return Scene(seg, window or (0, 0, width, height), shape or seg.shape, "digest")

@@ -119,10 +119,15 @@ def test_malformed_rle_is_refused(bad):
         rle.decode(bad)
 
 
-@given(shapes.flatmap(lambda s: arrays(np.int32, s, elements=st.integers(0, 4), fill=st.nothing())))
+@given(
+    shapes.flatmap(lambda s: arrays(np.int32, s, elements=st.integers(-1, 4), fill=st.nothing()))
+)
 def test_a_label_image_is_split_into_its_numbers(labels):
-    numbers, masks = R.from_labels(labels * 1000)
-    assert numbers.tolist() == [v * 1000 for v in np.unique(labels[labels != 0]).tolist()]
-    assert len(masks) == len(numbers)
-    for number, runs in zip(numbers, masks, strict=True):
+    found = R.from_labels(labels * 1000)
+    assert list(found) == [v * 1000 for v in np.unique(labels[labels != 0]).tolist()]
+    for number, runs in found.items():
         assert np.array_equal(runs, R.from_bitmap(labels * 1000 == number))
+
+
+def test_an_empty_label_image_has_no_values():
+    assert R.from_labels(np.zeros((0, 5), int)) == {}

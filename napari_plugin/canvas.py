@@ -1,0 +1,94 @@
+"""Mouse and keys: what a person does on the canvas, told to whoever listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+CLICK = 4  # pixels of the screen: a press that moves further is a drag, which moves the view
+
+
+class Listener(Protocol):
+    """Who is told."""
+
+    def moved(self, world: Any) -> None:
+        """The cursor is at a place in the world."""
+
+    def clicked(self, world: Any, foreground: bool) -> None:
+        """A place was clicked."""
+
+
+class Mouse:
+    """Clicks on some layers and moves of the cursor, while it lives.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    listener : Listener
+    """
+
+    def __init__(self, viewer: Any, listener: Listener) -> None:
+        self.viewer, self.listener = viewer, listener
+        self._layers: list[Any] = []
+        viewer.mouse_move_callbacks.append(self._move)
+
+    def listen(self, layer: Any) -> None:
+        """Take clicks while this layer is the selected one."""
+        layer.mouse_drag_callbacks.append(self._press)
+        self._layers.append(layer)
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._move in self.viewer.mouse_move_callbacks:
+            self.viewer.mouse_move_callbacks.remove(self._move)
+        for layer in self._layers:
+            if self._press in layer.mouse_drag_callbacks:
+                layer.mouse_drag_callbacks.remove(self._press)
+        self._layers = []
+
+    def _move(self, viewer: Any, event: Any) -> None:
+        if not event.is_dragging:
+            self.listener.moved(event.position)
+
+    def _press(self, layer: Any, event: Any) -> Iterator[None]:
+        if event.button not in (1, 2) or str(layer.mode) not in ("pan_zoom", "transform"):
+            return  # one of napari's own tools is at work
+        background = event.button == 2 or "Control" in event.modifiers
+        position, start = event.position, event.pos
+        yield
+        while event.type == "mouse_move":
+            if max(abs(event.pos - start)) > CLICK:
+                return
+            yield
+        self.listener.clicked(position, not background)
+
+
+class Keys:
+    """Keys of a viewer, bound until they are released.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    actions : mapping
+        By key: what to call.
+    """
+
+    def __init__(self, viewer: Any, actions: Mapping[str, Callable[[], None]]) -> None:
+        self.viewer, self._keys = viewer, list(actions)
+        for key, action in actions.items():
+            viewer.bind_key(key, _ignoring_viewer(action), overwrite=True)
+
+    def close(self) -> None:
+        """Release the keys."""
+        for key in self._keys:
+            self.viewer.bind_key(key, None)
+        self._keys = []
+
+
+def _ignoring_viewer(action: Callable[[], None]) -> Callable[[Any], None]:
+    def act(viewer: Any) -> None:
+        action()
+
+    act.__doc__ = action.__doc__
+    act.__name__ = getattr(action, "__name__", "act")
+    return act

@@ -1,0 +1,238 @@
+"""Reversible edits: what is needed to take a change back or make it again, and nothing more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_plugins.masks import runs as R
+from napari_plugin.scene import Prompts, Window
+
+Key = tuple[int, ...]
+"""A slice of a stack: its place along every axis that is not shown; () for a plain image."""
+
+
+class Canvas(Protocol):
+    """A label image, or a stack of them, that objects are committed into."""
+
+    @property
+    def shape(self) -> R.Shape:
+        """(H, W) of every slice."""
+
+    @property
+    def max_id(self) -> int:
+        """The largest label that its numbers can hold."""
+
+    def keys(self) -> Iterable[Key]:
+        """All slices."""
+
+    def read(self, key: Key, window: Window) -> NDArray[np.integer]:
+        """The labels (h, w) in a window of a slice; not to be written to."""
+
+    def write(
+        self, key: Key, window: Window, block: NDArray[np.integer], changed: NDArray[np.bool_]
+    ) -> None:
+        """Put the labels (h, w) of a window, where they changed."""
+
+
+class ArrayCanvas:
+    """A canvas over an array: numpy's, zarr's or any that can be read and written by slices.
+
+    Parameters
+    ----------
+    array : array of integers
+    rows, columns : int
+        The axes of a slice; the others count slices.
+    """
+
+    def __init__(self, array: Any, rows: int = -2, columns: int = -1) -> None:
+        self.array = array
+        self.rows, self.columns = rows % array.ndim, columns % array.ndim
+
+    @property
+    def shape(self) -> R.Shape:
+        """(H, W) of every slice."""
+        return int(self.array.shape[self.rows]), int(self.array.shape[self.columns])
+
+    @property
+    def max_id(self) -> int:
+        """The largest label that the array's numbers can hold."""
+        return int(np.iinfo(self.array.dtype).max)
+
+    def keys(self) -> Iterable[Key]:
+        """All slices."""
+        plane = (self.rows, self.columns)
+        return np.ndindex(*(n for k, n in enumerate(self.array.shape) if k not in plane))
+
+    def index(self, key: Key, window: Window) -> tuple[Any, ...]:
+        """What picks a window of a slice from the array."""
+        x0, y0, x1, y1 = window
+        index: list[Any] = list(key)
+        index.insert(self.rows, slice(y0, y1))  # the first of the two axes
+        index.insert(self.columns, slice(x0, x1))
+        return tuple(index)
+
+    def read(self, key: Key, window: Window) -> NDArray[np.integer]:
+        """The labels (h, w) in a window of a slice; not to be written to."""
+        return np.asarray(self.array[self.index(key, window)])
+
+    def write(
+        self, key: Key, window: Window, block: NDArray[np.integer], changed: NDArray[np.bool_]
+    ) -> None:
+        """Put the labels (h, w) of a window."""
+        self.array[self.index(key, window)] = block
+
+
+@dataclass(frozen=True)
+class Values:
+    """A sequence of labels as runs of equal ones: most of what an object covers is one label."""
+
+    labels: NDArray[np.integer]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, flat: NDArray[np.integer]) -> Values:
+        """Encode a flat array."""
+        first = np.flatnonzero(np.r_[len(flat) > 0, flat[1:] != flat[:-1]])
+        return cls(flat[first], np.diff(np.r_[first, len(flat)]))
+
+    def decode(self) -> NDArray[np.integer]:
+        """The flat array."""
+        return np.repeat(self.labels, self.counts)
+
+
+@dataclass(frozen=True)
+class PixelEdit:
+    """Pixels of one slice that changed their label.
+
+    Attributes
+    ----------
+    key : tuple of int
+    window : (x0, y0, x1, y1)
+    runs : run array
+        The pixels, in the whole slice.
+    before, after : Values
+        Their labels, row by row.
+    """
+
+    key: Key
+    window: Window
+    runs: R.Runs
+    before: Values
+    after: Values
+
+    @classmethod
+    def of(
+        cls, canvas: Canvas, key: Key, window: Window, block: NDArray[np.integer]
+    ) -> PixelEdit | None:
+        """The edit that makes a window look like ``block``; None if it does already."""
+        x0, y0, _, _ = window
+        old = canvas.read(key, window)
+        changed = old != block
+        if not changed.any():
+            return None
+        runs = R.from_bitmap(changed, canvas.shape, (x0, y0))
+        tight = R.bounds(runs, canvas.shape[0])
+        return cls(key, tight, runs, Values.of(old[changed]), Values.of(block[changed]))
+
+    def apply(self, canvas: Canvas, forward: bool) -> dict[int, int]:
+        """Make or take back the change, where nobody has painted over it since.
+
+        Returns
+        -------
+        dict
+            By label: how many pixels more it has.
+        """
+        expected, wanted = self.before.decode(), self.after.decode()
+        if not forward:
+            expected, wanted = wanted, expected
+        pixels = R.to_bitmap(self.runs, canvas.shape, self.window)
+        block = canvas.read(self.key, self.window).copy()
+        untouched = block[pixels] == expected
+        pixels[pixels] = untouched
+        block[pixels] = wanted[untouched]
+        canvas.write(self.key, self.window, block, pixels)
+        more: Counter[int] = Counter()
+        for values, sign in ((expected[untouched], -1), (wanted[untouched], 1)):
+            labels, counts = np.unique(values, return_counts=True)
+            for label, count in zip(labels.tolist(), counts.tolist(), strict=True):
+                more[label] += sign * count
+        return more
+
+
+@dataclass(frozen=True)
+class PromptEdit:
+    """Other prompts in one slice."""
+
+    key: Key
+    before: Prompts
+    after: Prompts
+
+
+@dataclass(frozen=True)
+class ObjectEdit:
+    """What is known about an object; None where it does not exist."""
+
+    id: int
+    before: Any
+    after: Any
+
+
+Edit = PixelEdit | PromptEdit | ObjectEdit
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one action of a person changed.
+
+    Attributes
+    ----------
+    name : str
+        In words, for example "commit".
+    key : tuple of int
+        The slice that the person was looking at.
+    edits : tuple
+    """
+
+    name: str
+    key: Key
+    edits: tuple[Edit, ...]
+
+    @property
+    def pixels(self) -> bool:
+        """Whether labels changed."""
+        return any(isinstance(e, PixelEdit) for e in self.edits)
+
+    @property
+    def prompts(self) -> bool:
+        """Whether prompts changed."""
+        return any(isinstance(e, PromptEdit) for e in self.edits)
+
+
+class History:
+    """Steps that can be taken back and made again.
+
+    Parameters
+    ----------
+    limit : int
+        Steps kept; the oldest are forgotten.
+    """
+
+    def __init__(self, limit: int = 1000) -> None:
+        self.limit = limit
+        self.done: list[Step] = []
+        self.undone: list[Step] = []
+
+    def add(self, step: Step) -> None:
+        """A new step: what was undone before cannot be made again."""
+        self.done = [*self.done[-self.limit + 1 :], step]
+        self.undone = []
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.done, self.undone = [], []

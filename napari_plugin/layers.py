@@ -1,0 +1,366 @@
+"""The layers that show a session: instances, preview, prompts, objects. They are shown, not asked.
+
+Labels layers are written to through ``data_setitem`` where few pixels change: napari then uploads
+their window alone, instead of the whole slice.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels, Points, Shapes
+from napari.utils.colormaps import CyclicLabelColormap
+from numpy.typing import NDArray
+
+from fastsam_plugins.masks import runs as R
+from fastsam_plugins.segmentation import Segmentation
+from napari_plugin.edits import ArrayCanvas, Key
+from napari_plugin.geometry import Plane, from_data, output_transform, to_data
+from napari_plugin.scene import Prompts, Scene, Window
+from napari_plugin.session import Object
+from napari_plugin.worker import stride
+
+FEW = 50_000
+"""Pixels up to which napari's partial upload is quicker than a whole one. It also remembers them
+for its own undo, which larger numbers would fill the memory with."""
+
+COLORS = ("#00e5ff", "#ff4dd2", "#ffd500", "#76ff03", "#ff6d00", "#b388ff")
+HOVER, HIGHLIGHT = len(COLORS) + 1, len(COLORS) + 2
+# Cyclic, though it never comes round: a direct colormap compiles for seconds where numba is there.
+_SHOWN = ("#00000000", *(f"{c}ff" for c in COLORS), "#ffffffff", "#ffff00ff")
+PALETTE = CyclicLabelColormap(
+    colors=np.array([list(bytes.fromhex(c[1:])) for c in _SHOWN], np.float32) / 255
+)
+
+
+def put(layer: Labels, place: Sequence[Any], values: Any) -> None:
+    """Change labels of a layer, and show them.
+
+    Parameters
+    ----------
+    layer : Labels
+    place : tuple of int arrays
+        One array of indices for every axis.
+    values : int or array
+    """
+    if not len(place[-1]):
+        return
+    if len(place[-1]) <= FEW:
+        layer.data_setitem(tuple(place), values)
+    else:
+        layer.data[tuple(place)] = values
+        layer.refresh()
+
+
+class LabelsCanvas(ArrayCanvas):
+    """The data of a Labels layer, as what objects are committed into."""
+
+    def __init__(self, layer: Labels, rows: int, columns: int) -> None:
+        super().__init__(layer.data, rows, columns)
+        self.layer = layer
+        self.writing = False  # rather than a person, who paints
+
+    def write(  # noqa: D102
+        self, key: Key, window: Window, block: NDArray[np.integer], changed: NDArray[np.bool_]
+    ) -> None:
+        if not isinstance(self.array, np.ndarray) or np.count_nonzero(changed) > FEW:
+            super().write(key, window, block, changed)
+            self.layer.refresh()
+            return
+        rows, columns = np.nonzero(changed)
+        place: list[Any] = [np.full(len(rows), k) for k in key]
+        place.insert(self.rows, rows + window[1])
+        place.insert(self.columns, columns + window[0])
+        self.writing = True
+        try:
+            self.layer.data_setitem(tuple(place), block[changed])
+        finally:
+            self.writing = False
+
+
+class Preview:
+    """What prompts pick, and what is under the cursor, in a layer of its own over one window.
+
+    Parameters
+    ----------
+    image : image layer
+    plane : Plane
+    key : tuple of int
+    scene : Scene
+    """
+
+    def __init__(self, image: Any, plane: Plane, key: Key, scene: Scene, name: str) -> None:
+        x0, y0, x1, y1 = scene.window
+        self.scene, self.step = scene, stride(scene.window)
+        height, width = (len(range(self.step // 2, n, self.step)) for n in (y1 - y0, x1 - x0))
+        self._shape = height, width
+        shape = [1] * len(plane.kept)
+        self._rows, self._columns = plane.kept.index(plane.rows), plane.kept.index(plane.columns)
+        shape[self._rows], shape[self._columns] = self._shape
+        self._base = np.zeros(self._shape, np.uint8)  # what prompts pick, without the cursor
+        self._picked = self._hovered = R.EMPTY
+        self.layer = Labels(
+            np.zeros(shape, np.uint8),
+            name=name,
+            opacity=0.55,
+            colormap=PALETTE,
+            **placed(image, plane, key, scene.window),
+        )
+        self.layer.mouse_pan = True
+
+    def fits(self, scene: Scene) -> bool:
+        """Whether this layer is of the size of another scene's picture."""
+        old, new = self.scene.window, scene.window
+        return (old[2] - old[0], old[3] - old[1]) == (new[2] - new[0], new[3] - new[1])
+
+    def move(self, image: Any, plane: Plane, key: Key, scene: Scene) -> None:
+        """Show nothing, over another slice or window of the same size."""
+        self.scene = scene
+        self._base[:] = 0
+        self._picked = self._hovered = R.EMPTY
+        self.layer.data = np.zeros(self.layer.data.shape, np.uint8)
+        place_layer(self.layer, placed(image, plane, key, scene.window))
+
+    def pick(self, seg: Segmentation) -> None:
+        """Show what prompts pick, each instance in a colour, and nothing under the cursor."""
+        before = [self._picked, self._hovered]
+        masks = [self._runs(seg, i) for i in range(len(seg))]
+        self._hovered = R.EMPTY
+        self._set(self._base, self._picked, 0)
+        self._picked = R.union(masks)
+        for i, mask in sorted(enumerate(masks), key=lambda pair: -R.area(pair[1])):
+            self._set(self._base, mask, i % len(COLORS) + 1)
+        self._show(R.union([*before, self._picked]))
+
+    def hover(self, seg: Segmentation | None, value: int = HOVER) -> None:
+        """Show the instance under the cursor, or none."""
+        before = self._hovered
+        self._hovered = R.EMPTY if seg is None or not len(seg) else self._runs(seg, 0)
+        if before is not self._hovered:
+            self._show(R.union([before, self._hovered]), value)
+
+    def _runs(self, seg: Segmentation, i: int) -> R.Runs:
+        if self.step == 1:
+            return seg.runs(i)
+        x0, y0, x1, y1 = R.bounds(seg.runs(i), seg.shape[0])
+        start = [-(-(v - self.step // 2) // self.step) for v in (x0, y0)]
+        at = [s * self.step + self.step // 2 for s in start]
+        part = seg.mask(i, (at[0], at[1], max(x1, at[0]), max(y1, at[1])))
+        part = part[:: self.step, :: self.step]
+        part = part[: self._shape[0] - start[1], : self._shape[1] - start[0]]
+        return R.from_bitmap(part, self._shape, (start[0], start[1]))
+
+    def _pixels(self, runs: R.Runs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Row and column of every pixel of a mask."""
+        lengths = runs[:, 1] - runs[:, 0]
+        total = int(lengths.sum())
+        position = np.repeat(runs[:, 0] - (np.cumsum(lengths) - lengths), lengths)
+        position += np.arange(total)
+        columns, rows = np.divmod(position, self._shape[0])
+        return rows, columns
+
+    def _place(self, pixels: tuple[NDArray[np.int64], NDArray[np.int64]]) -> list[Any]:
+        # Napari remembers the indices: small numbers take less memory.
+        place: list[Any] = [np.zeros(len(pixels[0]), np.int16)] * self.layer.ndim
+        place[self._rows], place[self._columns] = (p.astype(np.int16) for p in pixels)
+        return place
+
+    def _set(self, array: NDArray[np.uint8], runs: R.Runs, value: int) -> None:
+        array[self._pixels(runs)] = value
+
+    def _show(self, runs: R.Runs, value: int = HOVER) -> None:
+        """Bring some pixels up to date, in one go."""
+        if not len(runs):
+            return
+        rows, columns = pixels = self._pixels(runs)
+        wanted = self._base[pixels]
+        if len(self._hovered):
+            position = columns * self._shape[0] + rows
+            wanted[R.contains(self._hovered, position)] = value
+        put(self.layer, self._place(pixels), wanted)
+
+
+def placed(image: Any, plane: Plane, key: Key, window: Window) -> dict[str, Any]:
+    """Where a layer of a picture's grid (see :func:`napari_plugin.worker.picture`) lies."""
+    step = stride(window)
+    # The first grid point stands for the first step x step pixels: it lies in their middle.
+    corner = window[0] + step / 2, window[1] + step / 2
+    return output_transform(image, plane, to_data(plane, key, corner)[0], step)
+
+
+def place_layer(layer: Any, place: dict[str, Any]) -> None:
+    """Move a layer to where it is not yet: every setter redraws."""
+    for name in ("scale", "translate", "rotate", "shear", "affine"):
+        if name in place and not np.allclose(np.asarray(getattr(layer, name)), place[name]):
+            setattr(layer, name, place[name])
+
+
+def instances_layer(
+    image: Any, plane: Plane, key: Key, scene: Scene, picture: NDArray[np.uint16], name: str
+) -> Labels:
+    """All instances of a scene that the filters let through."""
+    shape = [1] * len(plane.kept)
+    shape[plane.kept.index(plane.rows)], shape[plane.kept.index(plane.columns)] = picture.shape
+    return Labels(
+        picture.reshape(shape), name=name, opacity=0.3, **placed(image, plane, key, scene.window)
+    )
+
+
+def objects_layer(image: Any, plane: Plane, shape: Sequence[int], name: str) -> Labels:
+    """An empty layer to commit into: as large as the image, where it is, and with what it knows.
+
+    Raises
+    ------
+    MemoryError
+        If there is no room for it.
+    """
+    known = {k: image.metadata[k] for k in ("crs", "transform", "nodata") if k in image.metadata}
+    if getattr(image.source, "path", None):
+        known["image"] = str(image.source.path)
+    return Labels(
+        np.zeros([shape[a] for a in plane.kept], np.int32),
+        name=name,
+        metadata=known,
+        **output_transform(image, plane),
+    )
+
+
+# --- prompts ------------------------------------------------------------------------------------
+
+FOREGROUND, BACKGROUND = "lime", "red"
+
+
+def points_layer(image: Any, plane: Plane, name: str) -> Points:
+    """Where clicks are shown."""
+    return Points(
+        np.empty((0, len(plane.kept))),
+        ndim=len(plane.kept),
+        name=name,
+        features={"foreground": np.empty(0, int)},
+        feature_defaults={"foreground": 1},
+        face_color=FOREGROUND,
+        border_color="black",
+        size=12,
+        canvas_size_limits=(6, 12),
+        **output_transform(image, plane),
+    )
+
+
+def boxes_layer(image: Any, plane: Plane, name: str) -> Shapes:
+    """Where boxes are drawn."""
+    return Shapes(
+        ndim=len(plane.kept),
+        name=name,
+        edge_color=FOREGROUND,
+        face_color="transparent",
+        edge_width=2,
+        **output_transform(image, plane),
+    )
+
+
+def show_points(layer: Points, plane: Plane, prompts: dict[Key, Prompts]) -> None:
+    """Make a Points layer show the points of all slices."""
+    data = np.concatenate(
+        [np.empty((0, len(plane.kept))), *(to_data(plane, k, p.points) for k, p in prompts.items())]
+    )
+    labels = [label for p in prompts.values() for label in p.labels]
+    count = len(layer.data)
+    if np.array_equal(layer.data, data) and layer.features["foreground"].tolist() == labels:
+        return
+    if layer.selected_data:
+        layer.selected_data = set()
+    appended = len(data) == count + 1 and np.array_equal(layer.data, data[:-1])
+    if appended and layer.features["foreground"].tolist() == labels[:-1]:
+        # A click: the new point's colour is set before it is there, if it is another than the last
+        # one's, which costs one update, not three.
+        if layer.feature_defaults["foreground"].tolist() != labels[-1:]:
+            layer.feature_defaults = {"foreground": labels[-1]}
+            layer.current_face_color = FOREGROUND if labels[-1] else BACKGROUND
+        layer.data = data
+        return
+    layer.data = data
+    if labels:
+        layer.features = {"foreground": np.array(labels, int)}
+        layer.face_color = [FOREGROUND if label else BACKGROUND for label in labels]
+
+
+def show_boxes(layer: Shapes, plane: Plane, prompts: dict[Key, Prompts]) -> None:
+    """Make a Shapes layer show the boxes of all slices."""
+    corners = []
+    for key, p in prompts.items():
+        for x0, y0, x1, y1 in p.boxes:
+            corners.append(to_data(plane, key, [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]))
+    now = [np.asarray(d) for d in layer.data]
+    if len(now) == len(corners) and all(
+        np.allclose(np.sort(a, 0), np.sort(b, 0)) for a, b in zip(now, corners, strict=True)
+    ):
+        return
+    layer.selected_data = set()
+    layer.data = []
+    if corners:
+        layer.add_rectangles(corners)
+
+
+def drawn(plane: Plane, points: Points | None, boxes: Shapes | None) -> dict[Key, Prompts]:
+    """The prompts that layers hold, by slice, whoever put them there."""
+    found: dict[Key, dict[str, list[Any]]] = defaultdict(
+        lambda: {"points": [], "labels": [], "boxes": []}
+    )
+    if points is not None:
+        labels = points.features["foreground"].tolist()
+        for place, label in zip(np.asarray(points.data), labels, strict=True):
+            key, xy = from_data(plane, place)
+            found[key]["points"].append(xy)
+            found[key]["labels"].append(int(label))
+    if boxes is not None:
+        for shape in boxes.data:
+            keys, corners = zip(*(from_data(plane, p) for p in np.asarray(shape)), strict=True)
+            (x0, y0), (x1, y1) = np.min(corners, axis=0), np.max(corners, axis=0)
+            found[keys[0]]["boxes"].append((float(x0), float(y0), float(x1), float(y1)))
+    return {
+        k: Prompts(tuple(p["points"]), tuple(p["labels"]), tuple(p["boxes"]))
+        for k, p in found.items()
+    }
+
+
+def show_outlines(layer: Shapes, plane: Plane, objects: Sequence[Object], shape: R.Shape) -> None:
+    """Make a Shapes layer show objects as polygons, one each; holes are joined by bridges.
+
+    Parameters
+    ----------
+    layer : Shapes
+    plane : Plane
+    objects : sequence of Object
+        Those with outlines.
+    shape : (H, W)
+        Of a slice.
+    """
+    from fastsam_plugins.masks.polygons import keyhole_polygon
+
+    polygons, areas = [], []
+    for known in objects:
+        assert known.outline is not None
+        key, runs = known.outline
+        polygons.append(to_data(plane, key, keyhole_polygon(runs, shape)))
+        areas.append(R.area(runs))
+    layer.selected_data = set()
+    layer.data = []
+    if polygons:
+        layer.add_polygons(polygons)
+    layer.features = {
+        "id": np.array([o.id for o in objects], int),
+        "score": np.array([o.score for o in objects], float),
+        "area": np.array(areas, int),
+        "stability": np.array([o.stability for o in objects], float),
+    }
+
+
+def warm() -> None:
+    """Make a layer of every kind, for nothing: the first ones import and compile for seconds."""
+    Points(np.zeros((1, 2)), features={"foreground": [1]}, size=1)
+    Shapes([np.zeros((4, 2))], shape_type="polygon")
+    for dtype in (np.uint8, np.uint16, np.int32):
+        Labels(np.ones((2, 2), dtype), colormap=PALETTE if dtype == np.uint8 else None)

@@ -1,0 +1,81 @@
+"""The network's process: ``python -m napari_plugin.serve``; see :mod:`napari_plugin.network`.
+
+It reads requests from standard input and answers on standard output, a line of JSON each. The
+pixels of an image follow its request as bytes. It ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # ultralytics prints to standard output
+    requests: queue.Queue[dict[str, Any] | None] = queue.Queue()
+    stop = threading.Event()
+    reader = threading.Thread(target=_read, args=(sys.stdin.buffer, requests, stop), daemon=True)
+    reader.start()
+    loaded: dict[tuple[str, str, str], Any] = {}
+    while (request := requests.get()) is not None:
+        answers.write(json.dumps(_answer(request, loaded, stop)) + "\n")
+        answers.flush()
+
+
+def _read(stream: BinaryIO, requests: queue.Queue[Any], stop: threading.Event) -> None:
+    """Hand requests on; a request to stop overtakes them."""
+    while line := stream.readline():
+        request = json.loads(line)
+        if request["do"] == "stop":
+            stop.set()
+            continue
+        if request["do"] == "segment":
+            height, width = request["size"]
+            data = stream.read(height * width * 3)
+            if len(data) < height * width * 3:
+                break
+            request["pixels"] = np.frombuffer(data, np.uint8).reshape(height, width, 3)
+        if request["do"] == "again":  # what was asked to stop has stopped
+            stop.clear()
+            continue
+        requests.put(request)
+    stop.set()
+    requests.put(None)
+
+
+def _answer(request: dict[str, Any], loaded: dict[Any, Any], stop: threading.Event) -> Any:
+    from fastsam_plugins import kept
+    from fastsam_plugins.model import FastSAM, Interrupted
+    from fastsam_plugins.options import SegmentOptions
+
+    number = request["number"]
+    try:
+        name = tuple(request["network"])
+        if name not in loaded:
+            loaded.clear()  # not two in memory
+            loaded[name] = FastSAM(*name)
+        network = loaded[name]
+        if request["do"] == "segment":
+            options = SegmentOptions(**request["options"])
+            with network.interruptible(stop.is_set):
+                seg = network.segment(request["pixels"], options, tuple(request["shape"]))
+            kept.write(seg, Path(request["out"]))
+        return {"number": number, "done": True}
+    except Interrupted:
+        return {"number": number, "stopped": True}
+    except (ValueError, RuntimeError, OSError, MemoryError, ImportError) as error:
+        text = str(error).strip().split("\n")[0] or type(error).__name__
+        return {"number": number, "failed": text}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,572 @@
+"""``Session``: the state of one image being annotated. No window here: napari only shows it.
+
+Prompts pick instances of a :class:`Scene`; a commit writes them into a label image, as objects
+whose ids are never given twice. Everything a person does can be undone, whatever slice is shown by
+then.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_plugins.linking import link
+from fastsam_plugins.masks import runs as R
+from fastsam_plugins.options import FilterOptions, LinkOptions, PromptOptions
+from fastsam_plugins.segmentation import Segmentation
+from napari_plugin.edits import (
+    Canvas,
+    Edit,
+    History,
+    Key,
+    ObjectEdit,
+    PixelEdit,
+    PromptEdit,
+    Step,
+)
+from napari_plugin.scene import Prompts, Scene, Window
+
+Policy = Literal["small on top", "overwrite", "keep"]
+POLICIES: tuple[str, ...] = get_args(Policy)
+
+NOTHING = Prompts()
+
+
+class SessionError(ValueError):
+    """Something cannot be done; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Object:
+    """What is known about a committed object.
+
+    Attributes
+    ----------
+    id : int
+        Its label.
+    score, stability : float
+        Of the instance that it was committed from; NaN if unknown.
+    prompts : dict
+        By slice: what it was picked with.
+    outline : slice and run array, optional
+        Its mask, where it is a polygon of its own and no label.
+    """
+
+    id: int
+    score: float = float("nan")
+    stability: float = float("nan")
+    prompts: dict[Key, Prompts] = field(default_factory=dict)
+    outline: tuple[Key, R.Runs] | None = None
+
+
+@dataclass(frozen=True)
+class _Instance:
+    """One instance about to be painted."""
+
+    runs: R.Runs
+    score: float
+    stability: float
+
+
+class Session:
+    """Prompts, answers, objects and their history, over all slices of an image.
+
+    Parameters
+    ----------
+    canvas : Canvas, optional
+        Where objects go; it may also be given later, by :meth:`attach`.
+
+    Attributes
+    ----------
+    scenes : dict
+        By slice: what the network found.
+    objects : dict
+        By id: what is known of committed objects.
+    areas : Counter
+        By label: its pixels in all slices.
+    labelled : set
+        Slices that have labels, or had.
+    next_id : int
+        The id of the next object. It only grows.
+    options : PromptOptions
+        How prompts pick.
+    filters : FilterOptions
+        Which instances they pick among.
+    listeners : list of callables
+        Called with every :class:`Step` done, undone or redone.
+    """
+
+    def __init__(self, canvas: Canvas | None = None) -> None:
+        self.canvas: Canvas | None = None
+        self.scenes: dict[Key, Scene] = {}
+        self.objects: dict[int, Object] = {}
+        self.areas: Counter[int] = Counter()
+        self.labelled: set[Key] = set()
+        self.next_id = 1
+        self.options = PromptOptions(points_mode="best")
+        self.filters = FilterOptions()
+        self.history = History()
+        self.listeners: list[Callable[[Step], None]] = []
+        self._prompts: dict[Key, Prompts] = {}
+        if canvas is not None:
+            self.attach(canvas)
+
+    # --- what it works on -------------------------------------------------------------------
+
+    def attach(self, canvas: Canvas | None, empty: bool = False) -> None:
+        """Commit into another label image from now on.
+
+        Steps of before cannot be undone any more, unless this is the first and an empty one.
+
+        Parameters
+        ----------
+        canvas : Canvas, optional
+            None if there is nothing to commit into any more.
+        empty : bool
+            It has no labels yet, and need not be read.
+        """
+        if not empty or self.canvas is not None:
+            self.history.clear()
+            self.objects = {k: o for k, o in self.objects.items() if o.outline is not None}
+        self.canvas, self.areas, self.labelled = canvas, Counter(), set()
+        if canvas is not None and not empty:
+            for key in canvas.keys():  # noqa: SIM118
+                labels, counts = np.unique(canvas.read(key, _whole(canvas)), return_counts=True)
+                self.areas.update(dict(zip(labels.tolist(), counts.tolist(), strict=True)))
+                if labels.any():
+                    self.labelled.add(key)
+            self.next_id = max(self.next_id, max(self.areas, default=0) + 1)
+
+    def painted(self, key: Key, label: int) -> None:
+        """Somebody painted a label by hand: the next object has a higher one."""
+        self.labelled.add(key)
+        self.next_id = max(self.next_id, label + 1)
+
+    def show(self, key: Key, scene: Scene) -> None:
+        """The network has found something in a slice."""
+        self.scenes[key] = scene
+
+    def scene(self, key: Key) -> Scene | None:
+        """What was found in a slice, as :attr:`filters` let it through; None if it was not
+        segmented."""
+        scene = self.scenes.get(key)
+        if scene is not None:
+            scene = self.scenes[key] = scene.filtered(self.filters)
+        return scene
+
+    # --- prompts ----------------------------------------------------------------------------
+
+    def prompts(self, key: Key) -> Prompts:
+        """The prompts of a slice."""
+        return self._prompts.get(key, NOTHING)
+
+    def slices(self) -> list[Key]:
+        """Slices that have or had prompts."""
+        return list(self._prompts)
+
+    def open(self, key: Key, prompts: Prompts) -> None:
+        """Begin with prompts, as from a file: no step that could be undone."""
+        self._prompts[key] = prompts
+
+    def prompt(self, key: Key, prompts: Prompts, name: str = "prompt") -> None:
+        """Ask something else of a slice."""
+        if prompts != self.prompts(key):
+            self._do(Step(name, key, (PromptEdit(key, self.prompts(key), prompts),)))
+
+    def cycle(self, key: Key, by: int) -> None:
+        """Turn to a larger (1) or smaller (-1) candidate."""
+        before = self.prompts(key)
+        scene = self.scene(key)
+        if scene is None or not before:
+            return
+        after = dataclasses.replace(before, step=before.step + by)
+        self.prompt(key, scene.limited(after, self.options), "candidate")
+
+    def answer(self, key: Key) -> Segmentation | None:
+        """What the prompts of a slice pick; None if the slice was not segmented."""
+        scene = self.scene(key)
+        return None if scene is None else scene.answer(self.prompts(key), self.options)
+
+    # --- objects ----------------------------------------------------------------------------
+
+    def commit(self, key: Key, policy: Policy = "small on top") -> list[int]:
+        """Write what the prompts pick into the canvas, one object for each instance.
+
+        If the prompts are those of an object (see :meth:`recall`), it is replaced.
+
+        Returns
+        -------
+        list of int
+            Ids of the objects that have pixels.
+
+        Raises
+        ------
+        SessionError
+            If there is nothing to commit, or no room for it.
+        """
+        found, prompts = self._answered(key), self.prompts(key)
+        instances = self._instances(key, found)
+        ids: list[int] = []
+        if prompts.target is not None:
+            ids = [prompts.target] * len(instances)
+        asked = dataclasses.replace(prompts, target=None)
+        edits = self._paint(key, instances, policy, ids, prompts.target, asked)
+        if not edits:
+            raise SessionError("nothing to commit: other objects cover it")
+        edits.append(PromptEdit(key, prompts, NOTHING))
+        return self._done("commit", key, edits)
+
+    def commit_found(
+        self,
+        keys: Sequence[Key],
+        policy: Policy = "small on top",
+        linking: LinkOptions | None = None,
+    ) -> list[int]:
+        """Write all instances that the filters let through, of several slices in order.
+
+        Parameters
+        ----------
+        keys : sequence of slices
+        policy : str
+        linking : LinkOptions, optional
+            Give instances of neighbouring slices that overlap one id.
+        """
+        scenes = {k: s for k in keys if (s := self.scene(k)) is not None}
+        keys = list(scenes)
+        found = [self._instances(k, s.shown) for k, s in scenes.items()]
+        if not any(found):
+            raise SessionError("nothing to commit: segment first, or loosen the filters")
+        if linking is not None:
+            numbers = link([[i.runs for i in f] for f in found], self._canvas.shape, linking)
+            ids = [(n + self.next_id).tolist() for n in numbers]
+        else:
+            ids, count = [], self.next_id
+            for f in found:
+                ids.append(list(range(count, count + len(f))))
+                count += len(f)
+        edits: list[Edit] = []
+        for key, instances, numbers_here in zip(keys, found, ids, strict=True):
+            edits += self._paint(key, instances, policy, numbers_here)
+        if not edits:
+            raise SessionError("nothing to commit: other objects cover it")
+        return self._done("commit all", keys[0], _joined(edits))
+
+    def commit_outlines(self, key: Key, found: bool = False) -> list[int]:
+        """Make what the prompts pick objects with outlines of their own, which may overlap.
+
+        With ``found``, all instances that the filters let through.
+        """
+        scene, prompts = self.scene(key), self.prompts(key)
+        seg = scene.shown if found and scene is not None else self._answered(key)
+        assert scene is not None
+        asked = {} if found else {key: dataclasses.replace(prompts, target=None)}
+        stability = seg.stability
+        edits: list[Edit] = []
+        for i in range(len(seg)):
+            runs = scene.runs(seg, i)
+            scores = float(seg.scores[i]), float(stability[i])
+            new = Object(self._fresh(), *scores, asked, (key, runs))
+            edits.append(ObjectEdit(new.id, None, new))
+        if not found:
+            edits.append(PromptEdit(key, prompts, NOTHING))
+        return self._done("commit outlines", key, edits)
+
+    def delete(self, ids: Iterable[int], key: Key = ()) -> None:
+        """Remove objects from all slices."""
+        edits: list[Edit] = []
+        for label in sorted(set(ids) - {0}):
+            edits += self._relabel(label, 0)
+            if label in self.objects:
+                edits.append(ObjectEdit(label, self.objects[label], None))
+        if edits:
+            self._done("delete", key, edits)
+
+    def merge(self, ids: Iterable[int], key: Key = ()) -> int:
+        """Make several objects one, which keeps the smallest of their ids."""
+        kept, *others = sorted(set(ids) - {0}) or [0]
+        if not others:
+            raise SessionError("merge needs two objects or more")
+        edits: list[Edit] = []
+        for label in others:
+            edits += self._relabel(label, kept)
+            if label in self.objects:
+                edits.append(ObjectEdit(label, self.objects[label], None))
+        self._done("merge", key, edits)
+        return kept
+
+    def split(self, label: int, key: Key) -> list[int]:
+        """Give every detached part of an object in a slice an id of its own.
+
+        The largest part keeps the object's.
+        """
+        from scipy import ndimage
+
+        window, bitmap = self._where(key, label)
+        parts, count = ndimage.label(bitmap, np.ones((3, 3)))
+        if count < 2:
+            raise SessionError(f"object {label} is in one part: prompt a part of it, to split off")
+        self._room(count - 1)
+        largest = int(np.bincount(parts.ravel())[1:].argmax()) + 1
+        block = self._canvas.read(key, window).copy()
+        ids = []
+        for part in (p for p in range(1, count + 1) if p != largest):
+            ids.append(self._fresh())
+            block[parts == part] = ids[-1]
+        known = self.objects.get(label, Object(label))
+        fresh = [dataclasses.replace(known, id=i, prompts={}) for i in ids]
+        edits = [ObjectEdit(o.id, None, o) for o in fresh]
+        edit = PixelEdit.of(self._canvas, key, window, block)
+        assert edit is not None
+        self._done("split", key, [edit, *edits])
+        return ids
+
+    def split_off(self, key: Key) -> int:
+        """Make what the prompts pick of an object underneath an object of its own."""
+        merged = R.union([i.runs for i in self._instances(key, self._answered(key))])
+        window = R.bounds(merged, self._canvas.shape[0])
+        block = self._canvas.read(key, window).copy()
+        inside = R.to_bitmap(merged, self._canvas.shape, window)
+        labels, counts = np.unique(block[inside & (block != 0)], return_counts=True)
+        if not len(labels):
+            raise SessionError("nothing to split: no object lies under what was picked")
+        under = int(labels[counts.argmax()])
+        self._room(1)
+        label = self._fresh()
+        block[inside & (block == under)] = label
+        edit = PixelEdit.of(self._canvas, key, window, block)
+        assert edit is not None
+        known = dataclasses.replace(
+            self.objects.get(under, Object(under)), id=label, prompts={key: self.prompts(key)}
+        )
+        done: list[Edit] = [
+            edit,
+            ObjectEdit(label, None, known),
+            PromptEdit(key, self.prompts(key), NOTHING),
+        ]
+        self._done("split off", key, done)
+        return label
+
+    def recall(self, key: Key, label: int) -> None:
+        """Go back to an object: ask again what it was picked with. A commit replaces it."""
+        if not label:
+            raise SessionError("there is no object")
+        known = self.objects.get(label)
+        prompts = known.prompts.get(key) if known else None
+        if prompts is None:  # painted, or loaded: its box asks for it
+            x0, y0, x1, y1 = self._where(key, label)[0]
+            prompts = Prompts(boxes=((float(x0), float(y0), float(x1), float(y1)),))
+        self.prompt(key, dataclasses.replace(prompts, target=label), "go back")
+
+    def object_at(self, key: Key, xy: tuple[float, float]) -> int:
+        """The id of the object at a place; 0 where there is none, or no canvas."""
+        if self.canvas is None:
+            return 0
+        height, width = self.canvas.shape
+        x, y = int(np.floor(xy[0])), int(np.floor(xy[1]))
+        if not (0 <= x < width and 0 <= y < height):
+            return 0
+        return int(self.canvas.read(key, (x, y, x + 1, y + 1))[0, 0])
+
+    # --- history ----------------------------------------------------------------------------
+
+    def undo(self) -> Step | None:
+        """Take the last step back."""
+        if not self.history.done:
+            return None
+        step = self.history.done.pop()
+        self.history.undone.append(step)
+        self._apply(step, forward=False)
+        return step
+
+    def redo(self) -> Step | None:
+        """Make the last step that was undone again."""
+        if not self.history.undone:
+            return None
+        step = self.history.undone.pop()
+        self.history.done.append(step)
+        self._apply(step, forward=True)
+        return step
+
+    def _done(self, name: str, key: Key, edits: Sequence[Edit]) -> list[int]:
+        self._do(Step(name, key, tuple(edits)))
+        return [e.id for e in edits if isinstance(e, ObjectEdit) and e.after is not None]
+
+    def _do(self, step: Step) -> None:
+        self.history.add(step)
+        self._apply(step, forward=True)
+
+    def _apply(self, step: Step, forward: bool) -> None:
+        for edit in step.edits if forward else reversed(step.edits):
+            if isinstance(edit, PixelEdit):
+                self.areas.update(edit.apply(self._canvas, forward))
+                self.labelled.add(edit.key)
+                continue
+            if isinstance(edit, PromptEdit):
+                self._prompts[edit.key] = edit.after if forward else edit.before
+                continue
+            value = edit.after if forward else edit.before
+            if value is None:
+                self.objects.pop(edit.id, None)
+            else:
+                self.objects[edit.id] = value
+        for listener in list(self.listeners):
+            listener(step)
+
+    # --- painting ---------------------------------------------------------------------------
+
+    @property
+    def _canvas(self) -> Canvas:
+        if self.canvas is None:
+            raise SessionError("there is no Labels layer to commit into")
+        return self.canvas
+
+    def _fresh(self) -> int:
+        self.next_id += 1
+        return self.next_id - 1
+
+    def _room(self, count: int) -> None:
+        if self.next_id + count - 1 > self._canvas.max_id:
+            raise SessionError(
+                f"the Labels layer holds ids up to {self._canvas.max_id} only: commit into a new "
+                "one"
+            )
+
+    def _answered(self, key: Key) -> Segmentation:
+        found = self.answer(key)
+        if found is None:
+            raise SessionError("segment this slice first")
+        if not len(found):
+            raise SessionError("nothing to commit: click an instance, or draw a box around it")
+        return found
+
+    def _instances(self, key: Key, seg: Segmentation) -> list[_Instance]:
+        scene = self.scenes[key]
+        if scene.shape != self._canvas.shape:
+            raise SessionError(
+                f"the Labels layer has slices of {self._canvas.shape} pixels, the image of "
+                f"{scene.shape}: commit into a new one"
+            )
+        stability = seg.stability
+        return [
+            _Instance(scene.runs(seg, i), float(seg.scores[i]), float(stability[i]))
+            for i in range(len(seg))
+            if len(seg.runs(i))
+        ]
+
+    def _paint(
+        self,
+        key: Key,
+        instances: Sequence[_Instance],
+        policy: Policy,
+        ids: Sequence[int],
+        erase: int | None = None,
+        prompts: Prompts | None = None,
+    ) -> list[Edit]:
+        """The edits that paint instances, with given ids or the next ones."""
+        if policy not in POLICIES:
+            raise SessionError(f"policy must be one of {', '.join(POLICIES)}, got {policy!r}")
+        canvas, height = self._canvas, self._canvas.shape[0]
+        if not instances:
+            return []
+        if not ids:
+            self._room(len(instances))
+            ids = range(self.next_id, self.next_id + len(instances))
+        elif erase is None:
+            self._room(max(ids) - self.next_id + 1)
+        windows = [R.bounds(i.runs, height) for i in instances]
+        if erase is not None:
+            windows.append(self._where(key, erase)[0])
+        window = _around(windows)
+        block = canvas.read(key, window).copy()
+        if erase is not None:
+            block[block == erase] = 0
+        areas = self._areas(key, block) if policy == "small on top" else {}
+        # The smaller an instance the later it is painted, unless what is there stays.
+        order = sorted(range(len(instances)), key=lambda k: R.area(instances[k].runs))
+        for k in order if policy == "keep" else reversed(order):
+            x0, y0, x1, y1 = R.bounds(instances[k].runs, height)
+            part = block[y0 - window[1] : y1 - window[1], x0 - window[0] : x1 - window[0]]
+            mask = R.to_bitmap(instances[k].runs, canvas.shape, (x0, y0, x1, y1))
+            if policy == "keep":
+                mask &= part == 0
+            elif areas:
+                size = R.area(instances[k].runs)
+                smaller = [label for label, area in areas.items() if area < size]
+                mask &= ~np.isin(part, smaller)
+            part[mask] = ids[k]
+        there = np.isin(ids, block)
+        edit = PixelEdit.of(canvas, key, window, block)
+        edits: list[Edit] = [] if edit is None else [edit]
+        if edit is None and erase is None:
+            return []
+        for k in np.flatnonzero(there).tolist():
+            known = self.objects.get(ids[k]) if erase is not None else None
+            asked = dict(known.prompts) if known else {}
+            if prompts is not None:
+                asked[key] = prompts
+            new = Object(ids[k], instances[k].score, instances[k].stability, asked)
+            edits.append(ObjectEdit(ids[k], known, new))
+        self.next_id = max(self.next_id, max(ids) + 1)
+        return _joined(edits)
+
+    def _areas(self, key: Key, block: NDArray[np.integer]) -> dict[int, int]:
+        """How large the objects that occur in a block are in the whole slice."""
+        present = np.unique(block)
+        present = present[present != 0]
+        if not len(present):
+            return {}
+        whole = self._canvas.read(key, _whole(self._canvas))
+        labels, counts = np.unique(whole[np.isin(whole, present)], return_counts=True)
+        return dict(zip(labels.tolist(), counts.tolist(), strict=True))
+
+    def _where(self, key: Key, label: int) -> tuple[Window, NDArray[np.bool_]]:
+        """The window of an object in a slice, and its bitmap there."""
+        plane = self._canvas.read(key, _whole(self._canvas)) == label
+        rows, columns = np.flatnonzero(plane.any(1)), np.flatnonzero(plane.any(0))
+        if not len(rows):
+            raise SessionError(f"object {label} has no pixels in this slice")
+        x0, y0, x1, y1 = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+        return (x0, y0, x1, y1), plane[y0:y1, x0:x1]
+
+    def _relabel(self, label: int, to: int) -> list[Edit]:
+        """The edits that give an object another id, or 0, in all slices."""
+        edits: list[Edit] = []
+        for key in sorted(self.labelled):
+            try:
+                window, bitmap = self._where(key, label)
+            except SessionError:
+                continue
+            block = self._canvas.read(key, window).copy()
+            block[bitmap] = to
+            edit = PixelEdit.of(self._canvas, key, window, block)
+            assert edit is not None
+            edits.append(edit)
+        return edits
+
+
+def _joined(edits: Sequence[Edit]) -> list[Edit]:
+    """The same with one edit for each object, the last word about it."""
+    objects: dict[int, ObjectEdit] = {}
+    for edit in edits:
+        if isinstance(edit, ObjectEdit):
+            first = objects.get(edit.id, edit)
+            objects[edit.id] = ObjectEdit(edit.id, first.before, edit.after)
+    return [*(e for e in edits if not isinstance(e, ObjectEdit)), *objects.values()]
+
+
+def _whole(canvas: Canvas) -> Window:
+    height, width = canvas.shape
+    return 0, 0, width, height
+
+
+def _around(windows: Sequence[Window]) -> Window:
+    corners = np.array(windows)
+    x0, y0 = corners[:, :2].min(0).tolist()
+    x1, y1 = corners[:, 2:].max(0).tolist()
+    return x0, y0, x1, y1

@@ -1,0 +1,593 @@
+"""The dock widget: forms and buttons; :class:`Annotation` does what they ask."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from magicgui.types import FileDialogMode
+from magicgui.widgets import CheckBox, ComboBox, Container, FileEdit, Label, PushButton
+from napari.layers import Image, Labels
+from napari.qt.threading import create_worker
+from napari.utils.notifications import show_info, show_warning
+from napari.viewer import Viewer
+
+from fastsam_plugins import backends
+from fastsam_plugins.options import (
+    FilterOptions,
+    LinkOptions,
+    PromptOptions,
+    ReadOptions,
+    SegmentOptions,
+)
+from napari_plugin import geometry, layers, preferences, regions, saving
+from napari_plugin.annotation import Annotation
+from napari_plugin.autosave import Saver, usual_file
+from napari_plugin.canvas import Keys, Mouse
+from napari_plugin.edits import Key
+from napari_plugin.forms import Form
+from napari_plugin.geometry import Plane, PlaneError
+from napari_plugin.network import Network
+from napari_plugin.reading import LayerOptions, Pixels
+from napari_plugin.regions import RegionOptions
+from napari_plugin.results import Results
+from napari_plugin.session import POLICIES, SessionError
+from napari_plugin.table import InstanceTable
+from napari_plugin.worker import Failure, Found, Request, picture, work
+
+MODELS = ("FastSAM-n", "FastSAM-s", "FastSAM-x")
+NEW = "new layer"
+WIDTH = 380  # pixels: as wide as the widest form needs
+OUTLINES = "Shapes polygons"
+
+
+class FastSAMWidget(Container):
+    """Segment an image once; click, box and hover; commit.
+
+    Parameters
+    ----------
+    napari_viewer : napari viewer
+        Napari hands it over by this name.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        # Napari hands plugins a proxy, whose layers are new proxies each time: none is the layer
+        # that an event names.
+        self.viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        self.preferences = preferences.load()
+        place = self.preferences.place
+        self.results = Results(
+            place / "results" if self.preferences.keep_results else None,
+            disk=self.preferences.disk << 30,
+        )
+        self.network = Network()
+        # Ready by the time it is asked.
+        self.network.load(self.preferences.model, self.preferences.device, backends.NAMES[0])
+        self.annotation: Annotation | None = None
+        self._saver: Saver | None = None
+        self._mouse: Mouse | None = None
+        self._keys: Keys | None = None
+        self._number = 0  # of the last request; results of others are stale
+        self._stop = threading.Event()
+        self._worker: Any = None
+        self._drawing = self._redraw = False
+        self._closed = False
+        _run(layers.warm, lambda nothing: None)
+        self._build()
+        scrolled = Container(widgets=self._sections, labels=False, label="", scrollable=True)
+        super().__init__(widgets=[scrolled], labels=False)
+        self.min_width = WIDTH
+        self._connect()
+
+    # --- forms and buttons ------------------------------------------------------------------
+
+    def _build(self) -> None:
+        start = self.preferences
+        self.image = ComboBox(label="image", choices=self._images)
+        self.model = ComboBox(label="model", choices=_with(MODELS, start.model), value=start.model)
+        self.region = Form(RegionOptions)
+        self.basic = Form(SegmentOptions, leave_out=_but(SegmentOptions, "conf"))
+        self.more = CheckBox(text="more options")
+        self.weights = FileEdit(
+            label="weights file", filter="*.pt *.safetensors", nullable=True,
+            tooltip="Own weights, instead of the model named above",
+        )  # fmt: skip
+        self.device = ComboBox(
+            label="device", choices=_with(("auto", "cpu", "cuda", "mps"), start.device),
+            value=start.device,
+        )  # fmt: skip
+        self.backend = ComboBox(label="backend", choices=list(backends.NAMES))
+        self.advanced = Form(SegmentOptions, leave_out=("conf",))
+        self.layer_options = Form(LayerOptions)
+        self.reading = Form(ReadOptions, leave_out=("page",))
+        self.hidden = Container(
+            widgets=[self.weights, self.device, self.backend], labels=True, label=""
+        )
+        self.segment_button = PushButton(text="Segment")
+        self.cancel_button = PushButton(text="Cancel", enabled=False)
+        self.status = Label(value="")
+        self.filters = Form(FilterOptions)
+        self.table = InstanceTable(self._row_chosen)
+        start_prompts = PromptOptions(points_mode="best")
+        self.mode = Form(
+            PromptOptions, leave_out=_but(PromptOptions, "points_mode"), start=start_prompts
+        )
+        self.prompting = Form(PromptOptions, leave_out=("points_mode",))
+        self.objects = ComboBox(label="commit into", choices=self._outputs)
+        self.policy = ComboBox(label="overlap", choices=[*POLICIES, OUTLINES])
+        self.link = CheckBox(text="link slices")
+        self.linking = Form(LinkOptions)
+        self.buttons = {
+            text: PushButton(text=text, tooltip=tip)
+            for text, tip in (
+                ("Commit", "Make what is picked an object (N)"),
+                ("Commit all", "Make all instances objects, in all slices that were segmented"),
+                ("Go back", "Pick the object under the cursor, or of the selected label, anew (W)"),
+                ("Delete", "Delete the object under the cursor, or of the selected label"),
+                ("Merge", "Make the objects under the points one"),
+                ("Split", "Split off what is picked; or, with no prompts, detached parts"),
+                ("Clear", "Forget the prompts of this slice (Q)"),
+                ("Undo", "(U)"),
+                ("Redo", "(Shift-U)"),
+            )
+        }
+        self.file = FileEdit(
+            label="session", mode=FileDialogMode.OPTIONAL_FILE, filter="*.json", nullable=True
+        )
+        self.save_button = PushButton(text="Save")
+        self.reopen_button = PushButton(text="Reopen")
+        rows = [list(self.buttons.values())[k : k + 3] for k in (0, 3, 6)]
+        more = _column(self.hidden, self.advanced, self.layer_options, self.reading, self.prompting)
+        more.visible = False
+        self._more = more
+        self._sections = [
+            _column(self.image, self.model, labels=True), self.region, self.basic, self.more, more,
+            _row(self.segment_button, self.cancel_button), self.status,
+            Label(value="<b>Filters</b>"), self.filters, self.table,
+            Label(value="<b>Prompts and objects</b>"), self.mode,
+            _column(self.objects, self.policy, labels=True),
+            _row(self.link, self.linking), *(_row(*r) for r in rows),
+            _column(self.file, labels=True), _row(self.save_button, self.reopen_button),
+        ]  # fmt: skip
+
+    def _connect(self) -> None:
+        events = self.viewer.layers.events
+        events.inserted.connect(self._layers_changed)
+        events.removed.connect(self._layers_changed)
+        events.reordered.connect(self._layers_changed)
+        self.viewer.dims.events.current_step.connect(self._slice_changed)
+        self.more.changed.connect(lambda value: setattr(self._more, "visible", value))
+        self.image.changed.connect(self._image_changed)
+        self.segment_button.changed.connect(self.segment)
+        self.cancel_button.changed.connect(self.cancel)
+        self.filters.changed.connect(self._filter)
+        self.mode.changed.connect(self._prompting_changed)
+        self.prompting.changed.connect(self._prompting_changed)
+        self.objects.changed.connect(self._objects_changed)
+        self.save_button.changed.connect(self.save)
+        self.reopen_button.changed.connect(self.reopen)
+        does = {
+            "Commit": self.commit, "Commit all": self.commit_all, "Go back": self._do("recall"),
+            "Delete": self._do("delete"), "Merge": self._do("merge"), "Split": self._do("split"),
+            "Clear": self._do("clear"), "Undo": self._do("undo"), "Redo": self._do("redo"),
+        }  # fmt: skip
+        for text, action in does.items():
+            self.buttons[text].changed.connect(lambda _, action=action: action())
+        self._keys = Keys(
+            self.viewer,
+            {
+                "H": self.toggle_hover, "J": lambda: self._do("cycle", -1)(),
+                "K": lambda: self._do("cycle", 1)(), "N": self.commit, "Q": self._do("clear"),
+                "U": self._do("undo"), "Shift-U": self._do("redo"), "W": self._do("recall"),
+                "Shift-W": self._do("delete"),
+            },
+        )  # fmt: skip
+        # A dock that is closed lets go of its widget, which lives on while anything refers to it.
+        moved = getattr(self, "native_parent_changed", None) or self.parent_changed
+        moved.connect(self._parent_changed)
+        self.native.destroyed.connect(self.shut)
+        self._layers_changed()
+
+    def _images(self, widget: Any = None) -> list[Any]:
+        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+
+    def _outputs(self, widget: Any = None) -> list[Any]:
+        own = [] if self.annotation is None else self.annotation.own
+        found = [x for x in self.viewer.layers if isinstance(x, Labels) and x not in own]
+        return [(NEW, None), *((layer.name, layer) for layer in found)]
+
+    # --- segmenting -------------------------------------------------------------------------
+
+    def segment(self) -> None:
+        """Ask the network, in a thread; a request under way is given up."""
+        try:
+            request, annotation = self._request()
+        except (ValueError, PlaneError, SessionError) as error:
+            show_info(str(error))
+            return
+        self.cancel()
+        self._number += 1
+        self._stop = threading.Event()
+        self._run_request(request, annotation, self._number)
+
+    def _request(self) -> tuple[Request, Annotation]:
+        image = self.image.value
+        if image is None:
+            raise SessionError("Open an image first")
+        options = SegmentOptions(**{**_values(self.advanced), **_values(self.basic)})
+        layer_options = self.layer_options.read()
+        plane = geometry.shown_plane(image, self.viewer.dims, layer_options.channel_axis)
+        annotation = self._annotate(image, plane)
+        pixels = Pixels.of(image, plane, self.reading.read(), layer_options.layer_contrast)
+        jobs = regions.jobs(self.region.read(), image, plane, annotation.key)
+        own = _path(self.weights)
+        model = str(own) if own is not None else self.model.value
+        request = Request(
+            pixels, jobs, annotation.shape, model, self.device.value, self.backend.value, options,
+            self.filters.read(),
+        )  # fmt: skip
+        return request, annotation
+
+    def _run_request(self, request: Request, annotation: Annotation, number: int) -> None:
+        self.cancel_button.enabled = True
+        self.status.value = "Segmenting ..."
+        worker = create_worker(
+            work, request, self.network, self.results, self._stop, _start_thread=False,
+            _progress={"total": request.steps, "desc": f"FastSAM: {annotation.image.name}"},
+        )  # fmt: skip
+        worker.yielded.connect(partial(self._yielded, number, annotation))
+        worker.finished.connect(partial(self._finished, number))
+        self._worker = worker
+        worker.start()
+
+    def _yielded(self, number: int, annotation: Annotation, found: Any) -> None:
+        if number != self._number or self._closed or annotation.closed:
+            return  # stale: something else was asked since, or the image is gone
+        if isinstance(found, Failure):
+            self.status.value = ""
+            show_warning(f"FastSAM: {found.message}")
+        elif isinstance(found, Found):
+            annotation.found(found)
+            count = len(found.scene.seg)
+            self.status.value = f"{count} instances" if count else ""
+            if not count:
+                show_info("FastSAM: no instance found: lower conf, or zoom in on a field of view")
+            if found.key == annotation.key:
+                self.table.show_scene(annotation.scene)
+
+    def _finished(self, number: int) -> None:
+        if number == self._number and not self._closed:
+            self.cancel_button.enabled = False
+            self._worker = None
+            if self.status.value == "Segmenting ...":
+                self.status.value = ""
+
+    def cancel(self) -> None:
+        """Give the request up; the network stops within a layer."""
+        self._number += 1
+        self._stop.set()
+        if self._worker is not None:
+            self._worker.quit()
+            self._worker = None
+        self.cancel_button.enabled = False
+        self.status.value = ""
+
+    # --- the image --------------------------------------------------------------------------
+
+    def _annotate(self, image: Any, plane: Plane) -> Annotation:
+        """The annotation of an image; a new one if another was open."""
+        now = self.annotation
+        if now is not None and now.image is image and now.plane == plane and not now.closed:
+            self._prompt_layers(now)
+            return now
+        self._leave()
+        self.annotation = now = Annotation(self.viewer, image, plane)
+        now.hover = self.preferences.hover
+        now.session.options = self._prompt_options()
+        now.session.filters = self.filters.read()
+        now.chosen = self.table.follow
+        now.changed = self._changed
+        path = usual_file(self.preferences.place, now.record)
+        self._saver = Saver(now.session, lambda: now.record, path, _run)
+        if path.is_file():
+            show_info(f"FastSAM: a session of {image.name} is there; Reopen goes on with it")
+            self.file.value = path
+        self._mouse = Mouse(self.viewer, now)
+        self._prompt_layers(now)
+        self._layers_changed()
+        return now
+
+    def _prompt_layers(self, annotation: Annotation) -> None:
+        """Points and boxes, there and listening."""
+        there = annotation.points is not None
+        points, _ = annotation.prompt_layers()
+        if not there and self._mouse is not None:
+            self._mouse.listen(points)
+            points.mode = "pan_zoom"
+            self.viewer.layers.selection.active = points
+
+    def _leave(self) -> None:
+        """Let go of the image that was annotated."""
+        if self._mouse is not None:
+            self._mouse.close()
+            self._mouse = None
+        if self.annotation is not None:
+            self.annotation.close()
+            self.annotation = None
+        self._saver = None
+
+    def _image_changed(self, image: Any) -> None:
+        now = self.annotation
+        if now is not None and now.image is not image:
+            self.cancel()
+            self._leave()
+            self.table.show_scene(None)
+
+    def _layers_changed(self, event: Any = None) -> None:
+        if self._closed:
+            return
+        for layer in self.viewer.layers:
+            layer.events.name.connect(self._renamed)
+        now = self.annotation
+        if now is not None and now.image not in self.viewer.layers:
+            self.cancel()
+            self._leave()
+            self.table.show_scene(None)
+            now = None
+        self.image.reset_choices()
+        self.objects.reset_choices()
+        if now is not None:
+            if self.image.value is not now.image:
+                self.image.value = now.image
+            if now.objects in (None, *self.viewer.layers):  # or it is about to be let go of
+                self.objects.value = now.objects
+
+    def _renamed(self, event: Any = None) -> None:
+        self._layers_changed()
+
+    def _slice_changed(self, event: Any = None) -> None:
+        if self.annotation is not None and self.annotation.shown:
+            self.table.show_scene(self.annotation.scene)
+
+    # --- filters and table ------------------------------------------------------------------
+
+    def _filter(self) -> None:
+        """Other filters: no network, and the picture is made in a thread, the latest one last."""
+        now = self.annotation
+        if now is None:
+            return
+        try:
+            now.session.filters = self.filters.read()
+        except ValueError as error:
+            self.status.value = str(error)
+            return
+        scene = now.scene
+        self.table.show_scene(scene)
+        if scene is None:
+            return
+        self.status.value = f"{len(scene.shown)} of {len(scene.seg)} instances"
+        if self._drawing:
+            self._redraw = True
+            return
+        self._drawing = True
+        _run(partial(picture, scene), partial(self._drawn, now, now.key))
+
+    def _drawn(self, annotation: Annotation, key: Key, made: Any) -> None:
+        self._drawing = False
+        if annotation is not self.annotation or self._closed:
+            return
+        annotation.refiltered(key, made)
+        if self._redraw:
+            self._redraw = False
+            self._filter()
+
+    def _prompting_changed(self) -> None:
+        now = self.annotation
+        if now is None:
+            return
+        try:
+            now.session.options = self._prompt_options()
+        except ValueError as error:
+            self.status.value = str(error)
+            return
+        now.refresh()
+
+    def _prompt_options(self) -> PromptOptions:
+        return PromptOptions(**{**_values(self.prompting), **_values(self.mode)})
+
+    def _row_chosen(self, index: int) -> None:
+        if self.annotation is not None and self.annotation.shown:
+            self.annotation.highlight(index, center=True)
+
+    # --- objects ----------------------------------------------------------------------------
+
+    def _do(self, name: str, *args: Any) -> Callable[[], None]:
+        def act() -> None:
+            now = self.annotation
+            if now is None:
+                show_info("Segment an image first")
+            else:
+                now.act(partial(getattr(now, name), *args))
+
+        act.__name__ = name
+        return act
+
+    def commit(self) -> None:
+        """Make what prompts pick objects."""
+        if self.policy.value == OUTLINES:
+            self._do("commit_outlines", False)()
+        else:
+            self._do("commit", self.policy.value)()
+        self._show_objects()
+
+    def commit_all(self) -> None:
+        """Make all instances objects."""
+        now = self.annotation
+        if self.policy.value == OUTLINES:
+            self._do("commit_outlines", True)()
+        elif now is not None:
+            linking = self.linking.read() if self.link.value else None
+            keys = sorted(now.session.scenes)
+            self._do("commit_found", self.policy.value, keys, linking)()
+        self._show_objects()
+
+    def toggle_hover(self) -> None:
+        """Show the instance under the cursor, or no longer."""
+        now = self.annotation
+        if now is not None:
+            now.hover = not now.hover
+            if not now.hover and now.preview is not None:
+                now.preview.hover(None)
+
+    def _show_objects(self) -> None:
+        self.objects.reset_choices()
+        if self.annotation is not None and self.objects.value is not self.annotation.objects:
+            self.objects.value = self.annotation.objects
+
+    def _objects_changed(self, layer: Any) -> None:
+        now = self.annotation
+        if now is None or layer is now.objects:
+            return
+        try:
+            now.attach(layer)
+        except SessionError as error:
+            show_info(str(error))
+            self.objects.value = now.objects
+
+    # --- sessions ---------------------------------------------------------------------------
+
+    def _changed(self, keys: set[Key]) -> None:
+        if self.preferences.autosave and self._saver is not None:
+            self._saver.changed(keys)
+
+    def save(self) -> None:
+        """Write the session to the file named, or to the usual one."""
+        now, saver = self.annotation, self._saver
+        if now is None or saver is None:
+            show_info("Segment an image first")
+            return
+        path = _path(self.file) or saver.path
+        path = path if path.suffix == ".json" else path.with_suffix(".json")
+        image, plane = now.image, now.plane
+        picture_of = None
+        if (
+            now.record.path is None
+            or image.multiscale
+            or plane.stepped
+            or plane.channels is not None
+        ):
+            try:
+                contrast = self.layer_options.read().layer_contrast
+                pixels = Pixels.of(image, plane, self.reading.read(), contrast)
+            except ValueError as error:
+                show_info(str(error))
+                return
+            height, width = now.shape
+            picture_of = partial(_whole, pixels, (0, 0, width, height))
+        told = partial(_saved, path)
+        saver.save(path, picture_of, told)
+
+    def reopen(self) -> None:
+        """Go on with a session: its objects, prompts, and what was segmented, if it was kept."""
+        image = self.image.value
+        if image is None:
+            show_info("Open the session's image first")
+            return
+        try:
+            channels = self.layer_options.read().channel_axis
+            plane = geometry.shown_plane(image, self.viewer.dims, channels)
+            now = self._annotate(image, plane)
+            assert self._saver is not None
+            path = _path(self.file) or self._saver.path
+            saved = saving.read(path)
+            now.reopen(saved)
+        except (ValueError, MemoryError) as error:
+            show_info(str(error))
+            return
+        self._show_objects()
+        self.cancel()
+        self._number += 1
+        worker = create_worker(
+            regions.kept_scenes, saved, self.results, self.filters.read(), _start_thread=False
+        )
+        worker.yielded.connect(partial(self._yielded, self._number, now))
+        worker.start()
+
+    # --- the end ----------------------------------------------------------------------------
+
+    def _parent_changed(self, parent: Any) -> None:
+        if parent is None:
+            self.shut()
+
+    def shut(self, *_: Any) -> None:
+        """Stop, and leave nothing bound. Called when the window goes."""
+        if self._closed:
+            return
+        self._closed = True
+        self._number += 1
+        self._stop.set()
+        if self._worker is not None:
+            self._worker.quit()
+        events = self.viewer.layers.events
+        for event in (events.inserted, events.removed, events.reordered):
+            event.disconnect(self._layers_changed)
+        self.viewer.dims.events.current_step.disconnect(self._slice_changed)
+        for layer in self.viewer.layers:
+            layer.events.name.disconnect(self._renamed)
+        if self._keys is not None:
+            self._keys.close()
+        self.network.close()
+        self._leave()
+
+
+def _whole(pixels: Pixels, window: Any, key: Key) -> Any:
+    return pixels.read(key, window, max(window))
+
+
+def _saved(path: Path, problem: str) -> None:
+    if problem:
+        show_warning(problem)
+    else:
+        show_info(f"Saved in {path}")
+
+
+def _run(work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+    """Do something in another thread, and something with its result in this one."""
+    worker = create_worker(work, _start_thread=False)
+    worker.returned.connect(then)
+    worker.start()
+
+
+def _values(form: Form) -> dict[str, Any]:
+    values = form.read()
+    return {name: getattr(values, name) for name in form.names}
+
+
+def _path(edit: FileEdit) -> Path | None:
+    value = edit.value
+    return Path(str(value)) if value and str(value) != "." else None
+
+
+def _with(choices: tuple[str, ...], one: str) -> list[str]:
+    return list(dict.fromkeys([*choices, one]))
+
+
+def _but(options: Any, *names: str) -> list[str]:
+    from fastsam_plugins.options import parameters
+
+    return [p.name for p in parameters(options) if p.name not in names]
+
+
+def _column(*widgets: Any, labels: bool = False) -> Container:
+    made = Container(widgets=widgets, labels=labels, label="")
+    made.margins = (0, 0, 0, 0)
+    return made
+
+
+def _row(*widgets: Any) -> Container:
+    made = Container(widgets=widgets, layout="horizontal", labels=False, label="")
+    made.margins = (0, 0, 0, 0)
+    return made

@@ -1,0 +1,137 @@
+"""What a thread does: read, look into the cache, ask the network, and stop when told.
+
+Free of napari: :mod:`napari_plugin.widget` runs :func:`work` in napari's ``thread_worker``.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_plugins.options import FilterOptions, SegmentOptions
+from napari_plugin.edits import Key
+from napari_plugin.network import Network, Stopped
+from napari_plugin.reading import Pixels
+from napari_plugin.results import Results, digest
+from napari_plugin.scene import Scene, Window
+
+log = logging.getLogger(__name__)
+
+ENOUGH = 1024  # pixels of the longer side, where the options leave imgsz to the network
+GRID = 4096  # points a side that a picture of instances has at most
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be segmented, and how.
+
+    Attributes
+    ----------
+    pixels : Pixels
+    jobs : tuple of (slice, window)
+    shape : (H, W)
+        Of a slice.
+    model, device, backend : str
+        As for :class:`fastsam_plugins.FastSAM`.
+    options : SegmentOptions
+    filters : FilterOptions
+        Of the picture that is made at once.
+    """
+
+    pixels: Pixels
+    jobs: tuple[tuple[Key, Window], ...]
+    shape: tuple[int, int]
+    model: str
+    device: str
+    backend: str
+    options: SegmentOptions
+    filters: FilterOptions
+
+    @property
+    def steps(self) -> int:
+        """How many times :func:`work` tells how far it is."""
+        return 2 * len(self.jobs)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in one slice."""
+
+    key: Key
+    scene: Scene
+    picture: NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why nothing was found; one line."""
+
+    message: str
+
+
+def work(
+    request: Request, network: Network, results: Results, stop: threading.Event
+) -> Iterator[Found | Failure | None]:
+    """Segment what is requested.
+
+    Yields
+    ------
+    None
+        After pixels were read.
+    Found
+        After a slice was segmented, or found in the cache.
+    Failure
+        If it cannot go on; the last thing said.
+    """
+    try:
+        for key, window in request.jobs:
+            if stop.is_set():
+                return
+            pixels = request.pixels.read(key, window, request.options.imgsz or ENOUGH)
+            yield None
+            x0, y0, x1, y1 = window
+            shape = (y1 - y0, x1 - x0)
+            name = digest(pixels, shape, request.model, request.options)
+            seg = results.get(name)
+            if seg is None:
+                asked = (request.model, request.device, request.backend)
+                seg = network.segment(pixels, shape, asked, request.options, stop)
+                # Asked for by every click; measured once, here.
+                _ = seg.areas, seg.stability
+                results.put(name, seg)
+            scene = Scene(seg, window, request.shape, name).filtered(request.filters)
+            yield Found(key, scene, picture(scene))
+    except Stopped:
+        return
+    except (ValueError, RuntimeError, OSError, MemoryError, ImportError) as error:
+        log.info("segmenting failed", exc_info=True)
+        yield Failure(str(error).strip().split("\n")[0] or type(error).__name__)
+
+
+def stride(window: Window) -> int:
+    """Pixels to one point of a picture of a window.
+
+    Masks of so large a window come from prototypes that are coarser by far.
+    """
+    return -(-max(window[2] - window[0], window[3] - window[1]) // GRID)
+
+
+def picture(scene: Scene) -> NDArray[np.uint16]:
+    """A label image of what is shown of a scene, smaller instances on top.
+
+    Returns
+    -------
+    uint16 array (h, w)
+        Of every ``stride``-th pixel of the window; i + 1 is instance i of ``scene.seg``.
+    """
+    step = stride(scene.window)
+    labels = scene.shown.labels()[step // 2 :: step, step // 2 :: step]
+    place = np.zeros(len(scene.shown) + 1, np.uint16)
+    order = {row: i for i, row in enumerate(scene.seg.rows.tolist())}
+    place[1:] = [order[row] + 1 for row in scene.shown.rows.tolist()]
+    return place[labels]

@@ -1,0 +1,92 @@
+"""Kept segmentations: found again by what the network saw, and by nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastsam_plugins.options import SegmentOptions
+from fastsam_plugins.weights import BUNDLED
+from napari_plugin.results import Results, digest
+
+PIXELS = np.arange(30 * 40 * 3, dtype=np.uint8).reshape(30, 40, 3)
+OPTIONS = SegmentOptions()
+
+
+def test_a_digest_names_pixels_shape_model_and_options(tmp_path):
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(BUNDLED.read_bytes())
+    first = digest(PIXELS, (30, 40), "FastSAM-n", OPTIONS)
+    assert digest(PIXELS.copy(), (30, 40), "fastsam-n", SegmentOptions()) == first
+    changed = PIXELS.copy()
+    changed[-1, -1, -1] += 1
+    others = {
+        digest(changed, (30, 40), "FastSAM-n", OPTIONS),
+        digest(PIXELS, (60, 80), "FastSAM-n", OPTIONS),
+        digest(PIXELS.reshape(40, 30, 3), (30, 40), "FastSAM-n", OPTIONS),
+        digest(PIXELS, (30, 40), "FastSAM-s", OPTIONS),
+        digest(PIXELS, (30, 40), str(own), OPTIONS),
+        digest(PIXELS, (30, 40), "FastSAM-n", OPTIONS.replace(conf=0.1)),
+    }
+    assert len(others | {first}) == 7
+
+
+def test_results_outlive_the_program(dummy, tmp_path):
+    seg = dummy()
+    Results(tmp_path / "made").put("a", seg)
+    again = Results(tmp_path / "made").get("a")
+    assert np.array_equal(again.masks(), seg.masks())
+    assert Results(tmp_path / "made").get("b") is None
+
+
+def test_without_a_folder_nothing_is_written(dummy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results = Results()
+    seg = dummy()
+    results.put("a", seg)
+    assert results.get("a") is seg
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_not_used_for_longest_goes_first(dummy, tmp_path):
+    one = dummy()
+    size = sum(a.nbytes for a in one.source.arrays(one.rows[:0]).values())
+    results = Results(memory=2 * size)
+    for name in "abc":
+        results.put(name, dummy())
+        results.get("a")
+    assert results.get("a") is not None
+    assert results.get("b") is None
+    assert results.get("c") is not None
+
+
+def test_the_folder_stays_within_its_size(dummy, tmp_path):
+    import os
+
+    Results(tmp_path).put("a", dummy())
+    size = (tmp_path / "a.npz").stat().st_size
+    results = Results(tmp_path, disk=int(2.5 * size))
+    for k, name in enumerate("abcd"):
+        results.put(name, dummy())
+        os.utime(tmp_path / f"{name}.npz", (k, k))
+    assert sorted(p.stem for p in tmp_path.iterdir()) == ["c", "d"]
+
+
+def test_a_damaged_file_is_as_good_as_none(tmp_path, caplog):
+    (tmp_path / "a.npz").write_bytes(b"nonsense")
+    assert Results(tmp_path).get("a") is None
+    assert "segmenting again" in caplog.text
+
+
+def test_a_folder_that_cannot_be_written_costs_no_result(dummy, tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    results = Results(tmp_path / "file" / "results")
+    seg = dummy()
+    results.put("a", seg)
+    assert results.get("a") is seg
+    assert "cannot keep a result" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["FastSAM-s", "FastSAM-x"])
+def test_weights_that_are_not_here_are_not_downloaded_for_a_digest(name):
+    assert digest(PIXELS, (30, 40), name, OPTIONS)
