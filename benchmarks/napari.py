@@ -104,13 +104,14 @@ def main() -> None:
     spots = rng.uniform(20, SIDE - 20, (3 * EVENTS, 2))
     spots = np.array([s for s in spots if len(scene.at((s[0], s[1]), options))])[:EVENTS]
 
-    engine, hover, drawn = [], [], []
+    engine, hover, hover_cpu, drawn = [], [], [], []
     for spot in spots:
         at = on_canvas(spot)
         settle()
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.thread_time()
         send("MouseMove", at, "NoButton", "NoButton")
         hover.append(time.perf_counter() - start)
+        hover_cpu.append(time.thread_time() - cpu)
         QApplication.processEvents()
         drawn.append(time.perf_counter() - start)
         xy = geometry.to_image(image, plane, viewer.cursor.position)
@@ -120,16 +121,17 @@ def main() -> None:
         area = int(found.areas[0]) if len(found) else 0
         assert np.count_nonzero(now.preview.layer.data) == area
 
-    click, click_drawn = [], []
+    click, click_cpu, click_drawn = [], [], []
     for spot in spots:
         at = on_canvas(spot)
         now.clear()
         send("MouseMove", at, "NoButton", "NoButton")
         settle()
         send("MouseButtonPress", at, "LeftButton", "LeftButton")
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.thread_time()
         send("MouseButtonRelease", at, "LeftButton", "NoButton")
         click.append(time.perf_counter() - start)
+        click_cpu.append(time.thread_time() - cpu)
         QApplication.processEvents()
         click_drawn.append(time.perf_counter() - start)
         answer = scene.answer(now.session.prompts(()), options)
@@ -141,15 +143,16 @@ def main() -> None:
     sizes = seg.areas
     print(
         f"{COUNT} instances at {SIDE}², of {sizes.min()} to {sizes.max()} pixels (median "
-        f"{np.median(sizes):.0f}); napari {napari.__version__}; {EVENTS} events each.\n"
+        f"{np.median(sizes):.0f}); napari {napari.__version__}; {len(spots)} events each; "
+        f"{os.getloadavg()[0]:.1f} programs wait for {os.cpu_count()} processors.\n"
     )
-    row("from event to", "median", "99 %", "longest")
-    row(*["---"] * 4)
-    row("engine's answer", *spread(engine))
-    row("hover: layer updated", *spread(hover))
-    row("hover: and canvas drawn", *spread(drawn))
-    row("click: layers updated", *spread(click))
-    row("click: and canvas drawn", *spread(click_drawn))
+    row("from event to", "median", "99 %", "longest", "processor time, median", "99 %")
+    row(*["---"] * 6)
+    row("engine's answer", *spread(engine), "", "")
+    row("hover: layer updated", *spread(hover), *spread(hover_cpu)[:2])
+    row("hover: and canvas drawn", *spread(drawn), "", "")
+    row("click: layers updated", *spread(click), *spread(click_cpu)[:2])
+    row("click: and canvas drawn", *spread(click_drawn), "", "")
 
     # --- does the window answer while the network works? -------------------------------------
     viewer.layers.clear()

@@ -59,7 +59,7 @@ class Saver:
     def changed(self, keys: set[Key]) -> None:
         """Labels of some slices changed, or prompts did: save it soon."""
         self._changed |= keys
-        hasty = not keys and time.monotonic() - self._begun < PAUSE
+        hasty = not self._changed and time.monotonic() - self._begun < PAUSE
         if self._busy or hasty:  # prompts alone can wait for the next change
             self._again = self._busy
             return

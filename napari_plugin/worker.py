@@ -23,7 +23,7 @@ from napari_plugin.scene import Scene, Window
 log = logging.getLogger(__name__)
 
 ENOUGH = 1024  # pixels of the longer side, where the options leave imgsz to the network
-GRID = 4096  # points a side that a picture of instances has at most
+GRID = 2048  # points a side that a picture of instances has at most
 
 
 @dataclass(frozen=True)

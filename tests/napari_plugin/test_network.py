@@ -138,4 +138,4 @@ def test_a_picture_shows_what_the_filters_let_through(seg):
 
 
 def test_pictures_of_large_windows_have_fewer_points():
-    assert [stride((0, 0, n, 10)) for n in (10, 4096, 4097, 9000)] == [1, 1, 2, 3]
+    assert [stride((0, 0, n, 10)) for n in (10, 2048, 2049, 4097)] == [1, 1, 2, 3]
