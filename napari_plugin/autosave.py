@@ -20,7 +20,7 @@ from napari_plugin.session import Session
 
 log = logging.getLogger(__name__)
 
-PAUSE = 5.0  # seconds between savings of what was not committed
+PAUSE = 2.0  # seconds between savings of what was not committed
 
 
 def usual_file(folder: Path, record: ImageRecord) -> Path:
@@ -53,15 +53,22 @@ class Saver:
         self.session, self.record, self.path, self._run = session, record, path, run
         self._known: dict[Key, dict[int, R.Runs]] = {}
         self._changed: set[Key] = set()
-        self._busy = self._again = False
+        self._busy = self._again = self._waiting = self._closed = False
         self._begun = 0.0
 
     def changed(self, keys: set[Key]) -> None:
         """Labels of some slices changed, or prompts did: save it soon."""
         self._changed |= keys
-        hasty = not self._changed and time.monotonic() - self._begun < PAUSE
-        if self._busy or hasty:  # prompts alone can wait for the next change
-            self._again = self._busy
+        if self._closed:
+            return
+        rest = 0.0 if self._changed else self._begun + PAUSE - time.monotonic()
+        if self._busy:
+            self._again = True
+            return
+        if rest > 0:  # prompts alone can wait
+            if not self._waiting:
+                self._waiting = True
+                self._run(lambda: time.sleep(rest), self._waited)
             return
         self._begun = time.monotonic()
         self._busy, self._again = True, False
@@ -109,6 +116,14 @@ class Saver:
             return ""
 
         self._run(write, then)
+
+    def close(self) -> None:
+        """Save nothing more by itself: what is shown is taken down now."""
+        self._closed = True
+
+    def _waited(self, nothing: None) -> None:
+        self._waiting = False
+        self.changed(set())
 
     def _written(self, known: dict[Key, dict[int, R.Runs]] | None) -> None:
         self._busy = False

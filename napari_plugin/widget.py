@@ -317,7 +317,9 @@ class FastSAMWidget(Container):
         if self.annotation is not None:
             self.annotation.close()
             self.annotation = None
-        self._saver = None
+        if self._saver is not None:
+            self._saver.close()
+            self._saver = None
 
     def _image_changed(self, image: Any) -> None:
         now = self.annotation

@@ -360,7 +360,7 @@ def test_autosave_and_reopening(plain):
     plain.key("N")
     plain.click(plain.image, (30, 60))
     path = plain.widget._saver.path
-    plain.wait(lambda: not plain.widget._saver._busy)
+    plain.wait(lambda: path.is_file() and json.loads(path.read_text())["prompts"])
     assert json.loads(path.read_text())["labels"].keys() == {""}
     before = labels(plain).copy()
     plain.viewer.layers.clear()
