@@ -70,8 +70,7 @@ def test_words_pick_the_right_object_in_fresh_scenes(tiny, features) -> None:
     assert np.mean(right) >= 0.95
 
 
-@ENCODERS
-def test_similarity_is_the_cosine_of_open_clips_own_features(tiny, drawn, features) -> None:
+def test_similarity_is_the_cosine_of_open_clips_own_features(tiny, drawn) -> None:
     import open_clip
     import torch
     from PIL import Image
@@ -79,8 +78,6 @@ def test_similarity_is_the_cosine_of_open_clips_own_features(tiny, drawn, featur
     from fastsam_plugins.masks import runs as R
     from fastsam_plugins.text.crops import cut_out
 
-    if features == "dense":
-        pytest.skip("tests of dense.py have the oracles")
     config = open_clip.transform.PreprocessCfg(**tiny.model.visual.preprocess_cfg)
     transform = open_clip.transform.image_transform_v2(config, is_train=False)
     seg = instances(drawn)
@@ -91,10 +88,10 @@ def test_similarity_is_the_cosine_of_open_clips_own_features(tiny, drawn, featur
     with torch.inference_mode():
         looks = tiny.model.encode_image(torch.stack(crops), normalize=True)
         words = tiny.model.encode_text(tiny._tokenizer(drawn.captions), normalize=True)
-    found = seg.similarity(drawn.captions, options(features), tiny)
+    found = seg.similarity(drawn.captions, options(), tiny)
     assert found.dtype == np.float32
     assert np.allclose(found, looks @ words.T, atol=0.02)
-    one = seg.similarity(drawn.captions[2], options(features), tiny)
+    one = seg.similarity(drawn.captions[2], options(), tiny)
     assert np.allclose(one, found[:, 2], atol=1e-6)
 
 
