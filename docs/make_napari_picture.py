@@ -1,0 +1,60 @@
+"""Make docs/napari.png: a real window, the bundled network, real clicks.
+
+    xvfb-run -a -s "-screen 0 1600x1000x24" python docs/make_napari_picture.py
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+def main() -> None:
+    """Segment the coins, commit three, pick a fourth, and take a screenshot."""
+    os.environ["XDG_DATA_HOME"] = os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp()
+    import napari
+    from PIL import Image
+    from qtpy.QtWidgets import QApplication
+
+    from fastsam_plugins import read_image
+    from fastsam_plugins.demo import SAMPLES
+
+    viewer = napari.Viewer()
+    viewer.window.resize(1250, 830)
+    image = viewer.add_image(read_image(SAMPLES / "coins.png"), name="coins")
+    _, widget = viewer.window.add_plugin_dock_widget("fastsam-plugins", "FastSAM")
+
+    def wait(seconds: float, until: object = None) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not (callable(until) and until()):
+            QApplication.processEvents()
+            time.sleep(0.005)
+
+    wait(1)
+    widget.basic.conf.value = 0.25
+    widget.segment()
+    wait(120, lambda: widget.annotation.scene is not None)
+    now = widget.annotation
+    boxes = now.scene.seg.boxes
+    places = [(float(y0 + y1) / 2, float(x0 + x1) / 2) for x0, y0, x1, y1 in boxes]
+    near = sorted(places, key=lambda p: np.hypot(p[0] - 150, p[1] - 190))
+    for place in near[:3]:
+        now.clicked(image.data_to_world(place), True)
+        widget.commit()
+    now.clicked(image.data_to_world(near[3]), True)
+    now.moved(image.data_to_world(near[5]))
+    viewer.reset_view()
+    wait(1)
+    shown = Image.fromarray(viewer.window.screenshot(canvas_only=False, flash=False)[..., :3])
+    shown.thumbnail((1000, 1000))
+    shown.quantize(128).save(Path(__file__).parent / "napari.png", optimize=True)
+    viewer.close()
+    wait(0.3)
+
+
+if __name__ == "__main__":
+    main()
