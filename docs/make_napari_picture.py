@@ -1,6 +1,6 @@
 """Make docs/napari.png: a real window, the bundled network, real clicks.
 
-    xvfb-run -a -s "-screen 0 1600x1000x24" python docs/make_napari_picture.py
+xvfb-run -a -s "-screen 0 1600x1000x24" python docs/make_napari_picture.py
 """
 
 from __future__ import annotations

@@ -167,6 +167,12 @@ class Annotation:
         if not len(self._answer(key)) and foreground:
             show_info("No instance here: try another place, lower conf, or zoom in and segment")
 
+    def picked(self, key: Key, scene: Scene, rows: Sequence[int]) -> None:
+        """A text picked instances of a scene."""
+        if self.session.scene(key) is not scene:
+            return  # it was segmented anew, or other filters let other instances through
+        self.session.prompt(key, Prompts(chosen=tuple(rows)), "text")
+
     def highlight(self, index: int, center: bool = False) -> None:
         """Show one instance of the scene, and move it into the middle of the canvas."""
         key = self.key

@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from fastsam_plugins import kept
 from fastsam_plugins.options import SegmentOptions
 from fastsam_plugins.segmentation import Segmentation
+from napari_plugin.scene import Scene
+from napari_plugin.words import Words
 
 PATIENCE = 3.0  # seconds a process may take to stop before it is ended
 TICK = 0.05
@@ -90,24 +92,72 @@ class Network:
         """
         with self._lock, tempfile.TemporaryDirectory(prefix="fastsam-") as folder:
             out = Path(folder) / "found.npz"
-            self._number += 1
             request = {
-                "do": "segment", "number": self._number, "network": network,
-                "size": pixels.shape[:2], "shape": shape, "out": str(out),
-                "options": dataclasses.asdict(options),
+                "do": "segment", "network": network, "size": pixels.shape[:2], "shape": shape,
+                "out": str(out), "options": dataclasses.asdict(options),
             }  # fmt: skip
-            try:
-                self._send(request, pixels)
-                answer = self._wait(stop)
-            except OSError:
-                answer = None
-            if answer is None:
-                raise NetworkError(self._epitaph())
-            if "failed" in answer:
-                raise NetworkError(answer["failed"])
-            if "stopped" in answer:
-                raise Stopped("stopped on request")
+            self._ask(request, pixels, stop)
             return kept.read(out)
+
+    def pick(
+        self,
+        pixels: NDArray[np.uint8],
+        scene: Scene,
+        device: str,
+        words: Words,
+        stop: threading.Event,
+    ) -> list[int]:
+        """Pick among the instances of a scene by text.
+
+        Parameters
+        ----------
+        pixels : uint8 array (H, W, 3)
+            Of the scene's window, in full resolution.
+        scene : Scene
+        device : str
+            Where CLIP runs.
+        words : Words
+        stop : threading.Event
+            Give up once it is set.
+
+        Returns
+        -------
+        list of int
+            Rows of the scene's instances.
+
+        Raises
+        ------
+        NetworkError
+            If CLIP cannot be loaded or run.
+        Stopped
+            If ``stop`` was set.
+        """
+        with self._lock, tempfile.TemporaryDirectory(prefix="fastsam-") as folder:
+            found = Path(folder) / "found.npz"
+            kept.write(scene.seg, found)
+            request = {
+                "do": "pick", "size": pixels.shape[:2], "found": str(found), "device": device,
+                "digest": scene.digest, "among": _places(scene), **dataclasses.asdict(words),
+            }  # fmt: skip
+            rows = self._ask(request, pixels, stop)["picked"]
+            return [int(scene.seg.rows[row]) for row in rows]
+
+    def _ask(
+        self, request: dict[str, Any], pixels: NDArray[np.uint8], stop: threading.Event
+    ) -> dict[str, Any]:
+        self._number += 1
+        try:
+            self._send({**request, "number": self._number}, pixels)
+            answer = self._wait(stop)
+        except OSError:
+            answer = None
+        if answer is None:
+            raise NetworkError(self._epitaph())
+        if "failed" in answer:
+            raise NetworkError(answer["failed"])
+        if "stopped" in answer:
+            raise Stopped("stopped on request")
+        return answer
 
     def close(self) -> None:
         """End the process."""
@@ -169,3 +219,8 @@ class Network:
         process, self._process = self._process, None
         code = None if process is None else process.poll()
         return f"the network's process ended (exit status {code}); is there enough memory?"
+
+
+def _places(scene: Scene) -> list[int]:
+    """Which of a scene's instances are shown: their places among all."""
+    return np.flatnonzero(np.isin(scene.seg.rows, scene.shown.rows)).tolist()

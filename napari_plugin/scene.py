@@ -30,6 +30,8 @@ class Prompts:
     labels : tuple of int
         One for each point: 1 foreground, 0 background.
     boxes : tuple of (x1, y1, x2, y2)
+    chosen : tuple of int
+        Rows of the instances that a text picked, while there is no point or box.
     step : int
         How many candidates larger (or smaller, if negative) than the one chosen at first.
     target : int, optional
@@ -39,16 +41,21 @@ class Prompts:
     points: tuple[tuple[float, float], ...] = ()
     labels: tuple[int, ...] = ()
     boxes: tuple[tuple[float, float, float, float], ...] = ()
+    chosen: tuple[int, ...] = ()
     step: int = 0
     target: int | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.points or self.boxes)
+        return bool(self.points or self.boxes or self.chosen)
 
     def with_point(self, xy: tuple[float, float], foreground: bool = True) -> Prompts:
         """The same and one more point; which candidate is meant is open again."""
         return dataclasses.replace(
-            self, points=(*self.points, xy), labels=(*self.labels, int(foreground)), step=0
+            self,
+            points=(*self.points, xy),
+            labels=(*self.labels, int(foreground)),
+            chosen=(),
+            step=0,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -62,6 +69,7 @@ class Prompts:
             tuple((float(x), float(y)) for x, y in values["points"]),
             tuple(int(v) for v in values["labels"]),
             tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in values["boxes"]),
+            tuple(int(row) for row in values.get("chosen", ())),
             int(values["step"]),
             None if values["target"] is None else int(values["target"]),
         )
@@ -112,8 +120,9 @@ class Scene:
 
     def answer(self, prompts: Prompts, options: PromptOptions) -> Segmentation:
         """What prompts pick; empty if nothing."""
-        if not prompts or (not prompts.boxes and not any(prompts.labels)):
-            return self.shown[[]]
+        if not prompts.boxes and not any(prompts.labels):
+            picked = prompts.chosen if not prompts.points else ()
+            return self.shown[np.isin(self.shown.rows, picked)]
         points = self._local(prompts.points) if prompts.points else None
         labels = prompts.labels if prompts.points else None
         if prompts.boxes:
@@ -132,7 +141,12 @@ class Scene:
 
     def limited(self, prompts: Prompts, options: PromptOptions) -> Prompts:
         """Prompts whose step leads to a candidate that there is."""
-        if prompts.boxes or not prompts.step or options.points_mode in ("union", "each"):
+        if (
+            prompts.boxes
+            or prompts.chosen
+            or not prompts.step
+            or options.points_mode in ("union", "each")
+        ):
             return dataclasses.replace(prompts, step=0)
         count = len(self.shown.candidates(self._local(prompts.points), prompts.labels))
         step = prompts.step

@@ -38,7 +38,7 @@ def _read(stream: BinaryIO, requests: queue.Queue[Any], stop: threading.Event) -
         if request["do"] == "stop":
             stop.set()
             continue
-        if request["do"] == "segment":
+        if "size" in request:
             height, width = request["size"]
             data = stream.read(height * width * 3)
             if len(data) < height * width * 3:
@@ -59,6 +59,8 @@ def _answer(request: dict[str, Any], loaded: dict[Any, Any], stop: threading.Eve
 
     number = request["number"]
     try:
+        if request["do"] == "pick":
+            return {"number": number, "picked": _picked(request)}
         name = tuple(request["network"])
         if name not in loaded:
             loaded.clear()  # not two in memory
@@ -75,6 +77,32 @@ def _answer(request: dict[str, Any], loaded: dict[Any, Any], stop: threading.Eve
     except (ValueError, RuntimeError, OSError, MemoryError, ImportError) as error:
         text = str(error).strip().split("\n")[0] or type(error).__name__
         return {"number": number, "failed": text}
+
+
+def _picked(request: dict[str, Any]) -> list[int]:
+    """Places of the instances that a text picks, the better ones first."""
+    from fastsam_plugins.options import TextOptions
+
+    seg = _looked_at(request)
+    places = np.array(request["among"], np.int64)
+    negatives, options = request["negatives"] or None, TextOptions(**request["options"])
+    found = seg[places].select(text=request["texts"], negatives=negatives, options=options)
+    return list(dict.fromkeys(found.rows.tolist()))
+
+
+_looked: dict[str, Any] = {}
+
+
+def _looked_at(request: dict[str, Any]) -> Any:
+    """The instances of a picture; of the last one, with what CLIP saw in it."""
+    from fastsam_plugins import kept
+
+    name = request["digest"]
+    if name not in _looked:
+        _looked.clear()
+        seg = kept.read(request["found"])
+        _looked[name] = seg.with_image(request["pixels"], request["device"])
+    return _looked[name]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -9,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from magicgui.types import FileDialogMode
-from magicgui.widgets import CheckBox, ComboBox, Container, FileEdit, Label, PushButton
+from magicgui.widgets import (
+    CheckBox,
+    ComboBox,
+    Container,
+    FileEdit,
+    Label,
+    LineEdit,
+    PushButton,
+)
 from napari.layers import Image, Labels
 from napari.qt.threading import create_worker
 from napari.utils.notifications import show_info, show_warning
@@ -22,6 +31,7 @@ from fastsam_plugins.options import (
     PromptOptions,
     ReadOptions,
     SegmentOptions,
+    TextOptions,
 )
 from napari_plugin import geometry, layers, preferences, regions, saving
 from napari_plugin.annotation import Annotation
@@ -36,7 +46,8 @@ from napari_plugin.regions import RegionOptions
 from napari_plugin.results import Results
 from napari_plugin.session import POLICIES, SessionError
 from napari_plugin.table import InstanceTable
-from napari_plugin.worker import Failure, Found, Request, picture, work
+from napari_plugin.words import Words
+from napari_plugin.worker import Failure, Found, Picked, Request, pick, picture, work
 
 MODELS = ("FastSAM-n", "FastSAM-s", "FastSAM-x")
 NEW = "new layer"
@@ -116,6 +127,16 @@ class FastSAMWidget(Container):
             PromptOptions, leave_out=_but(PromptOptions, "points_mode"), start=start_prompts
         )
         self.prompting = Form(PromptOptions, leave_out=("points_mode",))
+        self.text = LineEdit(
+            label="text", tooltip="What to look for, in words; a semicolon divides several"
+        )
+        self.negatives = LineEdit(
+            label="not", tooltip="Instances that these words fit better are not picked"
+        )
+        self.find_button = PushButton(text="Find", enabled=_has_clip())
+        if not self.find_button.enabled:
+            self.find_button.tooltip = "Words need CLIP: pip install 'fastsam-plugins[text]'"
+        self.wording = Form(TextOptions)
         self.objects = ComboBox(label="commit into", choices=self._outputs)
         self.policy = ComboBox(label="overlap", choices=[*POLICIES, OUTLINES])
         self.link = CheckBox(text="link slices")
@@ -140,7 +161,10 @@ class FastSAMWidget(Container):
         self.save_button = PushButton(text="Save")
         self.reopen_button = PushButton(text="Reopen")
         rows = [list(self.buttons.values())[k : k + 3] for k in (0, 3, 6)]
-        more = _column(self.hidden, self.advanced, self.layer_options, self.reading, self.prompting)
+        more = _column(
+            self.hidden, self.advanced, self.layer_options, self.reading, self.prompting,
+            self.wording,
+        )  # fmt: skip
         more.visible = False
         self._more = more
         self._sections = [
@@ -148,6 +172,7 @@ class FastSAMWidget(Container):
             _row(self.segment_button, self.cancel_button), self.status,
             Label(value="<b>Filters</b>"), self.filters, self.table,
             Label(value="<b>Prompts and objects</b>"), self.mode,
+            _column(self.text, self.negatives, labels=True), self.find_button,
             _column(self.objects, self.policy, labels=True),
             _row(self.link, self.linking), *(_row(*r) for r in rows),
             _column(self.file, labels=True), _row(self.save_button, self.reopen_button),
@@ -167,6 +192,7 @@ class FastSAMWidget(Container):
         self.mode.changed.connect(self._prompting_changed)
         self.prompting.changed.connect(self._prompting_changed)
         self.objects.changed.connect(self._objects_changed)
+        self.find_button.changed.connect(self.find)
         self.save_button.changed.connect(self.save)
         self.reopen_button.changed.connect(self.reopen)
         does = {
@@ -264,6 +290,41 @@ class FastSAMWidget(Container):
             self._worker = None
             if self.status.value == "Segmenting ...":
                 self.status.value = ""
+
+    def find(self) -> None:
+        """Look for what the text says among the instances of this slice, in a thread."""
+        now, scene = self.annotation, None if self.annotation is None else self.annotation.scene
+        if now is None or scene is None:
+            show_info("Segment this slice first")
+            return
+        try:
+            words = Words.read(self.text.value, self.negatives.value, self.wording.read())
+            contrast = self.layer_options.read().layer_contrast
+            pixels = Pixels.of(now.image, now.plane, self.reading.read(), contrast)
+        except ValueError as error:
+            show_info(str(error))
+            return
+        self.cancel()
+        self._stop = threading.Event()
+        self.cancel_button.enabled = True
+        self.status.value = f"Looking for {'; '.join(words.texts)} ..."
+        look = partial(
+            pick, pixels, now.key, scene, self.device.value, words, self.network, self._stop
+        )
+        _run(look, partial(self._picked, self._number, now))
+
+    def _picked(self, number: int, annotation: Annotation, found: Picked | Failure | None) -> None:
+        if number != self._number or self._closed or annotation.closed or found is None:
+            return
+        self.cancel_button.enabled = False
+        self.status.value = ""
+        if isinstance(found, Failure):
+            show_warning(f"FastSAM: {found.message}")
+        elif not found.rows:
+            show_info("FastSAM: nothing here is like that")
+        else:
+            self.status.value = f"{len(found.rows)} found"
+            annotation.picked(found.key, found.scene, found.rows)
 
     def cancel(self) -> None:
         """Give the request up; the network stops within a layer."""
@@ -543,6 +604,10 @@ class FastSAMWidget(Container):
             self._keys.close()
         self.network.close()
         self._leave()
+
+
+def _has_clip() -> bool:
+    return importlib.util.find_spec("open_clip") is not None
 
 
 def _whole(pixels: Pixels, window: Any, key: Key) -> Any:

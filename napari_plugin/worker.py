@@ -19,6 +19,7 @@ from napari_plugin.network import Network, Stopped
 from napari_plugin.reading import Pixels
 from napari_plugin.results import Results, digest
 from napari_plugin.scene import Scene, Window
+from napari_plugin.words import Words
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +112,31 @@ def work(
     except (ValueError, RuntimeError, OSError, MemoryError, ImportError) as error:
         log.info("segmenting failed", exc_info=True)
         yield Failure(str(error).strip().split("\n")[0] or type(error).__name__)
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Rows of the instances that a text picked in a scene."""
+
+    key: Key
+    scene: Scene
+    rows: list[int]
+
+
+def pick(
+    pixels: Pixels, key: Key, scene: Scene, device: str, words: Words, network: Network,
+    stop: threading.Event,
+) -> Picked | Failure | None:  # fmt: skip
+    """Look for a text in a slice that was segmented; None if it was told to stop."""
+    try:
+        x0, y0, x1, y1 = scene.window
+        full = pixels.read(key, scene.window, max(x1 - x0, y1 - y0))
+        return Picked(key, scene, network.pick(full, scene, device, words, stop))
+    except Stopped:
+        return None
+    except (ValueError, RuntimeError, OSError, MemoryError) as error:
+        log.info("looking for a text failed", exc_info=True)
+        return Failure(str(error).strip().split("\n")[0] or type(error).__name__)
 
 
 def stride(window: Window) -> int:

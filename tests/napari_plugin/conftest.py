@@ -177,6 +177,9 @@ def window(screen, shared_network, monkeypatch, tmp_path):
             self.asked = True
             return shared_network.segment(*request)
 
+        def pick(self, *request):
+            return shared_network.pick(*request)
+
     monkeypatch.setattr("napari_plugin.widget.Network", Lent)
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1300, 900)
