@@ -257,8 +257,8 @@ def train(context: click.Context, data: tuple[str, ...], output: Path, preset: s
     """Train a one-class YOLOv8-seg network on DATA.
 
     Each DATA is a COCO instance file, a folder of SA-1B (an image and a JSON each), a folder
-    with images/ and labels/ (label images, or masks whose connected parts are the instances), or
-    fiftyone:DATASET/FIELD.
+    with images/ and labels/ (label images, or masks whose connected parts are the instances),
+    fiftyone:DATASET/FIELD, or napari:SESSION.json.
     """
     chosen = {name: value for name, value in values.items() if given(context, name)}
     if resume and (data or chosen or given(context, "preset")):
