@@ -1,6 +1,6 @@
 """Make docs/napari.png: a real window, the bundled network, real clicks.
 
-    xvfb-run -a -s "-screen 0 1600x1000x24" python docs/make_napari_picture.py
+xvfb-run -a -s "-screen 0 1600x1000x24" python docs/make_napari_picture.py
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def main() -> None:
     wait(1)
     shown = Image.fromarray(viewer.window.screenshot(canvas_only=False, flash=False)[..., :3])
     shown.thumbnail((1000, 1000))
-    shown.quantize(128).save(Path(__file__).parent / "napari.png", optimize=True)
+    shown.quantize(256, dither=Image.Dither.NONE).save(
+        Path(__file__).parent / "napari.png", optimize=True
+    )
     viewer.close()
     wait(0.3)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,6 @@ from napari_plugin.saving import ImageRecord, Saved
 from napari_plugin.session import Session
 
 log = logging.getLogger(__name__)
-
-PAUSE = 5.0  # seconds between savings of what was not committed
 
 
 def usual_file(folder: Path, record: ImageRecord) -> Path:
@@ -54,16 +51,13 @@ class Saver:
         self._known: dict[Key, dict[int, R.Runs]] = {}
         self._changed: set[Key] = set()
         self._busy = self._again = False
-        self._begun = 0.0
 
     def changed(self, keys: set[Key]) -> None:
         """Labels of some slices changed, or prompts did: save it soon."""
         self._changed |= keys
-        hasty = not self._changed and time.monotonic() - self._begun < PAUSE
-        if self._busy or hasty:  # prompts alone can wait for the next change
-            self._again = self._busy
+        if self._busy:
+            self._again = True
             return
-        self._begun = time.monotonic()
         self._busy, self._again = True, False
         for key in self._changed:
             self._known.pop(key, None)
