@@ -51,7 +51,9 @@ def main() -> None:
     wait(1)
     shown = Image.fromarray(viewer.window.screenshot(canvas_only=False, flash=False)[..., :3])
     shown.thumbnail((1000, 1000))
-    shown.quantize(128).save(Path(__file__).parent / "napari.png", optimize=True)
+    shown.quantize(256, dither=Image.Dither.NONE).save(
+        Path(__file__).parent / "napari.png", optimize=True
+    )
     viewer.close()
     wait(0.3)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,6 @@ from napari_plugin.saving import ImageRecord, Saved
 from napari_plugin.session import Session
 
 log = logging.getLogger(__name__)
-
-PAUSE = 2.0  # seconds between savings of what was not committed
 
 
 def usual_file(folder: Path, record: ImageRecord) -> Path:
@@ -53,24 +50,16 @@ class Saver:
         self.session, self.record, self.path, self._run = session, record, path, run
         self._known: dict[Key, dict[int, R.Runs]] = {}
         self._changed: set[Key] = set()
-        self._busy = self._again = self._waiting = self._closed = False
-        self._begun = 0.0
+        self._busy = self._again = self._closed = False
 
     def changed(self, keys: set[Key]) -> None:
         """Labels of some slices changed, or prompts did: save it soon."""
         self._changed |= keys
         if self._closed:
             return
-        rest = 0.0 if self._changed else self._begun + PAUSE - time.monotonic()
         if self._busy:
             self._again = True
             return
-        if rest > 0:  # prompts alone can wait
-            if not self._waiting:
-                self._waiting = True
-                self._run(lambda: time.sleep(rest), self._waited)
-            return
-        self._begun = time.monotonic()
         self._busy, self._again = True, False
         for key in self._changed:
             self._known.pop(key, None)
@@ -120,10 +109,6 @@ class Saver:
     def close(self) -> None:
         """Save nothing more by itself: what is shown is taken down now."""
         self._closed = True
-
-    def _waited(self, nothing: None) -> None:
-        self._waiting = False
-        self.changed(set())
 
     def _written(self, known: dict[Key, dict[int, R.Runs]] | None) -> None:
         self._busy = False

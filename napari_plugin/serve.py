@@ -27,8 +27,11 @@ def main() -> None:
     reader.start()
     loaded: dict[tuple[str, str, str], Any] = {}
     while (request := requests.get()) is not None:
-        answers.write(json.dumps(_answer(request, loaded, stop)) + "\n")
-        answers.flush()
+        try:
+            answers.write(json.dumps(_answer(request, loaded, stop)) + "\n")
+            answers.flush()
+        except BrokenPipeError:  # nobody is there any more
+            os._exit(0)
 
 
 def _read(stream: BinaryIO, requests: queue.Queue[Any], stop: threading.Event) -> None:

@@ -10,11 +10,8 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastsam_plugins.linking import link
 from fastsam_plugins.masks import runs as R
@@ -30,48 +27,23 @@ from napari_plugin.edits import (
     PromptEdit,
     Step,
 )
-from napari_plugin.scene import Prompts, Scene, Window
+from napari_plugin.painting import (
+    POLICIES,
+    Instance,
+    Object,
+    Policy,
+    SessionError,
+    joined,
+    paint,
+    relabel,
+    where,
+    whole,
+)
+from napari_plugin.scene import Prompts, Scene
 
-Policy = Literal["small on top", "overwrite", "keep"]
-POLICIES: tuple[str, ...] = get_args(Policy)
+__all__ = ["NOTHING", "POLICIES", "Object", "Policy", "Session", "SessionError"]
 
 NOTHING = Prompts()
-
-
-class SessionError(ValueError):
-    """Something cannot be done; the message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Object:
-    """What is known about a committed object.
-
-    Attributes
-    ----------
-    id : int
-        Its label.
-    score, stability : float
-        Of the instance that it was committed from; NaN if unknown.
-    prompts : dict
-        By slice: what it was picked with.
-    outline : slice and run array, optional
-        Its mask, where it is a polygon of its own and no label.
-    """
-
-    id: int
-    score: float = float("nan")
-    stability: float = float("nan")
-    prompts: dict[Key, Prompts] = field(default_factory=dict)
-    outline: tuple[Key, R.Runs] | None = None
-
-
-@dataclass(frozen=True)
-class _Instance:
-    """One instance about to be painted."""
-
-    runs: R.Runs
-    score: float
-    stability: float
 
 
 class Session:
@@ -137,7 +109,7 @@ class Session:
         self.canvas, self.areas, self.labelled = canvas, Counter(), set()
         if canvas is not None and not empty:
             for key in canvas.keys():  # noqa: SIM118
-                labels, counts = np.unique(canvas.read(key, _whole(canvas)), return_counts=True)
+                labels, counts = np.unique(canvas.read(key, whole(canvas)), return_counts=True)
                 self.areas.update(dict(zip(labels.tolist(), counts.tolist(), strict=True)))
                 if labels.any():
                     self.labelled.add(key)
@@ -255,7 +227,7 @@ class Session:
             edits += self._paint(key, instances, policy, numbers_here)
         if not edits:
             raise SessionError("nothing to commit: other objects cover it")
-        return self._done("commit all", keys[0], _joined(edits))
+        return self._done("commit all", keys[0], joined(edits))
 
     def commit_outlines(self, key: Key, found: bool = False) -> list[int]:
         """Make what the prompts pick objects with outlines of their own, which may overlap.
@@ -307,7 +279,7 @@ class Session:
         """
         from scipy import ndimage
 
-        window, bitmap = self._where(key, label)
+        window, bitmap = where(self._canvas, key, label)
         parts, count = ndimage.label(bitmap, np.ones((3, 3)))
         if count < 2:
             raise SessionError(f"object {label} is in one part: prompt a part of it, to split off")
@@ -359,7 +331,7 @@ class Session:
         known = self.objects.get(label)
         prompts = known.prompts.get(key) if known else None
         if prompts is None:  # painted, or loaded: its box asks for it
-            x0, y0, x1, y1 = self._where(key, label)[0]
+            x0, y0, x1, y1 = where(self._canvas, key, label)[0]
             prompts = Prompts(boxes=((float(x0), float(y0), float(x1), float(y1)),))
         self.prompt(key, dataclasses.replace(prompts, target=label), "go back")
 
@@ -445,7 +417,7 @@ class Session:
             raise SessionError("nothing to commit: click an instance, or draw a box around it")
         return found
 
-    def _instances(self, key: Key, seg: Segmentation) -> list[_Instance]:
+    def _instances(self, key: Key, seg: Segmentation) -> list[Instance]:
         scene = self.scenes[key]
         if scene.shape != self._canvas.shape:
             raise SessionError(
@@ -454,7 +426,7 @@ class Session:
             )
         stability = seg.stability
         return [
-            _Instance(scene.runs(seg, i), float(seg.scores[i]), float(stability[i]))
+            Instance(scene.runs(seg, i), float(seg.scores[i]), float(stability[i]))
             for i in range(len(seg))
             if len(seg.runs(i))
         ]
@@ -462,50 +434,24 @@ class Session:
     def _paint(
         self,
         key: Key,
-        instances: Sequence[_Instance],
+        instances: Sequence[Instance],
         policy: Policy,
         ids: Sequence[int],
         erase: int | None = None,
         prompts: Prompts | None = None,
     ) -> list[Edit]:
         """The edits that paint instances, with given ids or the next ones."""
-        if policy not in POLICIES:
-            raise SessionError(f"policy must be one of {', '.join(POLICIES)}, got {policy!r}")
-        canvas, height = self._canvas, self._canvas.shape[0]
         if not instances:
             return []
         if not ids:
-            self._room(len(instances))
             ids = range(self.next_id, self.next_id + len(instances))
-        elif erase is None:
+        if erase is None:
             self._room(max(ids) - self.next_id + 1)
-        windows = [R.bounds(i.runs, height) for i in instances]
-        if erase is not None:
-            windows.append(self._where(key, erase)[0])
-        window = _around(windows)
-        block = canvas.read(key, window).copy()
-        if erase is not None:
-            block[block == erase] = 0
-        areas = self._areas(key, block) if policy == "small on top" else {}
-        # The smaller an instance the later it is painted, unless what is there stays.
-        order = sorted(range(len(instances)), key=lambda k: R.area(instances[k].runs))
-        for k in order if policy == "keep" else reversed(order):
-            x0, y0, x1, y1 = R.bounds(instances[k].runs, height)
-            part = block[y0 - window[1] : y1 - window[1], x0 - window[0] : x1 - window[0]]
-            mask = R.to_bitmap(instances[k].runs, canvas.shape, (x0, y0, x1, y1))
-            if policy == "keep":
-                mask &= part == 0
-            elif areas:
-                size = R.area(instances[k].runs)
-                smaller = [label for label, area in areas.items() if area < size]
-                mask &= ~np.isin(part, smaller)
-            part[mask] = ids[k]
-        there = np.isin(ids, block)
-        edit = PixelEdit.of(canvas, key, window, block)
-        edits: list[Edit] = [] if edit is None else [edit]
+        edit, seen = paint(self._canvas, key, instances, policy, ids, erase)
         if edit is None and erase is None:
             return []
-        for k in np.flatnonzero(there).tolist():
+        edits: list[Edit] = [] if edit is None else [edit]
+        for k in seen:
             known = self.objects.get(ids[k]) if erase is not None else None
             asked = dict(known.prompts) if known else {}
             if prompts is not None:
@@ -513,60 +459,7 @@ class Session:
             new = Object(ids[k], instances[k].score, instances[k].stability, asked)
             edits.append(ObjectEdit(ids[k], known, new))
         self.next_id = max(self.next_id, max(ids) + 1)
-        return _joined(edits)
-
-    def _areas(self, key: Key, block: NDArray[np.integer]) -> dict[int, int]:
-        """How large the objects that occur in a block are in the whole slice."""
-        present = np.unique(block)
-        present = present[present != 0]
-        if not len(present):
-            return {}
-        whole = self._canvas.read(key, _whole(self._canvas))
-        labels, counts = np.unique(whole[np.isin(whole, present)], return_counts=True)
-        return dict(zip(labels.tolist(), counts.tolist(), strict=True))
-
-    def _where(self, key: Key, label: int) -> tuple[Window, NDArray[np.bool_]]:
-        """The window of an object in a slice, and its bitmap there."""
-        plane = self._canvas.read(key, _whole(self._canvas)) == label
-        rows, columns = np.flatnonzero(plane.any(1)), np.flatnonzero(plane.any(0))
-        if not len(rows):
-            raise SessionError(f"object {label} has no pixels in this slice")
-        x0, y0, x1, y1 = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-        return (x0, y0, x1, y1), plane[y0:y1, x0:x1]
+        return joined(edits)
 
     def _relabel(self, label: int, to: int) -> list[Edit]:
-        """The edits that give an object another id, or 0, in all slices."""
-        edits: list[Edit] = []
-        for key in sorted(self.labelled):
-            try:
-                window, bitmap = self._where(key, label)
-            except SessionError:
-                continue
-            block = self._canvas.read(key, window).copy()
-            block[bitmap] = to
-            edit = PixelEdit.of(self._canvas, key, window, block)
-            assert edit is not None
-            edits.append(edit)
-        return edits
-
-
-def _joined(edits: Sequence[Edit]) -> list[Edit]:
-    """The same with one edit for each object, the last word about it."""
-    objects: dict[int, ObjectEdit] = {}
-    for edit in edits:
-        if isinstance(edit, ObjectEdit):
-            first = objects.get(edit.id, edit)
-            objects[edit.id] = ObjectEdit(edit.id, first.before, edit.after)
-    return [*(e for e in edits if not isinstance(e, ObjectEdit)), *objects.values()]
-
-
-def _whole(canvas: Canvas) -> Window:
-    height, width = canvas.shape
-    return 0, 0, width, height
-
-
-def _around(windows: Sequence[Window]) -> Window:
-    corners = np.array(windows)
-    x0, y0 = corners[:, :2].min(0).tolist()
-    x1, y1 = corners[:, 2:].max(0).tolist()
-    return x0, y0, x1, y1
+        return relabel(self._canvas, sorted(self.labelled), label, to)

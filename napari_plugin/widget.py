@@ -2,60 +2,35 @@
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from magicgui.types import FileDialogMode
-from magicgui.widgets import (
-    CheckBox,
-    ComboBox,
-    Container,
-    FileEdit,
-    Label,
-    LineEdit,
-    PushButton,
-)
 from napari.layers import Image, Labels
 from napari.qt.threading import create_worker
 from napari.utils.notifications import show_info, show_warning
 from napari.viewer import Viewer
 
 from fastsam_plugins import backends
-from fastsam_plugins.options import (
-    FilterOptions,
-    LinkOptions,
-    PromptOptions,
-    ReadOptions,
-    SegmentOptions,
-    TextOptions,
-)
 from napari_plugin import geometry, layers, preferences, regions, saving
 from napari_plugin.annotation import Annotation
 from napari_plugin.autosave import Saver, usual_file
 from napari_plugin.canvas import Keys, Mouse
 from napari_plugin.edits import Key
-from napari_plugin.forms import Form
 from napari_plugin.geometry import Plane, PlaneError
 from napari_plugin.network import Network
-from napari_plugin.reading import LayerOptions, Pixels
-from napari_plugin.regions import RegionOptions
+from napari_plugin.panel import OUTLINES, Panel, chosen_path
+from napari_plugin.reading import Pixels
 from napari_plugin.results import Results
-from napari_plugin.session import POLICIES, SessionError
-from napari_plugin.table import InstanceTable
-from napari_plugin.words import Words
+from napari_plugin.session import SessionError
 from napari_plugin.worker import Failure, Found, Picked, Request, pick, picture, work
 
-MODELS = ("FastSAM-n", "FastSAM-s", "FastSAM-x")
 NEW = "new layer"
-WIDTH = 380  # pixels: as wide as the widest form needs
-OUTLINES = "Shapes polygons"
 
 
-class FastSAMWidget(Container):
+class FastSAMWidget(Panel):
     """Segment an image once; click, box and hover; commit.
 
     Parameters
@@ -87,96 +62,8 @@ class FastSAMWidget(Container):
         self._drawing = self._redraw = False
         self._closed = False
         _run(layers.warm, lambda nothing: None)
-        self._build()
-        scrolled = Container(widgets=self._sections, labels=False, label="", scrollable=True)
-        super().__init__(widgets=[scrolled], labels=False)
-        self.min_width = WIDTH
+        super().__init__(self.preferences)
         self._connect()
-
-    # --- forms and buttons ------------------------------------------------------------------
-
-    def _build(self) -> None:
-        start = self.preferences
-        self.image = ComboBox(label="image", choices=self._images)
-        self.model = ComboBox(label="model", choices=_with(MODELS, start.model), value=start.model)
-        self.region = Form(RegionOptions)
-        self.basic = Form(SegmentOptions, leave_out=_but(SegmentOptions, "conf"))
-        self.more = CheckBox(text="more options")
-        self.weights = FileEdit(
-            label="weights file", filter="*.pt *.safetensors", nullable=True,
-            tooltip="Own weights, instead of the model named above",
-        )  # fmt: skip
-        self.device = ComboBox(
-            label="device", choices=_with(("auto", "cpu", "cuda", "mps"), start.device),
-            value=start.device,
-        )  # fmt: skip
-        self.backend = ComboBox(label="backend", choices=list(backends.NAMES))
-        self.advanced = Form(SegmentOptions, leave_out=("conf",))
-        self.layer_options = Form(LayerOptions)
-        self.reading = Form(ReadOptions, leave_out=("page",))
-        self.hidden = Container(
-            widgets=[self.weights, self.device, self.backend], labels=True, label=""
-        )
-        self.segment_button = PushButton(text="Segment")
-        self.cancel_button = PushButton(text="Cancel", enabled=False)
-        self.status = Label(value="")
-        self.filters = Form(FilterOptions)
-        self.table = InstanceTable(self._row_chosen)
-        start_prompts = PromptOptions(points_mode="best")
-        self.mode = Form(
-            PromptOptions, leave_out=_but(PromptOptions, "points_mode"), start=start_prompts
-        )
-        self.prompting = Form(PromptOptions, leave_out=("points_mode",))
-        self.text = LineEdit(
-            label="text", tooltip="What to look for, in words; a semicolon divides several"
-        )
-        self.negatives = LineEdit(
-            label="not", tooltip="Instances that these words fit better are not picked"
-        )
-        self.find_button = PushButton(text="Find", enabled=_has_clip())
-        if not self.find_button.enabled:
-            self.find_button.tooltip = "Words need CLIP: pip install 'fastsam-plugins[text]'"
-        self.wording = Form(TextOptions)
-        self.objects = ComboBox(label="commit into", choices=self._outputs)
-        self.policy = ComboBox(label="overlap", choices=[*POLICIES, OUTLINES])
-        self.link = CheckBox(text="link slices")
-        self.linking = Form(LinkOptions)
-        self.buttons = {
-            text: PushButton(text=text, tooltip=tip)
-            for text, tip in (
-                ("Commit", "Make what is picked an object (N)"),
-                ("Commit all", "Make all instances objects, in all slices that were segmented"),
-                ("Go back", "Pick the object under the cursor, or of the selected label, anew (W)"),
-                ("Delete", "Delete the object under the cursor, or of the selected label"),
-                ("Merge", "Make the objects under the points one"),
-                ("Split", "Split off what is picked; or, with no prompts, detached parts"),
-                ("Clear", "Forget the prompts of this slice (Q)"),
-                ("Undo", "(U)"),
-                ("Redo", "(Shift-U)"),
-            )
-        }
-        self.file = FileEdit(
-            label="session", mode=FileDialogMode.OPTIONAL_FILE, filter="*.json", nullable=True
-        )
-        self.save_button = PushButton(text="Save")
-        self.reopen_button = PushButton(text="Reopen")
-        rows = [list(self.buttons.values())[k : k + 3] for k in (0, 3, 6)]
-        more = _column(
-            self.hidden, self.advanced, self.layer_options, self.reading, self.prompting,
-            self.wording,
-        )  # fmt: skip
-        more.visible = False
-        self._more = more
-        self._sections = [
-            _column(self.image, self.model, labels=True), self.region, self.basic, self.more, more,
-            _row(self.segment_button, self.cancel_button), self.status,
-            Label(value="<b>Filters</b>"), self.filters, self.table,
-            Label(value="<b>Prompts and objects</b>"), self.mode,
-            _column(self.text, self.negatives, labels=True), self.find_button,
-            _column(self.objects, self.policy, labels=True),
-            _row(self.link, self.linking), *(_row(*r) for r in rows),
-            _column(self.file, labels=True), _row(self.save_button, self.reopen_button),
-        ]  # fmt: skip
 
     def _connect(self) -> None:
         events = self.viewer.layers.events
@@ -217,10 +104,10 @@ class FastSAMWidget(Container):
         self.native.destroyed.connect(self.shut)
         self._layers_changed()
 
-    def _images(self, widget: Any = None) -> list[Any]:
+    def images(self, widget: Any = None) -> list[Any]:  # noqa: D102
         return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
 
-    def _outputs(self, widget: Any = None) -> list[Any]:
+    def outputs(self, widget: Any = None) -> list[Any]:  # noqa: D102
         own = [] if self.annotation is None else self.annotation.own
         found = [x for x in self.viewer.layers if isinstance(x, Labels) and x not in own]
         return [(NEW, None), *((layer.name, layer) for layer in found)]
@@ -243,14 +130,13 @@ class FastSAMWidget(Container):
         image = self.image.value
         if image is None:
             raise SessionError("Open an image first")
-        options = SegmentOptions(**{**_values(self.advanced), **_values(self.basic)})
+        options = self.segment_options()
         layer_options = self.layer_options.read()
         plane = geometry.shown_plane(image, self.viewer.dims, layer_options.channel_axis)
         annotation = self._annotate(image, plane)
         pixels = Pixels.of(image, plane, self.reading.read(), layer_options.layer_contrast)
         jobs = regions.jobs(self.region.read(), image, plane, annotation.key)
-        own = _path(self.weights)
-        model = str(own) if own is not None else self.model.value
+        model = self.model_name()
         request = Request(
             pixels, jobs, annotation.shape, model, self.device.value, self.backend.value, options,
             self.filters.read(),
@@ -298,7 +184,7 @@ class FastSAMWidget(Container):
             show_info("Segment this slice first")
             return
         try:
-            words = Words.read(self.text.value, self.negatives.value, self.wording.read())
+            words = self.words()
             contrast = self.layer_options.read().layer_contrast
             pixels = Pixels.of(now.image, now.plane, self.reading.read(), contrast)
         except ValueError as error:
@@ -347,7 +233,7 @@ class FastSAMWidget(Container):
         self._leave()
         self.annotation = now = Annotation(self.viewer, image, plane)
         now.hover = self.preferences.hover
-        now.session.options = self._prompt_options()
+        now.session.options = self.prompt_options()
         now.session.filters = self.filters.read()
         now.chosen = self.table.follow
         now.changed = self._changed
@@ -452,16 +338,13 @@ class FastSAMWidget(Container):
         if now is None:
             return
         try:
-            now.session.options = self._prompt_options()
+            now.session.options = self.prompt_options()
         except ValueError as error:
             self.status.value = str(error)
             return
         now.refresh()
 
-    def _prompt_options(self) -> PromptOptions:
-        return PromptOptions(**{**_values(self.prompting), **_values(self.mode)})
-
-    def _row_chosen(self, index: int) -> None:
+    def row_chosen(self, index: int) -> None:  # noqa: D102
         if self.annotation is not None and self.annotation.shown:
             self.annotation.highlight(index, center=True)
 
@@ -532,7 +415,7 @@ class FastSAMWidget(Container):
         if now is None or saver is None:
             show_info("Segment an image first")
             return
-        path = _path(self.file) or saver.path
+        path = chosen_path(self.file) or saver.path
         path = path if path.suffix == ".json" else path.with_suffix(".json")
         image, plane = now.image, now.plane
         picture_of = None
@@ -564,7 +447,7 @@ class FastSAMWidget(Container):
             plane = geometry.shown_plane(image, self.viewer.dims, channels)
             now = self._annotate(image, plane)
             assert self._saver is not None
-            path = _path(self.file) or self._saver.path
+            path = chosen_path(self.file) or self._saver.path
             saved = saving.read(path)
             now.reopen(saved)
         except (ValueError, MemoryError) as error:
@@ -606,10 +489,6 @@ class FastSAMWidget(Container):
         self._leave()
 
 
-def _has_clip() -> bool:
-    return importlib.util.find_spec("open_clip") is not None
-
-
 def _whole(pixels: Pixels, window: Any, key: Key) -> Any:
     return pixels.read(key, window, max(window))
 
@@ -626,35 +505,3 @@ def _run(work: Callable[[], Any], then: Callable[[Any], None]) -> None:
     worker = create_worker(work, _start_thread=False)
     worker.returned.connect(then)
     worker.start()
-
-
-def _values(form: Form) -> dict[str, Any]:
-    values = form.read()
-    return {name: getattr(values, name) for name in form.names}
-
-
-def _path(edit: FileEdit) -> Path | None:
-    value = edit.value
-    return Path(str(value)) if value and str(value) != "." else None
-
-
-def _with(choices: tuple[str, ...], one: str) -> list[str]:
-    return list(dict.fromkeys([*choices, one]))
-
-
-def _but(options: Any, *names: str) -> list[str]:
-    from fastsam_plugins.options import parameters
-
-    return [p.name for p in parameters(options) if p.name not in names]
-
-
-def _column(*widgets: Any, labels: bool = False) -> Container:
-    made = Container(widgets=widgets, labels=labels, label="")
-    made.margins = (0, 0, 0, 0)
-    return made
-
-
-def _row(*widgets: Any) -> Container:
-    made = Container(widgets=widgets, layout="horizontal", labels=False, label="")
-    made.margins = (0, 0, 0, 0)
-    return made

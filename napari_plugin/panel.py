@@ -1,0 +1,201 @@
+"""What the dock widget looks like: forms from ``options.py``, buttons, the table. No deeds."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from magicgui.types import FileDialogMode
+from magicgui.widgets import (
+    CheckBox,
+    ComboBox,
+    Container,
+    FileEdit,
+    Label,
+    LineEdit,
+    PushButton,
+)
+
+from fastsam_plugins import backends
+from fastsam_plugins.options import (
+    FilterOptions,
+    LinkOptions,
+    PromptOptions,
+    ReadOptions,
+    SegmentOptions,
+    TextOptions,
+    parameters,
+)
+from napari_plugin.forms import Form
+from napari_plugin.preferences import Preferences
+from napari_plugin.reading import LayerOptions
+from napari_plugin.regions import RegionOptions
+from napari_plugin.session import POLICIES
+from napari_plugin.table import InstanceTable
+from napari_plugin.words import Words
+
+MODELS = ("FastSAM-n", "FastSAM-s", "FastSAM-x")
+OUTLINES = "Shapes polygons"
+WIDTH = 380  # pixels: as wide as the widest form needs
+
+
+class Panel(Container):
+    """Forms, buttons and table.
+
+    Parameters
+    ----------
+    preferences : Preferences
+        What the forms begin with.
+    """
+
+    def __init__(self, preferences: Preferences) -> None:
+        self._build(preferences)
+        super().__init__(labels=False)
+        # Magicgui and napari both lay out the scrolled widget and lose what scrolls it.
+        self._scrolled = Container(widgets=self._sections, labels=False, scrollable=True)
+        self.native.layout().addWidget(self._scrolled.root_native_widget)
+        self.min_width = WIDTH
+
+    def images(self, widget: Any = None) -> list[Any]:
+        """The images to choose from."""
+        return []
+
+    def outputs(self, widget: Any = None) -> list[Any]:
+        """The layers of objects to choose from."""
+        return []
+
+    def row_chosen(self, index: int) -> None:
+        """A row of the table was chosen."""
+
+    def _build(self, start: Preferences) -> None:
+        self.image = ComboBox(label="image", choices=self.images)
+        self.model = ComboBox(label="model", choices=_with(MODELS, start.model), value=start.model)
+        self.region = Form(RegionOptions)
+        self.basic = Form(SegmentOptions, leave_out=_but(SegmentOptions, "conf"))
+        self.more = CheckBox(text="more options")
+        self.weights = FileEdit(
+            label="weights file", filter="*.pt *.safetensors", nullable=True,
+            tooltip="Own weights, instead of the model named above",
+        )  # fmt: skip
+        self.device = ComboBox(
+            label="device", choices=_with(("auto", "cpu", "cuda", "mps"), start.device),
+            value=start.device,
+        )  # fmt: skip
+        self.backend = ComboBox(label="backend", choices=list(backends.NAMES))
+        self.advanced = Form(SegmentOptions, leave_out=("conf",))
+        self.layer_options = Form(LayerOptions)
+        self.reading = Form(ReadOptions, leave_out=("page",))
+        self.hidden = Container(
+            widgets=[self.weights, self.device, self.backend], labels=True, label=""
+        )
+        self.segment_button = PushButton(text="Segment")
+        self.cancel_button = PushButton(text="Cancel", enabled=False)
+        self.status = Label(value="")
+        self.filters = Form(FilterOptions)
+        self.table = InstanceTable(self.row_chosen)
+        start_prompts = PromptOptions(points_mode="best")
+        self.mode = Form(
+            PromptOptions, leave_out=_but(PromptOptions, "points_mode"), start=start_prompts
+        )
+        self.prompting = Form(PromptOptions, leave_out=("points_mode",))
+        self.text = LineEdit(
+            label="text", tooltip="What to look for, in words; a semicolon divides several"
+        )
+        self.negatives = LineEdit(
+            label="not", tooltip="Instances that these words fit better are not picked"
+        )
+        self.find_button = PushButton(text="Find", enabled=find_spec("open_clip") is not None)
+        if not self.find_button.enabled:
+            self.find_button.tooltip = "Words need CLIP: pip install 'fastsam-plugins[text]'"
+        self.wording = Form(TextOptions)
+        self.objects = ComboBox(label="commit into", choices=self.outputs)
+        self.policy = ComboBox(label="overlap", choices=[*POLICIES, OUTLINES])
+        self.link = CheckBox(text="link slices")
+        self.linking = Form(LinkOptions)
+        self.buttons = {
+            text: PushButton(text=text, tooltip=tip)
+            for text, tip in (
+                ("Commit", "Make what is picked an object (N)"),
+                ("Commit all", "Make all instances objects, in all slices that were segmented"),
+                ("Go back", "Pick the object under the cursor, or of the selected label, anew (W)"),
+                ("Delete", "Delete the object under the cursor, or of the selected label"),
+                ("Merge", "Make the objects under the points one"),
+                ("Split", "Split off what is picked; or, with no prompts, detached parts"),
+                ("Clear", "Forget the prompts of this slice (Q)"),
+                ("Undo", "(U)"),
+                ("Redo", "(Shift-U)"),
+            )
+        }
+        self.file = FileEdit(
+            label="session", mode=FileDialogMode.OPTIONAL_FILE, filter="*.json", nullable=True
+        )
+        self.save_button = PushButton(text="Save")
+        self.reopen_button = PushButton(text="Reopen")
+        rows = [list(self.buttons.values())[k : k + 3] for k in (0, 3, 6)]
+        more = _column(
+            self.hidden, self.advanced, self.layer_options, self.reading, self.prompting,
+            self.wording,
+        )  # fmt: skip
+        more.visible = False
+        self._more = more
+        self._sections = [
+            _column(self.image, self.model, labels=True), self.region, self.basic, self.more, more,
+            _row(self.segment_button, self.cancel_button), self.status,
+            Label(value="<b>Filters</b>"), self.filters, self.table,
+            Label(value="<b>Prompts and objects</b>"), self.mode,
+            _column(self.text, self.negatives, labels=True), self.find_button,
+            _column(self.objects, self.policy, labels=True),
+            _row(self.link, self.linking), *(_row(*r) for r in rows),
+            _column(self.file, labels=True), _row(self.save_button, self.reopen_button),
+        ]  # fmt: skip
+
+    # --- what was filled in -----------------------------------------------------------------
+
+    def segment_options(self) -> SegmentOptions:
+        """How the network segments. Raises ValueError naming what is out of range."""
+        return SegmentOptions(**{**_values(self.advanced), **_values(self.basic)})
+
+    def prompt_options(self) -> PromptOptions:
+        """How prompts pick."""
+        return PromptOptions(**{**_values(self.prompting), **_values(self.mode)})
+
+    def words(self) -> Words:
+        """What to look for. Raises ValueError if nothing was said."""
+        return Words.read(self.text.value, self.negatives.value, self.wording.read())
+
+    def model_name(self) -> str:
+        """Name or file of the weights."""
+        own = chosen_path(self.weights)
+        return str(own) if own is not None else str(self.model.value)
+
+
+def _values(form: Form) -> dict[str, Any]:
+    values = form.read()
+    return {name: getattr(values, name) for name in form.names}
+
+
+def chosen_path(edit: FileEdit) -> Path | None:
+    """The file that is named, if one is."""
+    value = edit.value
+    return Path(str(value)) if value and str(value) != "." else None
+
+
+def _with(choices: tuple[str, ...], one: str) -> list[str]:
+    return list(dict.fromkeys([*choices, one]))
+
+
+def _but(options: Any, *names: str) -> list[str]:
+    return [p.name for p in parameters(options) if p.name not in names]
+
+
+def _column(*widgets: Any, labels: bool = False) -> Container:
+    made = Container(widgets=widgets, labels=labels, label="")
+    made.margins = (0, 0, 0, 0)
+    return made
+
+
+def _row(*widgets: Any) -> Container:
+    made = Container(widgets=widgets, layout="horizontal", labels=False, label="")
+    made.margins = (0, 0, 0, 0)
+    return made
