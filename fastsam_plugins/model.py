@@ -85,7 +85,7 @@ class FastSAM:
         options : SegmentOptions
         shape : (H, W), optional
             Where the array is a reduced copy, as from a pyramid: the size of the image itself, in
-            whose pixels the answers are.
+            whose pixels the answers are. Text prompts then need ``with_image``.
         **changes
             Fields of :class:`SegmentOptions` by name, for example ``conf=0.1``.
 
@@ -156,8 +156,8 @@ class FastSAM:
         import torch
 
         imgsz = options.imgsz or self.imgsz
-        shapes = shapes or [i.shape[:2] for i in images]
-        boxes = [Letterbox.fit(shape, imgsz, self.network.stride) for shape in shapes]
+        sizes = shapes or [i.shape[:2] for i in images]
+        boxes = [Letterbox.fit(size, imgsz, self.network.stride) for size in sizes]
         groups: dict[tuple[int, int], list[int]] = {}
         for k, letterbox in enumerate(boxes):
             groups.setdefault(letterbox.input_shape, []).append(k)
@@ -169,7 +169,9 @@ class FastSAM:
             predictions, prototypes = self._run(inputs.float().div_(255))
             for k, prediction, prototype in zip(members, predictions, prototypes, strict=True):
                 found[k] = instances(prediction, prototype, boxes[k], options)
-        return [found[k].with_image(images[k], self.device) for k in range(len(images))]
+        if shapes is not None:  # these are not the images themselves
+            return [found[k] for k in range(len(images))]
+        return [found[k].with_image(image, self.device) for k, image in enumerate(images)]
 
     def _warn_of_short_reach(self, side: int) -> None:
         reach = 2 * (self.network.reg_max - 1) * self.network.stride
