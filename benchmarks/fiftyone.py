@@ -130,6 +130,7 @@ def main(data: Path, images: int) -> None:
     print()
     stored(made, model, "proposals")
 
+    made.compute_metadata()  # either needs it
     own = seconds(lambda: list(recall.run(made, "proposals", "truth", "own")))
     theirs = seconds(
         lambda: made.evaluate_detections(

@@ -13,6 +13,7 @@ import sys
 
 import numpy as np
 import torch
+import torchvision  # noqa: F401  ultralytics uses its compiled NMS only where it is imported
 from pycocotools import mask as coco
 from ultralytics.utils.nms import non_max_suppression
 from ultralytics.utils.ops import process_mask_native

@@ -107,9 +107,9 @@ class Change:
             if not changes:
                 continue
             ids = {"$literal": [ObjectId(key) for key in changes]}
-            place = {"$indexOfArray": [ids, "$$object._id"]}
-            known = {"$arrayElemAt": [{"$literal": list(changes.values())}, place]}
-            mine = {"$cond": [{"$gte": [place, 0]}, known, {}]}
+            place = {"k": {"$indexOfArray": [ids, "$$object._id"]}}
+            known = {"$arrayElemAt": [{"$literal": list(changes.values())}, "$$k"]}
+            mine = {"$let": {"vars": place, "in": {"$cond": [{"$gte": ["$$k", 0]}, known, {}]}}}
             merged = {"$mergeObjects": ["$$object", mine]}
             new[path] = {"$map": {"input": f"${path}", "as": "object", "in": merged}}
         return [{"$set": {**new, "last_modified_at": now}}]
