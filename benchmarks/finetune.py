@@ -26,10 +26,12 @@ FIGURES = ("box AR@10", "box AR@100", "mask AR@10", "mask AR@100", "mask AR@1000
 
 def split(data: Path, folder: Path, most: int) -> dict[str, list[str]]:
     """Copy every other usable image to ``few``, the others to ``rest``; their names."""
-    usable = [item.image for item in read(data) if len(item.masks) <= most]
+    counts = {item.image: len(item.masks) for item in read(data)}
     parts: dict[str, list[str]] = {"few": [], "rest": []}
-    for k, image in enumerate(sorted(usable)):
+    for k, image in enumerate(sorted(counts)):
         part = "few" if k % 2 == 0 else "rest"
+        if counts[image] > most:
+            continue
         mask = next(m for m in (data / "masks").iterdir() if m.stem == image.stem)
         for source, kind in ((image, "images"), (mask, "masks")):
             (folder / part / kind).mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,7 @@ def examine() -> list[Finding]:
         Finding("fastsam-plugins", True, __version__),
         Finding("python", sys.version_info >= (3, 11), platform.python_version(), needed=True),
     ]
-    for package in ("torch", "torchvision", "ultralytics", "scikit-image", "numpy"):
+    for package in ("torch", "torchvision", "ultralytics", "scikit-image", "numba", "numpy"):
         found.append(_package(package, "pip install fastsam-plugins", needed=True))
     found.append(_try("opencv", _opencv, OPENCV, needed=True))
     found.append(_try("device", _device, "", needed=True))
