@@ -30,20 +30,20 @@ class Prompts:
     labels : tuple of int
         One for each point: 1 foreground, 0 background.
     boxes : tuple of (x1, y1, x2, y2)
-    chosen : tuple of int
-        Rows of the instances that a text picked, while there is no point or box.
     step : int
         How many candidates larger (or smaller, if negative) than the one chosen at first.
     target : int, optional
         The object that the answer is to replace.
+    chosen : tuple of int
+        Rows of the instances that a text picked, while there is no point or box.
     """
 
     points: tuple[tuple[float, float], ...] = ()
     labels: tuple[int, ...] = ()
     boxes: tuple[tuple[float, float, float, float], ...] = ()
-    chosen: tuple[int, ...] = ()
     step: int = 0
     target: int | None = None
+    chosen: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.points or self.boxes or self.chosen)
@@ -69,9 +69,9 @@ class Prompts:
             tuple((float(x), float(y)) for x, y in values["points"]),
             tuple(int(v) for v in values["labels"]),
             tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in values["boxes"]),
-            tuple(int(row) for row in values.get("chosen", ())),
             int(values["step"]),
             None if values["target"] is None else int(values["target"]),
+            tuple(int(row) for row in values.get("chosen", ())),
         )
 
 
