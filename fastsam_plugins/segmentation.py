@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsam_plugins import prompts
-from fastsam_plugins.cleaning import clean
+from fastsam_plugins.cleaning import clean, filtered
 from fastsam_plugins.edges import edges
 from fastsam_plugins.images import to_rgb
 from fastsam_plugins.labels import Overlap, labels
@@ -225,25 +225,7 @@ class Segmentation:
 
         Which masks lie inside one another is judged among those that the other bounds keep.
         """
-        options = (options or FilterOptions()).replace(**changes)
-        keep = self.scores >= options.min_score
-        if options.min_area > 0:
-            keep &= self.areas >= options.min_area
-        if options.max_area is not None:
-            keep &= self.areas <= options.max_area
-        if options.min_stability > 0:
-            keep &= self.stability >= options.min_stability
-        if options.max_box_leak < 1:
-            keep &= self.box_leak <= options.max_box_leak
-        if not options.border:
-            height, width = self.shape
-            boxes = self.tight_boxes()
-            keep &= (boxes[:, :2] > 0).all(1) & (boxes[:, 2:] < (width, height)).all(1)
-        seg = self[keep]
-        if options.nested != "keep" and len(seg):
-            inside = quality.nesting([seg.runs(i) for i in range(len(seg))], seg.tight_boxes())
-            seg = seg[~inside.any(1 if options.nested == "outer" else 0)]
-        return seg
+        return filtered(self, (options or FilterOptions()).replace(**changes))
 
     # --- masks ------------------------------------------------------------------------------
 

@@ -203,7 +203,7 @@ class Job:
     """
 
     def __init__(self, view: Any, field: str, options: StoreOptions, existing: Existing) -> None:
-        self.view = self._all = images(view)
+        self.view = images(view)
         self.field, self.dataset = field, view._dataset
         self.store = Store(self.dataset, field, options)
         self._error = f"{field}_error"

@@ -26,9 +26,10 @@ def main() -> None:
     reader = threading.Thread(target=_read, args=(sys.stdin.buffer, requests, stop), daemon=True)
     reader.start()
     loaded: dict[tuple[str, str, str], Any] = {}
+    looked: dict[str, Any] = {}  # the last picture that a text was asked of
     while (request := requests.get()) is not None:
         try:
-            answers.write(json.dumps(_answer(request, loaded, stop)) + "\n")
+            answers.write(json.dumps(_answer(request, loaded, looked, stop)) + "\n")
             answers.flush()
         except BrokenPipeError:  # nobody is there any more
             os._exit(0)
@@ -55,7 +56,9 @@ def _read(stream: BinaryIO, requests: queue.Queue[Any], stop: threading.Event) -
     requests.put(None)
 
 
-def _answer(request: dict[str, Any], loaded: dict[Any, Any], stop: threading.Event) -> Any:
+def _answer(
+    request: dict[str, Any], loaded: dict[Any, Any], looked: dict[str, Any], stop: threading.Event
+) -> Any:
     from fastsam_plugins import kept
     from fastsam_plugins.model import FastSAM, Interrupted
     from fastsam_plugins.options import SegmentOptions
@@ -63,7 +66,7 @@ def _answer(request: dict[str, Any], loaded: dict[Any, Any], stop: threading.Eve
     number = request["number"]
     try:
         if request["do"] == "pick":
-            return {"number": number, "picked": _picked(request)}
+            return {"number": number, "picked": _picked(request, looked)}
         name = tuple(request["network"])
         if name not in loaded:
             loaded.clear()  # not two in memory
@@ -82,30 +85,27 @@ def _answer(request: dict[str, Any], loaded: dict[Any, Any], stop: threading.Eve
         return {"number": number, "failed": text}
 
 
-def _picked(request: dict[str, Any]) -> list[int]:
+def _picked(request: dict[str, Any], looked: dict[str, Any]) -> list[int]:
     """Places of the instances that a text picks, the better ones first."""
     from fastsam_plugins.options import TextOptions
 
-    seg = _looked_at(request)
+    seg = _looked_at(request, looked)
     places = np.array(request["among"], np.int64)
     negatives, options = request["negatives"] or None, TextOptions(**request["options"])
     found = seg[places].select(text=request["texts"], negatives=negatives, options=options)
     return list(dict.fromkeys(found.rows.tolist()))
 
 
-_looked: dict[str, Any] = {}
-
-
-def _looked_at(request: dict[str, Any]) -> Any:
+def _looked_at(request: dict[str, Any], looked: dict[str, Any]) -> Any:
     """The instances of a picture; of the last one, with what CLIP saw in it."""
     from fastsam_plugins import kept
 
     name = request["digest"]
-    if name not in _looked:
-        _looked.clear()
+    if name not in looked:
+        looked.clear()
         seg = kept.read(request["found"])
-        _looked[name] = seg.with_image(request["pixels"], request["device"])
-    return _looked[name]
+        looked[name] = seg.with_image(request["pixels"], request["device"])
+    return looked[name]
 
 
 if __name__ == "__main__":

@@ -182,7 +182,7 @@ class Session:
         SessionError
             If there is nothing to commit, or no room for it.
         """
-        found, prompts = self._answered(key), self.prompts(key)
+        found, prompts = self.answered(key), self.prompts(key)
         instances = self._instances(key, found)
         ids: list[int] = []
         if prompts.target is not None:
@@ -235,7 +235,7 @@ class Session:
         With ``found``, all instances that the filters let through.
         """
         scene, prompts = self.scene(key), self.prompts(key)
-        seg = scene.shown if found and scene is not None else self._answered(key)
+        seg = scene.shown if found and scene is not None else self.answered(key)
         assert scene is not None
         asked = {} if found else {key: dataclasses.replace(prompts, target=None)}
         stability = seg.stability
@@ -300,7 +300,7 @@ class Session:
 
     def split_off(self, key: Key) -> int:
         """Make what the prompts pick of an object underneath an object of its own."""
-        merged = R.union([i.runs for i in self._instances(key, self._answered(key))])
+        merged = R.union([i.runs for i in self._instances(key, self.answered(key))])
         window = R.bounds(merged, self._canvas.shape[0])
         block = self._canvas.read(key, window).copy()
         inside = R.to_bitmap(merged, self._canvas.shape, window)
@@ -349,20 +349,18 @@ class Session:
 
     def undo(self) -> Step | None:
         """Take the last step back."""
-        if not self.history.done:
-            return None
-        step = self.history.done.pop()
-        self.history.undone.append(step)
-        self._apply(step, forward=False)
-        return step
+        return self._turn(self.history.done, self.history.undone, forward=False)
 
     def redo(self) -> Step | None:
         """Make the last step that was undone again."""
-        if not self.history.undone:
+        return self._turn(self.history.undone, self.history.done, forward=True)
+
+    def _turn(self, steps: list[Step], turned: list[Step], forward: bool) -> Step | None:
+        if not steps:
             return None
-        step = self.history.undone.pop()
-        self.history.done.append(step)
-        self._apply(step, forward=True)
+        step = steps.pop()
+        turned.append(step)
+        self._apply(step, forward)
         return step
 
     def _done(self, name: str, key: Key, edits: Sequence[Edit]) -> list[int]:
@@ -409,7 +407,8 @@ class Session:
                 "one"
             )
 
-    def _answered(self, key: Key) -> Segmentation:
+    def answered(self, key: Key) -> Segmentation:
+        """What the prompts of a slice pick; SessionError if that is nothing."""
         found = self.answer(key)
         if found is None:
             raise SessionError("segment this slice first")

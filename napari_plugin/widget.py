@@ -131,10 +131,9 @@ class FastSAMWidget(Panel):
         if image is None:
             raise SessionError("Open an image first")
         options = self.segment_options()
-        layer_options = self.layer_options.read()
-        plane = geometry.shown_plane(image, self.viewer.dims, layer_options.channel_axis)
+        plane = self._plane(image)
         annotation = self._annotate(image, plane)
-        pixels = Pixels.of(image, plane, self.reading.read(), layer_options.layer_contrast)
+        pixels = self._pixels(image, plane)
         jobs = regions.jobs(self.region.read(), image, plane, annotation.key)
         model = self.model_name()
         request = Request(
@@ -142,6 +141,13 @@ class FastSAMWidget(Panel):
             self.filters.read(),
         )  # fmt: skip
         return request, annotation
+
+    def _plane(self, image: Any) -> Plane:
+        return geometry.shown_plane(image, self.viewer.dims, self.layer_options.read().channel_axis)
+
+    def _pixels(self, image: Any, plane: Plane) -> Pixels:
+        contrast = self.layer_options.read().layer_contrast
+        return Pixels.of(image, plane, self.reading.read(), contrast)
 
     def _run_request(self, request: Request, annotation: Annotation, number: int) -> None:
         self.cancel_button.enabled = True
@@ -185,8 +191,7 @@ class FastSAMWidget(Panel):
             return
         try:
             words = self.words()
-            contrast = self.layer_options.read().layer_contrast
-            pixels = Pixels.of(now.image, now.plane, self.reading.read(), contrast)
+            pixels = self._pixels(now.image, now.plane)
         except ValueError as error:
             show_info(str(error))
             return
@@ -426,8 +431,7 @@ class FastSAMWidget(Panel):
             or plane.channels is not None
         ):
             try:
-                contrast = self.layer_options.read().layer_contrast
-                pixels = Pixels.of(image, plane, self.reading.read(), contrast)
+                pixels = self._pixels(image, plane)
             except ValueError as error:
                 show_info(str(error))
                 return
@@ -443,9 +447,7 @@ class FastSAMWidget(Panel):
             show_info("Open the session's image first")
             return
         try:
-            channels = self.layer_options.read().channel_axis
-            plane = geometry.shown_plane(image, self.viewer.dims, channels)
-            now = self._annotate(image, plane)
+            now = self._annotate(image, self._plane(image))
             assert self._saver is not None
             path = chosen_path(self.file) or self._saver.path
             saved = saving.read(path)

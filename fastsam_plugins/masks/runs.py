@@ -119,16 +119,6 @@ def to_bitmap(
     return np.ascontiguousarray(compiled.paint(runs, height, x0, y0, x1, y1).T).view(np.bool_)
 
 
-def crop(runs: Runs, height: int, window: tuple[int, int, int, int]) -> Runs:
-    """Keep the pixels inside the window ``(x0, y0, x1, y1)``; positions stay those of the image."""
-    x0, y0, x1, y1 = window
-    x, top, bottom = columns(runs, height)
-    inside = (x >= x0) & (x < x1)
-    return from_columns(
-        x[inside], np.maximum(top[inside], y0), np.minimum(bottom[inside], y1), height
-    )
-
-
 def shift(runs: Runs, height: int, new_height: int, dx: int, dy: int) -> Runs:
     """Move a mask by (dx, dy) into an image of another height. It has to fit."""
     x, top, bottom = columns(runs, height)

@@ -10,7 +10,7 @@ import pytest
 
 from fastsam_plugins import read_image
 from fastsam_plugins.demo import SAMPLES
-from napari_plugin import annotation as names
+from napari_plugin import display as names
 from napari_plugin import layers
 from napari_plugin.network import Network
 from napari_plugin.scene import Scene

@@ -1,0 +1,346 @@
+"""``Display``: a session on the canvas. Layers follow its steps, and slices and filters."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from napari.layers import Shapes
+
+from fastsam_plugins.masks import runs as R
+from napari_plugin import geometry, layers
+from napari_plugin.edits import Key, PixelEdit, Step
+from napari_plugin.geometry import Plane, PlaneError
+from napari_plugin.saving import ImageRecord
+from napari_plugin.scene import Prompts, Scene
+from napari_plugin.session import Session
+from napari_plugin.worker import Found
+
+PREVIEW, INSTANCES, OBJECTS = "FastSAM preview", "FastSAM instances", "FastSAM objects"
+POINTS, BOXES, POLYGONS = "FastSAM points", "FastSAM boxes", "FastSAM polygons"
+
+
+class Display:
+    """Layers of one image's session in a viewer: prompts, preview, instances, objects.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    image : image layer
+    plane : Plane
+
+    Attributes
+    ----------
+    session : Session
+    hover : bool
+        Whether the instance under the cursor is shown.
+    chosen : callable
+        Told the index (in the scene) of the instance that was picked last.
+    changed : callable
+        Told that labels or prompts changed, with the slices whose labels did.
+    """
+
+    def __init__(self, viewer: Any, image: Any, plane: Plane) -> None:
+        self.viewer, self.image, self.plane = viewer, image, plane
+        self.session = Session()
+        self.session.listeners.append(self._step)
+        self.hover = True
+        self.chosen: Callable[[int], None] = lambda index: None
+        self.changed: Callable[[set[Key]], None] = lambda keys: None
+        self.closed = False
+        self.preview: layers.Preview | None = None
+        self.instances: Any = None
+        self.points: Any = None
+        self.boxes: Any = None
+        self.objects: Any = None
+        self.polygons: Any = None
+        self._pictures: dict[Key, Any] = {}
+        self._preview_key: Key | None = None
+        self._hovered: list[int] = []
+        self._mirroring = False
+        self._lost = False
+        viewer.dims.events.current_step.connect(self._slice_changed)
+        viewer.layers.events.removed.connect(self._layer_removed)
+
+    def close(self) -> None:
+        """Let go of the viewer. Layers stay, but for the preview."""
+        if self.closed:
+            return
+        self.closed = True
+        self.viewer.dims.events.current_step.disconnect(self._slice_changed)
+        self.viewer.layers.events.removed.disconnect(self._layer_removed)
+        if self.preview is not None and self.preview.layer in self.viewer.layers:
+            self.viewer.layers.remove(self.preview.layer)
+
+    # --- where it is ------------------------------------------------------------------------
+
+    @property
+    def key(self) -> Key:
+        """The slice that is shown."""
+        return geometry.current_key(self.image, self.plane, self.viewer.dims)
+
+    @property
+    def shape(self) -> R.Shape:
+        """(H, W) of a slice."""
+        return geometry.plane_shape(self.image, self.plane)
+
+    @property
+    def record(self) -> ImageRecord:
+        """What a file says of the image."""
+        path = getattr(self.image.source, "path", None)
+        kept = self.plane.kept
+        shape = geometry.full_shape(self.image)
+        return ImageRecord(
+            self.image.name,
+            None if path is None else str(path),
+            tuple(shape[a] for a in kept),
+            (kept.index(self.plane.rows), kept.index(self.plane.columns)),
+        )
+
+    @property
+    def own(self) -> list[Any]:
+        """Labels layers that show something, and hold no objects."""
+        preview = None if self.preview is None else self.preview.layer
+        return [layer for layer in (preview, self.instances) if layer is not None]
+
+    # --- what was found ---------------------------------------------------------------------
+
+    def found(self, found: Found) -> None:
+        """The network, or the cache, has a slice."""
+        self.session.show(found.key, found.scene)
+        self._pictures[found.key] = found.picture
+        self._preview_key = None
+        if found.key == self.key:
+            self._show_slice()
+
+    def refresh(self) -> None:
+        """Show anew what the prompts pick, as when options changed."""
+        if self.shown and self.session.prompts(self.key):
+            self._show_answer(self.key)
+
+    def refiltered(self, key: Key, picture: Any) -> None:
+        """The picture of a slice under other filters."""
+        self._pictures[key] = picture
+        if key == self.key:
+            self._show_instances(key)
+            self.refresh()
+
+    @property
+    def scene(self) -> Scene | None:
+        """What was found in the slice that is shown."""
+        return self.session.scene(self.key)
+
+    # --- layers that follow -----------------------------------------------------------------
+
+    @property
+    def shown(self) -> bool:
+        """Whether the image is in the viewer, as the plane that was segmented."""
+        dims = self.viewer.dims
+        try:
+            plane = geometry.shown_plane(self.image, dims, self.plane.channels)
+        except PlaneError:
+            return False
+        return plane == self.plane and self.image in self.viewer.layers
+
+    def prompt_layers(self) -> tuple[Any, Any]:
+        """The layers that prompts are put in; made if they are not there."""
+        if self.points is None:
+            self.points = self._add(layers.points_layer(self.image, self.plane, POINTS))
+            self.points.events.data.connect(self._drawn)
+        if self.boxes is None:
+            self.boxes = self._add(layers.boxes_layer(self.image, self.plane, BOXES))
+            self.boxes.events.data.connect(self._drawn)
+        return self.points, self.boxes
+
+    def _step(self, step: Step) -> None:
+        """The session changed: show it."""
+        if self.closed:
+            return
+        if step.prompts:
+            self._show_answer(step.key)
+            self._mirror()
+        if step.pixels:
+            self._features()
+        self._show_outlines()
+        self._tell({e.key for e in step.edits if isinstance(e, PixelEdit)})
+
+    def _show_answer(self, key: Key) -> None:
+        scene = self.session.scene(key)
+        if key != self.key or scene is None:
+            return
+        answer = self._answer(key)
+        preview = self._ready(key, scene)
+        self._hovered = answer.rows.tolist() if len(answer) == 1 else []
+        preview.pick(answer)
+        if len(answer):
+            index = np.flatnonzero(scene.seg.rows == answer.rows[0])
+            if len(index) and answer.source is scene.seg.source:
+                self.chosen(int(index[0]))
+
+    def _answer(self, key: Key) -> Any:
+        answer = self.session.answer(key)
+        assert answer is not None
+        return answer
+
+    def _ready(self, key: Key, scene: Scene) -> layers.Preview:
+        """The preview, over the window of this slice."""
+        preview = self.preview
+        if preview is None or self._preview_key != key or preview.layer not in self.viewer.layers:
+            if preview is not None and preview.fits(scene):
+                preview.move(self.image, self.plane, key, scene)
+                if preview.layer not in self.viewer.layers:
+                    self._add(preview.layer)
+            else:
+                if preview is not None and preview.layer in self.viewer.layers:
+                    self.viewer.layers.remove(preview.layer)
+                preview = layers.Preview(self.image, self.plane, key, scene, PREVIEW)
+                self._add(preview.layer)
+            self.preview, self._preview_key = preview, key
+            self._hovered = []
+        return preview
+
+    def _show_slice(self) -> None:
+        key = self.key
+        scene = self.session.scene(key)
+        if scene is None:
+            return
+        self._show_instances(key)
+        self._ready(key, scene)
+        if self.session.prompts(key):
+            self._show_answer(key)
+
+    def _show_instances(self, key: Key) -> None:
+        scene, picture = self.session.scene(key), self._pictures.get(key)
+        if scene is None or picture is None:
+            return
+        layer = self.instances
+        if layer is not None and layer.data.size == picture.size:
+            shape = layer.data.shape
+            if tuple(n for n in shape if n > 1) == tuple(n for n in picture.shape if n > 1):
+                layer.data = picture.reshape(shape)
+                place = layers.placed(self.image, self.plane, key, scene.window)
+                layers.place_layer(layer, place)
+                return
+        visible = True
+        if layer is not None:
+            visible = layer.visible
+            self.viewer.layers.remove(layer)
+        self.instances = layers.instances_layer(
+            self.image, self.plane, key, scene, picture, INSTANCES
+        )
+        self.instances.visible = visible
+        self._add(self.instances)
+
+    def _show_outlines(self) -> None:
+        known = [o for o in self.session.objects.values() if o.outline is not None]
+        if self.polygons is None and not known:
+            return
+        if self.polygons is None:
+            self.polygons = self._add(layers.boxes_layer(self.image, self.plane, POLYGONS))
+        ids = self.polygons.features["id"].tolist() if "id" in self.polygons.features else []
+        if ids == [o.id for o in known]:
+            return
+        layers.show_outlines(self.polygons, self.plane, known, self.shape)
+
+    def _features(self) -> None:
+        if self.objects is None:
+            return
+        known = [o for o in self.session.objects.values() if o.outline is None]
+        self.objects.features = {
+            "index": np.array([0, *(o.id for o in known)]),
+            "score": np.array([np.nan, *(o.score for o in known)]),
+            "area": np.array([0, *(self.session.areas[o.id] for o in known)]),
+            "stability": np.array([np.nan, *(o.stability for o in known)]),
+        }
+
+    def _mirror(self) -> None:
+        """Show the session's prompts in their layers."""
+        prompts = {k: p for k in self.session.slices() if (p := self.session.prompts(k))}
+        self._mirroring = True
+        try:
+            if self.points is not None:
+                layers.show_points(self.points, self.plane, prompts)
+            if self.boxes is not None:
+                layers.show_boxes(self.boxes, self.plane, prompts)
+        finally:
+            self._mirroring = False
+
+    def _drawn(self, event: Any) -> None:
+        """A person used napari's own tools on the prompts."""
+        action = str(getattr(event.action, "value", event.action))
+        if self._mirroring or action not in ("added", "changed", "removed"):
+            return
+        found = layers.drawn(self.plane, self.points, self.boxes)
+        for key in {*found, *self.session.slices()}:
+            new, now = found.get(key, Prompts()), self.session.prompts(key)
+            if (new.points, new.labels, new.boxes) != (now.points, now.labels, now.boxes):
+                self.session.prompt(key, dataclasses.replace(new, target=now.target), "draw")
+
+    def _tell(self, keys: set[Key]) -> None:
+        """Labels or prompts changed; nothing to save if the layer of objects was deleted."""
+        if not self._lost:
+            self.changed(keys)
+
+    # --- the viewer -------------------------------------------------------------------------
+
+    def _add(self, layer: Any) -> Any:
+        """Add a layer below the prompts, and keep what is selected."""
+        selected = set(self.viewer.layers.selection)
+        active = self.viewer.layers.selection.active
+        self.viewer.add_layer(layer)
+        below = [p for p in (self.points, self.boxes) if p is not None and p in self.viewer.layers]
+        if below and not isinstance(layer, Shapes) and layer not in below:
+            last = len(self.viewer.layers) - 1
+            self.viewer.layers.move(last, min(self.viewer.layers.index(p) for p in below))
+        if active is not None and active in self.viewer.layers:
+            self.viewer.layers.selection = selected
+            self.viewer.layers.selection.active = active
+        return layer
+
+    def _world(self, place: Any) -> Any:
+        """World coordinates, one for each axis of the viewer, of data coordinates of labels."""
+        full = np.zeros(self.image.ndim)
+        full[list(self.plane.kept)] = place
+        world = np.asarray(self.viewer.dims.point, float)
+        world[-self.image.ndim :] = self.image.data_to_world(full)
+        return world
+
+    def _slice_changed(self, event: Any = None) -> None:
+        if self.image in self.viewer.layers and self.shown:
+            self._hovered = []
+            self._show_slice()
+
+    def _layer_removed(self, event: Any) -> None:
+        layer = event.value
+        if layer is self.points:
+            self.points = None
+            self._drawn_removed()
+        elif layer is self.boxes:
+            self.boxes = None
+            self._drawn_removed()
+        elif layer is self.objects:
+            self.objects, self._lost = None, True
+            self.session.attach(None)
+        elif layer is self.instances:
+            self.instances = None
+        elif layer is self.polygons:
+            self.polygons = None
+        elif self.preview is not None and layer is self.preview.layer:
+            self._preview_key = None
+
+    def _drawn_removed(self) -> None:
+        """A layer of prompts was deleted: so are its prompts.
+
+        Not in the session's file, though: so it goes when the viewer closes, too.
+        """
+        told, self.changed = self.changed, lambda keys: None
+        for key in self.session.slices():
+            now = self.session.prompts(key)
+            if self.points is None:
+                now = dataclasses.replace(now, points=(), labels=(), step=0)
+            if self.boxes is None:
+                now = dataclasses.replace(now, boxes=())
+            self.session.prompt(key, now, "clear")
+        self.changed = told
