@@ -1,7 +1,7 @@
-"""Large results files of masks, read without a dictionary for every record.
+"""Large results files of masks, read without an object for every record.
 
-msgspec (extra ``evaluation``) takes the few fields that recall needs out of the file, and leaves
-the masks as they are written until they are decoded.
+Machine code finds the few fields that recall needs; masks stay in the text, as they are written,
+until they are decoded.
 """
 
 from __future__ import annotations
@@ -10,36 +10,31 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.evaluation.files import Records, decode
+from fastsam_plugins.evaluation import scanning
+from fastsam_plugins.evaluation.files import Records, decode, parse
 from fastsam_plugins.evaluation.proposals import FlatMasks
 from fastsam_plugins.masks import runs as R
-
-
-class _Mask(msgspec.Struct, gc=False):
-    size: tuple[int, int]
-    counts: msgspec.Raw
-
-
-class _Result(msgspec.Struct, gc=False):
-    image_id: int
-    segmentation: _Mask
-    score: float
-    category_id: int = 0
-
-
-_decoder = msgspec.json.Decoder(list[_Result])
 
 
 def read(path: Path) -> Records | None:
     """The records of a results file; None if one is not of the plain form."""
     try:
-        return Columns(_decoder.decode(path.read_bytes()), path)
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError):
-        return None  # the long way reads it, or says what is wrong
+        content = path.read_bytes()
+    except OSError:
+        return None  # the long way says what is wrong
+    text = np.frombuffer(content, np.uint8)
+    found, plain = scanning.scan(text)
+    if not plain:
+        return None
+    starts, stops = found[:, scanning.SCORE_START], found[:, scanning.SCORE_STOP]
+    try:
+        scores = np.array(parse(scanning.joined(text, starts, stops).tobytes()), np.float64)
+    except ValueError:
+        return None
+    return Columns(text, found, scores, path) if np.isfinite(scores).all() else None
 
 
 class Columns(Records):
@@ -47,40 +42,48 @@ class Columns(Records):
 
     Parameters
     ----------
-    found : list of _Result
+    text : uint8 array
+        The file.
+    found : int64 array (N, 8)
+        See :func:`scanning.scan`.
+    scores : float64 array (N,)
     path : path
     """
 
-    def __init__(self, found: list[_Result], path: Path) -> None:
-        self._found, self.path = found, path
-        self._masks = [r.segmentation for r in found]
-        self._scores = np.array([r.score for r in found], np.float64)
-        image = np.array([r.image_id for r in found], np.int64)
-        order = np.lexsort((np.array([r.category_id for r in found], np.int64), image))
+    def __init__(
+        self,
+        text: NDArray[np.uint8],
+        found: NDArray[np.int64],
+        scores: NDArray[np.float64],
+        path: Path,
+    ) -> None:
+        self._text, self._found, self._scores, self.path = text, found, scores, path
+        image = found[:, scanning.IMAGE]
+        order = np.lexsort((found[:, scanning.CATEGORY], image))
         images, first = np.unique(image[order], return_index=True)
-        parts = np.split(order, first[1:]) if len(found) else []
-        self.images = {i: p.tolist() for i, p in zip(images.tolist(), parts, strict=True)}
+        parts: list[Any] = np.split(order, first[1:]) if len(found) else []
+        self.images = dict(zip(images.tolist(), parts, strict=True))
 
     def __len__(self) -> int:
         return len(self._found)
 
     def field(self, i: int, name: str) -> Any:
         """A field of a record, as it is in the file."""
-        if name == "segmentation":
-            mask = self._masks[i]
-            return {"size": list(mask.size), "counts": json.loads(bytes(mask.counts))}
-        return getattr(self._found[i], name)
+        if name != "segmentation":
+            raise KeyError(name)
+        size = self._found[i, scanning.HEIGHT : scanning.WIDTH + 1].tolist()
+        # With the quotes around them.
+        begin, end = self._found[i, scanning.COUNTS_START :].tolist()
+        return {"size": size, "counts": json.loads(self._text[begin - 1 : end + 1].tobytes())}
 
-    def numbers(self, places: list[int], name: str) -> NDArray[np.float64]:
+    def numbers(self, places: Any, name: str) -> NDArray[np.float64]:
         """The scores of some records (N,)."""
         assert name == "score"
         return self._scores[places]
 
-    def _compressed(self, places: list[int], shape: R.Shape) -> FlatMasks | None:
-        masks = [self._masks[i] for i in places]
-        if not all(m.size == shape for m in masks):
+    def _compressed(self, places: Any, shape: R.Shape) -> FlatMasks | None:
+        rows = self._found[places]
+        if (rows[:, scanning.HEIGHT : scanning.WIDTH + 1] != shape).any():
             return None
-        texts = [bytes(m.counts) for m in masks]
-        if not all(t.startswith(b'"') for t in texts):  # numbers: counts that are not compressed
-            return None
-        return decode(b"".join(texts), [len(t) for t in texts], shape, quoted=True)
+        starts, stops = rows[:, scanning.COUNTS_START], rows[:, scanning.COUNTS_STOP]
+        return decode(self._text, starts, stops, shape, escaped=True)

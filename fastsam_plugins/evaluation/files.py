@@ -6,7 +6,7 @@ import importlib.util
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ FREQUENCIES = {"f": "frequent", "c": "common", "r": "rare"}
 """LVIS's letters for how often a category occurs in its training images."""
 
 COMPILE_FROM = 2000  # results: fewer are measured before machine code is loaded
+COMPILE_FROM_BYTES = 200 * COMPILE_FROM  # of a file: the same before it was read
 
 
 def is_lvis(truth: Record) -> bool:
@@ -44,16 +45,15 @@ def evaluate_proposals(truth: Path, results: Path, iou_type: IouType) -> Proposa
     ValueError
         If a file or a record in it cannot be used; the message says which and why.
     """
-    compiled = importlib.util.find_spec("msgspec") is not None
     content = load_truth(truth)
     annotations = Records(content["annotations"], truth)
     found: Records | None = None
-    if compiled and iou_type == "segm":
+    if iou_type == "segm" and results.is_file() and results.stat().st_size >= COMPILE_FROM_BYTES:
         from fastsam_plugins.evaluation import columns
 
         found = columns.read(results)
     found = found or Records(load_results(results), results)
-    compiled &= len(found) >= COMPILE_FROM
+    compiled = len(found) >= COMPILE_FROM
     groups = {}
     if is_lvis(content):
         groups = {c["id"]: FREQUENCIES[c["frequency"]] for c in content["categories"]}
@@ -94,6 +94,14 @@ def _load(path: Path) -> Any:
         text = Path(path).read_bytes()
     except FileNotFoundError:
         raise ValueError(f"there is no file {path}") from None
+    try:
+        return parse(text)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+
+
+def parse(text: bytes) -> Any:
+    """What a JSON text holds, by msgspec if it is there, which takes a third of the time."""
     if importlib.util.find_spec("msgspec"):
         import msgspec
 
@@ -102,10 +110,7 @@ def _load(path: Path) -> Any:
             return msgspec.json.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError):
             pass
-    try:
-        return json.loads(text)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
+    return json.loads(text)
 
 
 def images_of(content: Record, truth: Path, *parts: Records) -> Iterator[tuple[Any, R.Shape]]:
@@ -140,7 +145,7 @@ class Records:
     records : list of dict
     path : path
         Named in errors.
-    images : dict
+    images : dict of sequences
         Places in ``records`` by image. They come category after category, as in pycocotools, which
         ties between equal scores and equal overlaps follow.
     """
@@ -158,12 +163,12 @@ class Records:
             raise ValueError(f"{self.path}: record {i} has no image_id") from None
         for places in images.values():
             places.sort(key=lambda i: records[i].get("category_id") or 0)
-        self.images = dict(images)
+        self.images: dict[Any, Sequence[int]] = dict(images)
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def of(self, image: Any) -> list[int]:
+    def of(self, image: Any) -> Sequence[int]:
         """Places of an image's records."""
         return self.images.get(image, [])
 
@@ -179,7 +184,7 @@ class Records:
         except KeyError:
             raise ValueError(f"{self.path}: record {i} has no {name}") from None
 
-    def numbers(self, places: list[int], name: str) -> NDArray[np.float64]:
+    def numbers(self, places: Sequence[int], name: str) -> NDArray[np.float64]:
         """A field of some records (N,), finite numbers."""
         values = [self.field(i, name) for i in places]
         for i, value in zip(places, values, strict=True):
@@ -190,7 +195,7 @@ class Records:
         return np.array(values, np.float64)
 
     def regions(
-        self, places: list[int], shape: R.Shape, iou_type: IouType, compiled: bool = False
+        self, places: Sequence[int], shape: R.Shape, iou_type: IouType, compiled: bool = False
     ) -> Regions:
         """Boxes, or masks with their boxes."""
         if iou_type == "bbox":
@@ -203,7 +208,7 @@ class Records:
             flat = FlatMasks.of(masks)
         return Regions.of_flat(flat, shape[0])
 
-    def _compressed(self, places: list[int], shape: R.Shape) -> FlatMasks | None:
+    def _compressed(self, places: Sequence[int], shape: R.Shape) -> FlatMasks | None:
         """Masks that are all compressed strings of the image's size, read at once."""
         size = list(shape)
         texts = []
@@ -215,8 +220,10 @@ class Records:
             if type(text) is not str:
                 return None
             texts.append(text)
-        text = "".join(texts).encode("latin-1", "replace")
-        return decode(text, [len(t) for t in texts], shape)
+        text = np.frombuffer("".join(texts).encode("latin-1", "replace"), np.uint8)
+        lengths = np.array([len(t) for t in texts], np.int64)
+        stops = np.cumsum(lengths)
+        return decode(text, stops - lengths, stops, shape)
 
     def _box(self, i: int) -> list[float]:
         box = self.field(i, "bbox")
@@ -238,17 +245,22 @@ class Records:
 
 
 def decode(
-    text: bytes, lengths: list[int], shape: R.Shape, quoted: bool = False
+    text: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    shape: R.Shape,
+    escaped: bool = False,
 ) -> FlatMasks | None:
-    """Masks whose compressed counts stand in a text, one after another.
+    """Masks whose compressed counts stand in a text.
 
     Parameters
     ----------
-    text : bytes
-    lengths : list of int
+    text : uint8 array
+    starts, stops : int64 arrays (N,)
+        Where the counts of each begin and end.
     shape : (H, W)
-    quoted : bool
-        Whether the counts are as JSON writes them.
+    escaped : bool
+        Whether a backslash is written twice, as in JSON.
 
     Returns
     -------
@@ -257,10 +269,5 @@ def decode(
     """
     from fastsam_plugins.evaluation import compiled
 
-    buffer = np.frombuffer(text, np.uint8)
-    sizes = np.array(lengths, np.int64)
-    stops = np.cumsum(sizes)
-    starts = stops - sizes
-    pixels = shape[0] * shape[1]
-    *masks, bad = compiled.decode(buffer, starts + quoted, stops - quoted, pixels, quoted)
+    *masks, bad = compiled.decode(text, starts, stops, shape[0] * shape[1], escaped)
     return None if bad >= 0 else FlatMasks(*masks)

@@ -69,12 +69,15 @@ class Regions:
     masks : list of run arrays or FlatMasks, optional
         Without masks, the boxes are compared.
     areas : float64 array (N,), optional
-        Of the masks, where they are known already.
+        Of the masks, where compiled code has measured them.
+    simple : bool array (N,), optional
+        Which masks have exactly one run in each of their columns; likewise.
     """
 
     boxes: NDArray[np.float64]
     masks: Sequence[R.Runs] | FlatMasks | None = None
     areas: NDArray[np.float64] | None = None
+    simple: NDArray[np.bool_] | None = None
 
     @classmethod
     def of_masks(cls, masks: Sequence[R.Runs], height: int) -> Regions:
@@ -88,8 +91,8 @@ class Regions:
         """The same for compiled code."""
         from fastsam_plugins.evaluation import compiled
 
-        boxes, areas = compiled.measure(masks.runs, masks.starts, masks.stops, height)
-        return cls(boxes, masks, areas)
+        boxes, *measured = compiled.measure(masks.runs, masks.starts, masks.stops, height)
+        return cls(boxes, masks, *measured)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -101,7 +104,9 @@ class Regions:
             masks = masks.take(index)
         elif masks is not None:
             masks = [masks[i] for i in index.tolist()]
-        return Regions(self.boxes[index], masks, None if self.areas is None else self.areas[index])
+        areas = None if self.areas is None else self.areas[index]
+        simple = None if self.simple is None else self.simple[index]
+        return Regions(self.boxes[index], masks, areas, simple)
 
 
 @dataclass
@@ -252,6 +257,7 @@ def _compiled_overlaps(truth: Regions, found: Regions) -> NDArray[np.float64]:
         assert isinstance(regions.masks, FlatMasks)
         masks = regions.masks
         both += [masks.runs, masks.starts, masks.stops, regions.boxes, regions.areas]
+        both.append(regions.simple)
     return np.asarray(compiled.overlaps(*both, float(THRESHOLDS[0])))
 
 

@@ -6,8 +6,10 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from fastsam_plugins.evaluation import columns, files
+from fastsam_plugins.evaluation import columns, files, scanning
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 
@@ -40,7 +42,7 @@ def test_both_ways_give_the_same(results, tmp_path):
     path = written(tmp_path / "results.json", results)
     fast, slow = columns.read(path), files.Records(results, path)
     assert len(fast) == len(slow)
-    assert fast.images == slow.images
+    assert {k: v.tolist() for k, v in fast.images.items()} == slow.images
     for places in slow.images.values():
         assert np.array_equal(fast.numbers(places, "score"), slow.numbers(places, "score"))
         assert fast._compressed(places, SHAPE) is not None
@@ -69,15 +71,77 @@ def test_any_other_form_is_left_to_the_long_way(results, change, tmp_path):
     assert columns.read(written(tmp_path / "results.json", results)) is None
 
 
-@pytest.mark.parametrize("counts", [[2000], "0", 16, "\n"])
-def test_counts_that_are_not_compressed_are_no_text(results, counts, tmp_path):
+@pytest.mark.parametrize("counts", [[2000], 16])
+def test_counts_that_are_no_text_are_left_to_the_long_way(results, counts, tmp_path):
+    results[5]["segmentation"]["counts"] = counts
+    assert columns.read(written(tmp_path / "results.json", results)) is None
+
+
+@pytest.mark.parametrize("counts", ["0", "\n", 'a"b'])
+def test_counts_that_are_malformed_are_shown_as_they_are(results, counts, tmp_path):
     results[5]["segmentation"]["counts"] = counts
     fast = columns.read(written(tmp_path / "results.json", results))
     assert fast._compressed([4, 5, 6], SHAPE) is None
     assert fast.field(5, "segmentation") == {"size": [40, 50], "counts": counts}
 
 
-def test_no_results_are_read(tmp_path):
-    fast = columns.read(written(tmp_path / "results.json", []))
-    assert len(fast) == 0
-    assert fast.images == {}
+def test_any_json_of_the_plain_form_is_understood(results, tmp_path):
+    results[7] |= {"a": {"b": [None, -1e-3, {"c": 'x"]}\\'}], "segmentation": 1}, "d": [], "e": {}}
+    results[8] = {k: results[8][k] for k in reversed(results[8])}
+    results[9]["score"], results[9]["image_id"] = -1.5e-7, -3
+    del results[10]["category_id"]
+    path = tmp_path / "results.json"
+    for indent in (None, 2):
+        path.write_text(json.dumps(results, indent=indent, ensure_ascii=False) + "\n")
+        fast = columns.read(path)
+        assert fast.numbers(range(300), "score").tolist() == [r["score"] for r in results]
+        assert fast.images[-3].tolist() == [9]
+        for i, record in enumerate(results):
+            assert fast.field(i, "segmentation") == record["segmentation"]
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_damaged_file_is_never_misread(data):
+    """Whatever is cut out of a file, or put into it: the same as JSON says, or the long way."""
+    whole = json.dumps(
+        [{"image_id": 3, "segmentation": {"size": [4, 5], "counts": "05"}, "score": 0.25},
+         {"image_id": 1, "category_id": 2, "segmentation": {"counts": "k\\", "size": [4, 5]},
+          "score": 1, "bbox": [1, 2, 3, 4]}]
+    ).encode()  # fmt: skip
+    at = data.draw(st.integers(0, len(whole)))
+    gone = data.draw(st.integers(0, 3))
+    new = data.draw(st.text('[]{}",:0.-e\\ n1', max_size=3)).encode()
+    text = whole[:at] + new + whole[at + gone :]
+    found, plain = scanning.scan(np.frombuffer(text, np.uint8))
+    if not plain:
+        return
+    try:
+        content = json.loads(text)
+    except ValueError:
+        # What is passed over is not checked, and scores only when they are read.
+        return
+    assert len(content) == len(found)
+    for record, row in zip(content, found.tolist(), strict=True):
+        assert record["image_id"] == row[scanning.IMAGE]
+        assert record.get("category_id", 0) == row[scanning.CATEGORY]
+        size = row[scanning.HEIGHT : scanning.WIDTH + 1]
+        assert record["segmentation"]["size"] == size
+        counts = text[row[scanning.COUNTS_START] - 1 : row[scanning.COUNTS_STOP] + 1]
+        assert json.loads(counts) == record["segmentation"]["counts"]
+        assert (
+            json.loads(text[row[scanning.SCORE_START] : row[scanning.SCORE_STOP]])
+            == (record["score"])
+        )
+
+
+@pytest.mark.parametrize("content", ["", "[", "{}", "[{}]", "[1]", "nothing", '[{"image_id": 1}]'])
+def test_what_is_no_list_of_results_is_left_to_the_long_way(content, tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(content)
+    assert columns.read(path) is None
+
+
+def test_no_results_and_no_file_are_left_to_the_long_way(tmp_path):
+    assert columns.read(written(tmp_path / "results.json", [])) is None
+    assert columns.read(tmp_path / "missing.json") is None

@@ -24,8 +24,18 @@ SHAPE = (13, 17)
 
 
 def bitmaps(seed, count=6):
+    """Dust, and masks with one run in each of their columns but perhaps for one or two."""
     rng = np.random.default_rng(seed)
-    return rng.random((count, *SHAPE)) < rng.uniform(0, 1, (count, 1, 1)) ** 2
+    masks = rng.random((count, *SHAPE)) < rng.uniform(0, 1, (count, 1, 1)) ** 2
+    rows = np.arange(SHAPE[0])[:, None]
+    for k in range(0, count, 2):
+        top, bottom = np.sort(rng.integers(0, SHAPE[0], (2, SHAPE[1])), axis=0)
+        left, right = np.sort(rng.integers(0, SHAPE[1] + 1, 2))
+        masks[k] = (rows >= top) & (rows <= bottom)
+        masks[k, :, :left] = masks[k, :, right:] = False
+        for _ in range(rng.integers(0, 3)):
+            masks[k, :, rng.integers(SHAPE[1])] = rng.random(SHAPE[0]) < 0.5 * rng.integers(0, 3)
+    return masks
 
 
 def decode(texts, pixels):
@@ -70,6 +80,10 @@ def test_boxes_and_overlaps_are_the_same_to_the_last_bit(seed):
     flat = [Regions.of_flat(FlatMasks.of(m), SHAPE[0]) for m in (truth, found)]
     assert np.array_equal(flat[0].boxes, Regions.of_masks(truth, SHAPE[0]).boxes)
     assert np.array_equal(flat[0].areas, [R.area(m) for m in truth])
+    for mask, simple in zip(truth, flat[0].simple, strict=True):
+        x = R.columns(mask, SHAPE[0])[0]
+        one_each = np.array_equal(x, np.arange(len(x)) + (x[0] if len(x) else 0))
+        assert simple == (one_each and len(x) == len(mask))  # else a run crosses columns
     assert np.array_equal(overlaps(*flat), slow)
     order = np.random.default_rng(seed).permutation(len(found))
     assert np.array_equal(overlaps(flat[0], flat[1].take(order)), slow[:, order])
