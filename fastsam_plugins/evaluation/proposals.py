@@ -122,7 +122,7 @@ class ProposalRecall:
     images, proposals : int
         How many were seen; of each image, the best ``max_proposals`` proposals are.
     compiled : bool
-        Match with machine code (needs numba): worth its loading from some thousand proposals.
+        Match with machine code: worth its loading from some thousand proposals.
     """
 
     max_proposals: int = MAX_PROPOSALS
@@ -224,7 +224,7 @@ class ProposalRecall:
 
 
 def overlaps(truth: Regions, found: Regions) -> NDArray[np.float64]:
-    """IoU (G, D) of ground truths and proposals; 0 where it is below the lowest threshold.
+    """IoU (G, D) of ground truths and proposals; 0 where it cannot reach the lowest threshold.
 
     Computed as pycocotools computes it, to the last bit.
     """

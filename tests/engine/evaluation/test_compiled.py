@@ -76,7 +76,9 @@ def test_what_is_no_mask_is_refused_like_elsewhere(text):
 @given(st.integers(0, 10**6))
 def test_boxes_and_overlaps_are_the_same_to_the_last_bit(seed):
     truth, found = ([R.from_bitmap(b) for b in bitmaps(seed + k, 5 + k)] for k in (0, 1))
+    truth.append(found[0])  # equal ones, too
     slow = overlaps(Regions.of_masks(truth, SHAPE[0]), Regions.of_masks(found, SHAPE[0]))
+    assert slow.max() == 1 or not len(found[0])
     flat = [Regions.of_flat(FlatMasks.of(m), SHAPE[0]) for m in (truth, found)]
     assert np.array_equal(flat[0].boxes, Regions.of_masks(truth, SHAPE[0]).boxes)
     assert np.array_equal(flat[0].areas, [R.area(m) for m in truth])
@@ -84,9 +86,14 @@ def test_boxes_and_overlaps_are_the_same_to_the_last_bit(seed):
         x = R.columns(mask, SHAPE[0])[0]
         one_each = np.array_equal(x, np.arange(len(x)) + (x[0] if len(x) else 0))
         assert simple == (one_each and len(x) == len(mask))  # else a run crosses columns
-    assert np.array_equal(overlaps(*flat), slow)
+    # Below the lowest threshold one way may measure what the other knows to be too little.
+    slow[slow < THRESHOLDS[0]] = 0
     order = np.random.default_rng(seed).permutation(len(found))
-    assert np.array_equal(overlaps(flat[0], flat[1].take(order)), slow[:, order])
+    for fast, expected in (
+        (overlaps(*flat), slow),
+        (overlaps(flat[0], flat[1].take(order)), slow[:, order]),
+    ):
+        assert np.array_equal(np.where(fast < THRESHOLDS[0], 0, fast), expected)
 
 
 @given(st.integers(0, 10**6))
