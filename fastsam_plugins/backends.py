@@ -1,7 +1,8 @@
 """What runs the network: PyTorch, OpenVINO or ONNX Runtime behind one call.
 
 A backend takes inputs (B, 3, H, W), float32 in [0, 1], and gives predictions (B, 37, A) and
-prototypes (B, 32, H/4, W/4) as torch tensors. Sizes may change from call to call.
+prototypes (B, 32, H/4, W/4) as torch tensors. Sizes may change from call to call, and several
+threads may call at once.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import io
+import threading
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -55,13 +57,26 @@ def _torch(module: torch.nn.Module, device: torch.device) -> Backend:
     import torch
 
     module = module.to(device)
+    own = threading.local()
 
     def run(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if not hasattr(own, "module"):
+            own.module = _with_own_head(module)
         with torch.inference_mode():
-            predictions, prototypes = module(inputs.to(device))[0]
+            predictions, prototypes = own.module(inputs.to(device))[0]
         return predictions, prototypes
 
     return run
+
+
+def _with_own_head(module: torch.nn.Module) -> torch.nn.Module:
+    """The same network, for one thread: the head remembers the anchors of the last input's size."""
+    same: Any = copy.copy(module)
+    same._modules = dict(module._modules)
+    same.model = copy.copy(same.model)
+    same.model._modules = dict(same.model._modules)
+    same.model[-1] = copy.copy(same.model[-1])
+    return same
 
 
 def _exportable(module: torch.nn.Module) -> torch.nn.Module:

@@ -18,6 +18,7 @@ from fastsam_plugins.images import to_rgb
 from fastsam_plugins.masks.prototypes import PrototypeMasks
 from fastsam_plugins.nms import nms
 from fastsam_plugins.options import SegmentOptions
+from fastsam_plugins.parallel import Workers
 from fastsam_plugins.segmentation import Segmentation
 
 
@@ -58,6 +59,9 @@ class FastSAM:
         self.device = pick_device(device)
         self.network = weights.load(model)
         self._run = backends.make(backend, self.network.module, self.device)
+        self._workers = None
+        if self.device.type == "cpu" and backend in ("auto", "torch"):
+            self._workers = Workers()
         self._warned = False
         self.segment(np.zeros((64, 64, 3), np.uint8), imgsz=64)
 
@@ -134,9 +138,9 @@ class FastSAM:
     ) -> Iterator[Segmentation]:
         """Segment images of any sizes, in batches; results come in the order of the images.
 
-        Images of a batch go through the network together where their letterboxed sizes agree.
-        No result depends on what else is in the batch, and an iterator of images is read no
-        further ahead than one batch.
+        Images of a batch go through the network together where their letterboxed sizes agree; on
+        a processor side by side, each on one core. No result depends on what else is in the batch,
+        and an iterator of images is read no further ahead than one batch.
         """
         options = options or SegmentOptions()
         if changes:
@@ -158,20 +162,33 @@ class FastSAM:
         imgsz = options.imgsz or self.imgsz
         sizes = shapes or [i.shape[:2] for i in images]
         boxes = [Letterbox.fit(size, imgsz, self.network.stride) for size in sizes]
-        groups: dict[tuple[int, int], list[int]] = {}
-        for k, letterbox in enumerate(boxes):
-            groups.setdefault(letterbox.input_shape, []).append(k)
-        self._warn_of_short_reach(max(max(shape) for shape in groups))
-        found: dict[int, Segmentation] = {}
-        for members in groups.values():
+        self._warn_of_short_reach(max(max(letterbox.input_shape) for letterbox in boxes))
+
+        def segmented(members: list[int]) -> list[Segmentation]:
             stack = np.stack([boxes[k].apply(images[k]) for k in members])
             inputs = torch.from_numpy(stack).permute(0, 3, 1, 2)
             predictions, prototypes = self._run(inputs.float().div_(255))
-            for k, prediction, prototype in zip(members, predictions, prototypes, strict=True):
-                found[k] = instances(prediction, prototype, boxes[k], options)
+            outputs = zip(members, predictions, prototypes, strict=True)
+            return [instances(p, maps, boxes[k], options) for k, p, maps in outputs]
+
+        if self._workers and len(images) > 1:
+            found = [
+                seg for (seg,) in self._workers.map(segmented, [[k] for k in range(len(images))])
+            ]
+        else:
+            groups: dict[tuple[int, int], list[int]] = {}
+            for k, letterbox in enumerate(boxes):
+                groups.setdefault(letterbox.input_shape, []).append(k)
+            by_image = {
+                k: seg
+                for members in groups.values()
+                for k, seg in zip(members, segmented(members), strict=True)
+            }
+            found = [by_image[k] for k in range(len(images))]
         if shapes is not None:  # these are not the images themselves
-            return [found[k] for k in range(len(images))]
-        return [found[k].with_image(image, self.device) for k, image in enumerate(images)]
+            return found
+        pairs = zip(found, images, strict=True)
+        return [seg.with_image(image, self.device) for seg, image in pairs]
 
     def _warn_of_short_reach(self, side: int) -> None:
         reach = 2 * (self.network.reg_max - 1) * self.network.stride

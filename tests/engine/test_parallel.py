@@ -1,0 +1,70 @@
+"""Images side by side: the same answers, in order, and PyTorch's threads as they were."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from fastsam_plugins import read_image
+from fastsam_plugins.demo import SAMPLES
+from fastsam_plugins.parallel import Workers
+
+
+def test_results_come_in_the_order_of_items_and_errors_reach_whoever_asks():
+    workers = Workers()
+    assert list(workers.map(lambda k: k * k, range(50))) == [k * k for k in range(50)]
+    with pytest.raises(ZeroDivisionError):
+        list(workers.map(lambda k: 1 // k, [1, 0]))
+
+
+def test_each_worker_uses_one_thread_and_nobody_else_loses_any():
+    before = torch.get_num_threads()
+    workers = Workers()
+    meet = threading.Barrier(workers.count)
+
+    def threads(_: int) -> int:
+        meet.wait(10)  # in all workers at once
+        torch.ones(1 << 16).sum()
+        return torch.get_num_threads()
+
+    assert list(workers.map(threads, range(workers.count))) == [1] * workers.count
+    assert torch.get_num_threads() == before
+    later = []
+    new = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+    new.start()
+    new.join()
+    assert later == [before]
+
+
+def test_images_of_different_sizes_do_not_disturb_each_other(model):
+    image = read_image(SAMPLES / "coffee.jpg")
+    images = [image[: 100 + 40 * k, : 400 - 30 * k] for k in range(8)] * 2
+    alone = [model.segment(i, imgsz=256, conf=0.02) for i in images]
+    together = list(model.segment_many(images, imgsz=256, conf=0.02, batch=16))
+    assert sum(map(len, alone)) > 100
+    for one, other in zip(alone, together, strict=True):
+        assert len(one) == len(other)
+        assert one.boxes == pytest.approx(other.boxes, abs=0.01)
+        assert one.scores == pytest.approx(other.scores, abs=1e-5)
+        assert one.areas == pytest.approx(other.areas, abs=2)
+
+
+def test_several_threads_may_ask_one_network(model):
+    image = read_image(SAMPLES / "coins.png")
+    sizes = [192, 224, 256, 320] * 4
+    alone = {s: len(model.segment(image, imgsz=s, conf=0.05)) for s in set(sizes)}
+    found = [0] * len(sizes)
+
+    def ask(k: int) -> None:
+        found[k] = len(model.segment(image, imgsz=sizes[k], conf=0.05))
+
+    threads = [threading.Thread(target=ask, args=(k,)) for k in range(len(sizes))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [alone[s] for s in sizes]
+    assert np.ptp(found) > 0
