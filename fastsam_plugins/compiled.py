@@ -51,6 +51,42 @@ def first_pixel_at(place: float, bounded: NDArray[np.float64], ratio: float) -> 
     return guess
 
 
+ONES = np.uint64(0x0101010101010101)
+EVERY_BIT = np.uint64(0xFFFFFFFFFFFFFFFF)
+PLACES = np.uint64(sum(k << (60 - 8 * k) for k in range(8)))
+"""Times the k-th byte of a word that is 1, this has k in its upper four bits."""
+
+
+@njit(cache=True, nogil=True)
+def _words(marks: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Lines of zeros and ones (w, rows), eight to a word; the last word is filled up with zeros."""
+    width, rows = marks.shape
+    padded = np.empty((width, (rows + 7) // 8 * 8), np.uint8)
+    for i in range(width):
+        for row in range(rows):
+            padded[i, row] = marks[i, row]
+        for row in range(rows, padded.shape[1]):
+            padded[i, row] = 0
+    return padded.view(np.uint64)
+
+
+@njit(cache=True, nogil=True)
+def _other(words: NDArray[np.uint64], row: int, rows: int, mark: bool) -> int:
+    """The first row from ``row`` on that is not marked so; ``rows`` if all are."""
+    k = row >> 3
+    if k >= len(words):
+        return rows
+    same = ONES if mark else np.uint64(0)
+    differs = (words[k] ^ same) & (EVERY_BIT << np.uint64(8 * (row & 7)))
+    while differs == 0:
+        k += 1
+        if k == len(words):
+            return rows
+        differs = words[k] ^ same
+    lowest = differs & (~differs + np.uint64(1))
+    return min(8 * k + int((lowest * PLACES) >> np.uint64(60)), rows)
+
+
 @njit(cache=True, nogil=True)
 def trace(
     columns: Floats,
@@ -83,35 +119,37 @@ def trace(
     x0, y0, _, y1 = window
     width, rows = columns.shape
     cut = np.float32(threshold)
+    words = _words(columns > cut)
     runs = np.empty((width * (rows // 2 + 1), 2), np.int64)
     used = 0
     for i in range(width):
         base = (x0 + i) * height
-        row = 0
-        while True:
-            while row < rows and not columns[i, row] > cut:
-                row += 1
-            if row == rows:
-                break
-            top = y0
+        row = _other(words[i], 0, rows, False)
+        while row < rows:
+            top, bottom = y0, y1
             if row > 0:  # the first pixel after the crossing
                 place = _crossing(columns[i, row - 1] - cut, columns[i, row] - cut)
                 place += row + first - 1 + 1e-9
                 top = min(max(first_pixel_at(place, bounded, ratio), y0), y1)
-            while row < rows and columns[i, row] > cut:
-                row += 1
-            bottom = y1
+            row = _other(words[i], row, rows, True)
             if row < rows:  # the first pixel at or after the crossing
                 place = _crossing(columns[i, row - 1] - cut, columns[i, row] - cut)
                 place += row + first - 1
                 bottom = min(max(first_pixel_at(place, bounded, ratio), y0), y1)
             if top < bottom:
-                if used and runs[used - 1, 1] == base + top:
-                    runs[used - 1, 1] = base + bottom
-                else:
-                    runs[used, 0], runs[used, 1] = base + top, base + bottom
-                    used += 1
+                used = _append(runs, used, base + top, base + bottom)
+            row = _other(words[i], row, rows, False)
     return runs[:used].copy()
+
+
+@njit(cache=True, nogil=True)
+def _append(runs: Ints, used: int, start: int, stop: int) -> int:
+    """Add a run, or lengthen the last one; returns how many there are."""
+    if used and runs[used - 1, 1] == start:
+        runs[used - 1, 1] = stop
+        return used
+    runs[used, 0], runs[used, 1] = start, stop
+    return used + 1
 
 
 @njit(cache=True, nogil=True)
@@ -123,24 +161,16 @@ def _crossing(before: np.float32, after: np.float32) -> float:
 def scan(bitmap: NDArray[np.bool_], height: int, x0: int, y0: int) -> Ints:
     """Run array of a bitmap (w, h), column after column, whose corner is pixel (x0, y0)."""
     width, rows = bitmap.shape
+    words = _words(bitmap)
     runs = np.empty((width * (rows // 2 + 1), 2), np.int64)
     used = 0
     for i in range(width):
         base = (x0 + i) * height + y0
-        row = 0
-        while True:
-            while row < rows and not bitmap[i, row]:
-                row += 1
-            if row == rows:
-                break
-            start = base + row
-            while row < rows and bitmap[i, row]:
-                row += 1
-            if used and runs[used - 1, 1] == start:
-                runs[used - 1, 1] = base + row
-            else:
-                runs[used, 0], runs[used, 1] = start, base + row
-                used += 1
+        row = _other(words[i], 0, rows, False)
+        while row < rows:
+            stop = _other(words[i], row, rows, True)
+            used = _append(runs, used, base + row, base + stop)
+            row = _other(words[i], stop, rows, False)
     return runs[:used].copy()
 
 

@@ -8,8 +8,6 @@ its own, and the other way round.
 from __future__ import annotations
 
 import functools
-import io
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,9 +15,7 @@ from itertools import groupby
 from typing import Any
 
 import fiftyone as fo
-import numpy as np
 from bson import ObjectId
-from numpy.typing import NDArray
 from pymongo import UpdateOne
 
 from fastsam_plugins.masks.polygons import keyhole_polygon
@@ -37,7 +33,7 @@ def _blank(kind: Any) -> Document:
 
 
 def detection(found: Instance, mask: bytes | str) -> Document:
-    """An instance as a Detection with its :func:`packed` mask, or with a file of it."""
+    """An instance as a Detection, with its mask (see :mod:`packing`) or a file of it."""
     own = {
         "bounding_box": found.bounding_box,
         "mask" if isinstance(mask, bytes) else "mask_path": mask,
@@ -52,13 +48,6 @@ def polyline(found: Instance) -> Document:
     outline = (keyhole_polygon(found.runs, found.shape) - 0.25) / (width, height)
     drawn = {"points": [outline.tolist()], "closed": True, "filled": True}
     return {**_blank(fo.Polyline), "_id": ObjectId(), **found.attributes, **drawn}
-
-
-def packed(mask: NDArray[np.bool_]) -> bytes:
-    """A mask as FiftyOne packs arrays, but in a fifth of the time: masks hardly gain by more."""
-    stream = io.BytesIO()
-    np.save(stream, mask, allow_pickle=False)
-    return zlib.compress(stream.getvalue(), 1)
 
 
 def label(kind: Any, objects: Sequence[Document]) -> Document:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import fiftyone as fo
-import fiftyone.core.utils as fou
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.segmentation import Segmentation
+from fiftyone_plugin.packing import unpacked
 
 KINDS = (fo.Detections, fo.Detection, fo.Polylines, fo.Polyline, fo.Segmentation)
 OBJECT = "object"  # the label of an instance that nobody named
@@ -147,14 +147,14 @@ def _detection(detection: fo.Detection | dict[str, Any], shape: R.Shape) -> R.Ru
 
         size = max(x1 - x0, 1), max(y1 - y0, 1)
         mask = cv2.resize((mask != 0).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    return R.from_bitmap(mask[: shape[0] - y0, : shape[1] - x0] != 0, shape, (x0, y0))
+    return R.from_bitmap(mask[: shape[0] - y0, : shape[1] - x0], shape, (x0, y0))
 
 
 def _bitmap(detection: fo.Detection | dict[str, Any]) -> NDArray | None:
     """The mask of a detection within its box."""
     if isinstance(detection, dict):
         if detection.get("mask") is not None:
-            return np.asarray(fou.deserialize_numpy_array(detection["mask"]))
+            return unpacked(detection["mask"])
         detection = fo.Detection(mask_path=detection.get("mask_path"))
     return detection.get_mask() if detection.has_mask else None
 

@@ -23,6 +23,7 @@ from fastsam_plugins.options import Options, option
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import documents, labels
 from fiftyone_plugin.documents import Document
+from fiftyone_plugin.packing import packed
 
 KEPT = "kept.npz"
 LIMIT = 12_000_000
@@ -87,7 +88,7 @@ class Store:
         if self.options.storage == "polylines":
             return [documents.polyline(f) for f in found]
         if self.options.storage != "files":
-            masks = [documents.packed(f.mask) for f in found]
+            masks = [packed(f.mask) for f in found]
             if self.options.storage == "database" or sum(map(len, masks)) < LIMIT:
                 return [documents.detection(f, m) for f, m in zip(found, masks, strict=True)]
         return [documents.detection(f, self._file(sample, f)) for f in found]

@@ -90,8 +90,7 @@ def from_bitmap(
     from fastsam_plugins import compiled
 
     height = bitmap.shape[0] if shape is None else shape[0]
-    columns = np.ascontiguousarray(np.asarray(bitmap, np.bool_).T)
-    return compiled.scan(columns, height, *offset)
+    return compiled.scan(_turned(np.asarray(bitmap, np.bool_)), height, *offset)
 
 
 def from_labels(labels: NDArray[np.integer]) -> dict[int, Runs]:
@@ -116,7 +115,16 @@ def to_bitmap(
 
     height, width = shape
     x0, y0, x1, y1 = window or (0, 0, width, height)
-    return np.ascontiguousarray(compiled.paint(runs, height, x0, y0, x1, y1).T).view(np.bool_)
+    return _turned(compiled.paint(runs, height, x0, y0, x1, y1).view(np.bool_))
+
+
+def _turned(bitmap: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Rows become columns; OpenCV does it several times as fast as numpy."""
+    import cv2
+
+    if not bitmap.size:
+        return bitmap.T.copy()
+    return np.asarray(cv2.transpose(bitmap.view(np.uint8))).view(np.bool_)
 
 
 def shift(runs: Runs, height: int, new_height: int, dx: int, dy: int) -> Runs:

@@ -10,6 +10,7 @@ from bson import ObjectId
 from fastsam_plugins import Segmentation
 from fiftyone_plugin import documents, labels, recall
 from fiftyone_plugin.documents import Change
+from fiftyone_plugin.packing import packed
 
 SHAPE = (40, 50)
 
@@ -23,13 +24,13 @@ def seg():
     return Segmentation.from_masks(masks, [0.9, 0.8, 0.7])
 
 
-def packed(seg):
-    return [documents.detection(f, documents.packed(f.mask)) for f in labels.instances(seg)]
+def detections(seg):
+    return [documents.detection(f, packed(f.mask)) for f in labels.instances(seg)]
 
 
 def test_detections_are_those_that_fiftyone_writes(dataset, seg):
     theirs = labels.detections(seg).to_mongo().to_dict()
-    ours = documents.label(fo.Detections, packed(seg))
+    ours = documents.label(fo.Detections, detections(seg))
     assert ours.keys() == theirs.keys()
     assert len(ours["detections"]) == len(theirs["detections"]) == 2  # none of the empty mask
     for mine, other in zip(ours["detections"], theirs["detections"], strict=True):
@@ -64,7 +65,7 @@ def test_objects_are_changed_by_id_whatever_a_view_shows(dataset, seg):
     dataset.add_sample_field("found", fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
     documents.declare(dataset, {"found.detections.note": fo.StringField()})
     sample = dataset.first().id
-    objects = packed(seg)
+    objects = detections(seg)
     documents.write(dataset, {sample: Change({"found": documents.label(fo.Detections, objects)})})
     view = dataset.filter_labels("found", fo.ViewField("confidence") < 0.8)
     ((_, shown),) = documents.read(view, ["found"])
