@@ -1,19 +1,21 @@
 """Text prompts: do words pick the right objects, and how long does it take?
 
     python -m benchmarks.text
-    python -m benchmarks.text --only right      # or speed
+    python -m benchmarks.text --only right
+    python -m benchmarks.text --only speed --network ViT-B-32      # or memory
 
 Right: a tiny CLIP trained by this repository (tests/tiny_clip), on drawn scenes that it was not
 trained on. Each object of a scene is asked for by its colour and shape, among all of the scene.
 
 Speed: CLIPs of random weights, since time does not depend on them. One crop at a time is what
 others do: every mask cut out, prepared by open_clip's own transform and sent through the network
-by itself. Its features are checked to be those of the batched crops first.
+by itself, in float32. Its features are checked to be those of the batched crops first.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import logging
 import time
 
@@ -27,6 +29,7 @@ from benchmarks.common import network_output, peak_extra_megabytes, row
 from benchmarks.prompts import ours
 from fastsam_plugins import FastSAM, Segmentation, TextOptions, read_image
 from fastsam_plugins.demo import SAMPLES
+from fastsam_plugins.text import dense
 from fastsam_plugins.text.clip import Clip
 from fastsam_plugins.text.crops import cut_out
 from fastsam_plugins.text.loading import load
@@ -35,9 +38,14 @@ from tests.tiny_clip.scenes import Scene, scene
 
 SCENES, SEED = 200, 2024  # tests/tiny_clip/train.py draws from another seed
 DENSE_SIZE = 448
+DENSE_SIZES = (96, 144, 192, 224, 288, 336, DENSE_SIZE)
+NETWORKS = ("ViT-B-32", "ViT-B-16")
 SIZE, COUNTS, CHUNK = 1024, (50, 100, 300), 16
 ALONE, TURNS = 5, 5
 CROPS, DENSE = TextOptions(features="crops", chunk=CHUNK), TextOptions(features="dense")
+PRECISIONS = ("full", "half")
+# How far 1 - cosine of the same crop alone and in a batch may be from 0.
+SAME = {"full": 1e-3, "half": 5e-3}
 
 
 def right() -> None:
@@ -46,17 +54,52 @@ def right() -> None:
     model = FastSAM("FastSAM-n", device="cpu")
     scenes = [scene(SEED, k) for k in range(SCENES)]
     print(f"{SCENES} scenes, {sum(len(s.names) for s in scenes)} objects\n")
-    row("masks", "encoder", "one object of each scene", "all objects")
-    row(*["---"] * 4)
-    for options in (CROPS, DENSE.replace(dense_size=DENSE_SIZE)):
-        picked = [drawn(s, clip, options) for s in scenes]
-        row("exact", options.features, percent([p[:1] for p in picked]), percent(picked))
+    row("masks", "encoder", "precision", "one object of each scene", "all objects")
+    row(*["---"] * 5)
+    encoders = [
+        o.replace(precision=p)
+        for o in (CROPS, DENSE.replace(dense_size=DENSE_SIZE)) for p in PRECISIONS
+    ]  # fmt: skip
+    for options in encoders:
+        shares = percents([drawn(s, clip, options) for s in scenes])
+        row("exact", options.features, options.precision, *shares)
     proposals = [model.segment(s.image, conf=0.1) for s in scenes]
-    for options in (CROPS, DENSE.replace(dense_size=DENSE_SIZE)):
+    for options in encoders:
         picked = [proposed(s, seg, clip, options) for s, seg in zip(scenes, proposals, strict=True)]
-        row("FastSAM-n's", options.features, percent([p[:1] for p in picked]), percent(picked))
+        row("FastSAM-n's", options.features, options.precision, *percents(picked))
     found = sum(len(p) for p in picked) / sum(len(s.names) for s in scenes)
-    print(f"\nOf the objects, {found:.1%} have a proposal of FastSAM-n with IoU 0.5 or more.")
+    print(f"\nOf the objects, {found:.1%} have a proposal of FastSAM-n with IoU 0.5 or more.\n")
+    precision(scenes, clip)
+
+
+def precision(scenes: list[Scene], clip: Clip) -> None:
+    """What half precision changes, and how large ``dense`` has to see the image; exact masks."""
+    own = max(dense.own_size(clip.model.visual))
+    areas = np.concatenate([s.masks.sum((1, 2)) for s in scenes])
+    smallest = areas <= np.quantile(areas, 0.25)
+    row("encoder", "longest side", "of its own", "cells", "full", "half",
+        "smallest quarter, full", "picks changed", "cosine moved by at most")  # fmt: skip
+    row(*["---"] * 9)
+    for options in (CROPS, *(DENSE.replace(dense_size=size) for size in DENSE_SIZES)):
+        full, half = ([cosines(s, clip, options.replace(precision=p)) for s in scenes]
+                      for p in PRECISIONS)  # fmt: skip
+        picks = [np.concatenate([c.argmax(0) for c in found]) for found in (full, half)]
+        truth = np.concatenate([np.arange(len(s.names)) for s in scenes])
+        moved = max(np.abs(f - h).max() for f, h in zip(full, half, strict=True))
+        seen, cells = own, ""
+        if options.features == "dense":
+            seen = options.dense_size
+            cells = clip.image_tokens(scenes[0].image, seen).shape[1]
+        row(options.features, seen, f"{seen / own:.1f}×", cells,
+            *(f"{np.mean(p == truth):.1%}" for p in picks),
+            f"{np.mean((picks[0] == truth)[smallest]):.1%}",
+            f"{np.sum(picks[0] != picks[1])} of {len(truth)}", f"{moved:.3f}")  # fmt: skip
+
+
+def cosines(s: Scene, clip: Clip, options: TextOptions) -> np.ndarray:
+    """Similarity (N, N) of each object of a scene to the caption of each."""
+    seg = Segmentation.from_masks(s.masks).with_image(s.image, "cpu")
+    return seg.similarity(s.captions, options, clip)
 
 
 def drawn(s: Scene, clip: Clip, options: TextOptions) -> list[bool]:
@@ -77,52 +120,72 @@ def proposed(s: Scene, seg: Segmentation, clip: Clip, options: TextOptions) -> l
     return [bool(iou[rows[int(found.rows[k])], k] >= 0.5) for k in there]
 
 
-def percent(picked: list[list[bool]]) -> str:
-    flat = [p for scene in picked for p in scene]
-    return f"{np.mean(flat):.1%}"
+def percents(picked: list[list[bool]]) -> tuple[str, str]:
+    """Share of scenes whose first object was picked, and share of all objects."""
+    first, every = (np.concatenate(p) for p in ([p[:1] for p in picked], picked))
+    return f"{first.mean():.1%}", f"{every.mean():.1%}"
 
 
-def speed() -> None:
+def speed(name: str) -> None:
     """How long it takes until the instances of an image are compared with a text.
 
-    Both sides are measured in turns, so that what else the machine does befalls both; what takes
+    All ways are measured in turns, so that what else the machine does befalls all; what takes
     equally long for every crop is measured on some, and multiplied.
     """
+    image, seg = instances()
+    clip, transform = random_clip(name)
+    some = seg[:CHUNK]
+    by_itself = alone(image, some, clip, transform)
+    print(f"\n{name}, {torch.get_num_threads()} CPU threads; {SIZE} x {SIZE} image, chunk {CHUNK}.")
+    for p in PRECISIONS:
+        look = some.with_image(image, "cpu").image_features
+        mine = look.of(some.source, some.rows, clip, CROPS.replace(precision=p))
+        off = (1 - (by_itself * mine).sum(1)).max()
+        print(f"1 - cosine of crops alone and batched, {p}: at most {off:.0e}")
+        assert off < SAME[p]
+    print()
+    row("masks", "one crop at a time", "precision", "batched crops", "dense, own side",
+        "dense, 1.5×", "dense, 2× (default)", "second text")  # fmt: skip
+    row(*["---"] * 8)
+    for count in COUNTS:
+        turns = [turn(image, seg[:count], clip, transform) for _ in range(TURNS)]
+        crop, text, *rest = np.median(turns, axis=0)
+        theirs = count * crop + text
+        for p, (in_batch, *passes) in zip(PRECISIONS, np.reshape(rest, (2, -1)), strict=True):
+            mine = [count * in_batch + text, *passes, text]
+            row(count, f"{theirs:.3g} s", p, *(f"{t:.3g} s, {theirs / t:.1f}×" for t in mine))
+
+
+def turn(image, seg, clip, transform) -> list[float]:
+    """Seconds: a crop alone, a text; and for each precision a crop in a batch, and all masks from
+    one dense pass at each size."""
+    some = seg[np.random.default_rng(0).permutation(len(seg))[:CHUNK]]
+    found = [
+        seconds(lambda: alone(image, some[:ALONE], clip, transform)) / ALONE,
+        seconds(lambda: another_text(clip)),
+    ]
+    own = max(dense.own_size(clip.model.visual))
+    for p in PRECISIONS:
+        clip.text_features(["a"])  # is known then
+        crops = CROPS.replace(precision=p)
+        batch = seconds(lambda o=crops: some.with_image(image, "cpu").similarity("a", o, clip))
+        found.append(batch / CHUNK)
+        for size in (own, own * 3 // 2, None):
+            clip._texts.clear()
+            whole = DENSE.replace(precision=p, dense_size=size)
+            found.append(
+                seconds(lambda o=whole: seg.with_image(image, "cpu").similarity("a cup", o, clip))
+            )
+    return found
+
+
+def instances() -> tuple[np.ndarray, Segmentation]:
+    """An image, and as many instances of it as are counted."""
     image = cv2.resize(read_image(SAMPLES / "coffee.jpg"), (SIZE, SIZE))
     output = network_output(SIZE, max(COUNTS))
     seg = ours(output, np.linspace(1, 0, max(COUNTS), dtype=np.float32))
     assert (seg.areas > 0).all()
-    print(f"\n{torch.get_num_threads()} CPU threads; {SIZE} x {SIZE} image, chunk {CHUNK}.")
-    for name in ("ViT-B-32", "ViT-B-16"):
-        clip, transform = random_clip(name)
-        one = seg[:CHUNK]
-        look = one.with_image(image, "cpu").image_features
-        both = alone(image, one, clip, transform), look.of(one.source, one.rows, clip, CROPS)
-        off = 1 - (both[0] * both[1]).sum(1)
-        print(f"\n{name}; 1 - cosine of crops alone and batched at most {off.max():.0e}\n")
-        assert off.max() < 1e-3
-        row("masks", "one crop at a time", "batched crops", "dense", "second text")
-        row(*["---"] * 5)
-        for count in COUNTS:
-            turns = np.array([turn(image, seg[:count], clip, transform) for _ in range(TURNS)])
-            crop, in_batch, dense, text = np.median(turns, axis=0)
-            theirs = count * crop + text
-            mine = count * in_batch + text, dense, text
-            row(count, f"{theirs:.3g} s", *(f"{t:.3g} s, {theirs / t:.1f}×" for t in mine))
-        if name == "ViT-B-32":
-            memory(seg, image, clip)
-
-
-def turn(image, seg, clip, transform) -> tuple[float, float, float, float]:
-    """Seconds: a crop alone, a crop in a batch, all masks from one dense pass, and a text."""
-    some = seg[np.random.default_rng(0).permutation(len(seg))[:CHUNK]]
-    crop = seconds(lambda: alone(image, some[:ALONE], clip, transform)) / ALONE
-    text = seconds(lambda: another_text(clip))
-    clip.text_features(["a"])  # is known then
-    in_batch = seconds(lambda: some.with_image(image, "cpu").similarity("a", CROPS, clip)) / CHUNK
-    clip._texts.clear()
-    dense = seconds(lambda: seg.with_image(image, "cpu").similarity("a cup", DENSE, clip))
-    return crop, in_batch, dense, text
+    return image, seg
 
 
 def random_clip(name: str) -> tuple[Clip, object]:
@@ -154,30 +217,39 @@ def another_text(clip: Clip) -> None:
     clip.text_features(["a spoon"])
 
 
-def memory(seg: Segmentation, image: np.ndarray, clip: Clip) -> None:
+def memory() -> None:
     """Memory depends on the chunk, not on how many masks there are."""
-    print()
+    image, seg = instances()
+    clip, _ = random_clip(NETWORKS[0])
+    print(f"\n{NETWORKS[0]}, more memory than before\n")
     row("chunk", *(f"{count} masks" for count in COUNTS[:2]))
     row(*["---"] * 3)
-    for chunk in (4, 32):
+    for chunk in (8, 32):
         options = CROPS.replace(chunk=chunk)
-        peaks = [
-            peak_extra_megabytes(
-                lambda c=c, o=options: seg[:c].with_image(image, "cpu").similarity("a cup", o, clip)
-            )
-            for c in COUNTS[:2]
-        ]
+
+        def look(count: int, o: TextOptions = options) -> None:
+            seg[:count].with_image(image, "cpu").similarity("a cup", o, clip)
+
+        look(1)  # copies of the network are made
+        peaks = []
+        for count in COUNTS[:2]:
+            ctypes.CDLL("libc.so.6").malloc_trim(0)  # else what was freed before is used first
+            peaks.append(peak_extra_megabytes(lambda c=count: look(c)))
         row(chunk, *(f"{p:.0f} MB" for p in peaks))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=["right", "speed"])
-    only = parser.parse_args().only
-    if only != "speed":
+    parser.add_argument("--only", choices=["right", "speed", "memory"])
+    parser.add_argument("--network", choices=NETWORKS, help="The only one whose speed is measured.")
+    args = parser.parse_args()
+    if args.only in (None, "right"):
         right()
-    if only != "right":
-        speed()
+    if args.only in (None, "speed"):
+        for name in [args.network] if args.network else NETWORKS:
+            speed(name)
+    if args.only in (None, "memory"):
+        memory()
 
 
 if __name__ == "__main__":

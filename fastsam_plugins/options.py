@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 Ranking = Literal["scores", "stability", "areas"]
 Background = Literal["gray", "white", "black", "keep"]
+Precision = Literal["auto", "full", "half"]
 
 
 def option(
@@ -185,6 +186,11 @@ class TextOptions(Options):
     )
     background: Background = option(
         "gray", "What surrounds an instance that is cut out: a fill, or what is there (keep)"
+    )
+    precision: Precision = option(
+        "auto",
+        "Numbers in which CLIP looks at images: full is float32, half is bfloat16 on a processor "
+        "and float16 elsewhere, auto is half on processors that have instructions for it",
     )
     chunk: int = option(32, "Instances cut out that go through CLIP together", ge=1)
     dense_size: int | None = option(

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.options import TextOptions
+from fastsam_plugins.options import Precision, TextOptions
 from fastsam_plugins.text import crops, dense
 from fastsam_plugins.text.pixels import Pixels
+from fastsam_plugins.text.precision import halved, is_half
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +51,7 @@ class Clip:
         self.pixels = Pixels.of(model.visual.preprocess_cfg)
         self._tokenizer = tokenizer
         self._texts: OrderedDict[str, Floats] = OrderedDict()
+        self._half: Any = None
 
     def __repr__(self) -> str:
         return f"Clip({self.name}, {self.device})"
@@ -78,13 +80,19 @@ class Clip:
         import torch
 
         found = []
+        model, kind = self._looking(options.precision)
         with torch.inference_mode():
             parts = crops.batches(image, masks, self.pixels, options.background, options.chunk)
             for batch in parts:
-                found.append(_units(self.model.encode_image(batch.to(self.device))))
+                found.append(_units(model.encode_image(batch.to(self.device, kind))))
         return np.concatenate(found) if found else np.empty((0, 0), np.float32)
 
-    def image_tokens(self, image: NDArray[np.uint8], longest: int | None = None) -> Floats:
+    def image_tokens(
+        self,
+        image: NDArray[np.uint8],
+        longest: int | None = None,
+        precision: Precision = "auto",
+    ) -> Floats:
         """Tokens (D, h, w) of a whole image (H, W, 3); see :mod:`fastsam_plugins.text.dense`.
 
         Raises
@@ -95,10 +103,20 @@ class Clip:
         import torch
 
         size = dense.input_size(self.model.visual, image.shape[:2], longest)
+        model, kind = self._looking(precision)
         with torch.inference_mode():
             batch = self.pixels.normalize(self.pixels.resize(image, size)[None])
-            found = dense.tokens(self.model.visual, batch.to(self.device))[0]
+            found = dense.tokens(model.visual, batch.to(self.device, kind))[0]
             return np.asarray(found.float().cpu().numpy())
+
+    def _looking(self, precision: Precision) -> tuple[Any, torch.dtype]:
+        """The model that looks at images, and what kind of numbers it takes."""
+        model = self.model
+        if is_half(precision, self.device):
+            if self._half is None:
+                self._half = halved(model, self.device)
+            model = self._half
+        return model, next(model.visual.parameters()).dtype
 
 
 def pooled(tokens: Floats, masks: Iterable[R.Runs], shape: R.Shape) -> Floats:

@@ -49,6 +49,8 @@ def cut_out(
     uint8 array (h, w, 3)
     """
     height, width = image.shape[:2]
+    import cv2
+
     x0, y0, x1, y1 = R.bounds(mask, height)
     h = max(y1 - y0, math.ceil((x1 - x0) / ratio))
     w = max(x1 - x0, math.ceil((y1 - y0) * ratio))
@@ -60,7 +62,9 @@ def cut_out(
         out[y0 - top : y1 - top, x0 - left : x1 - left] = image[y0:y1, x0:x1]
     else:
         inside = R.to_bitmap(mask, (height, width), (x0, y0, x1, y1))
-        out[y0 - top : y1 - top, x0 - left : x1 - left][inside] = image[y0:y1, x0:x1][inside]
+        # NumPy's own indexing takes longer than all the rest of a crop.
+        place = out[y0 - top : y1 - top, x0 - left : x1 - left]
+        cv2.copyTo(image[y0:y1, x0:x1], inside.view(np.uint8), place)
     return out
 
 

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 Grid = tuple[int, int]
 
 
+def own_size(visual: Any) -> tuple[int, int]:
+    """Size (h, w) of the images that a tower was trained with."""
+    return _pair(visual.image_size)
+
+
 def input_size(visual: Any, shape: R.Shape, longest: int | None) -> tuple[int, int]:
     """Size (h, w) at which a tower sees a whole image: whole cells, aspect ratio kept otherwise.
 
@@ -34,7 +39,7 @@ def input_size(visual: Any, shape: R.Shape, longest: int | None) -> tuple[int, i
     longest : int, optional
         Longest side in pixels; by default twice the side that the network was trained with.
     """
-    own = _pair(visual.image_size)
+    own = own_size(visual)
     if hasattr(visual, "trunk"):  # timm's towers take no other size
         return own
     step = _pair(getattr(visual, "patch_size", _RESNET_STRIDE))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastsam_plugins.masks.sources import MaskSource, Rows
 from fastsam_plugins.options import TextOptions
 from fastsam_plugins.text.clip import Clip, Floats, pooled
+from fastsam_plugins.text.precision import is_half
 
 
 class ImageFeatures:
@@ -48,7 +49,7 @@ class ImageFeatures:
 
         Unit vectors; NaN for masks of less than ``options.min_pixels``.
         """
-        how = (clip, options.features, *(
+        how = (clip, is_half(options.precision, clip.device), options.features, *(
             (options.dense_size,) if options.features == "dense" else (options.background,)
         ))  # fmt: skip
         table = self._tables.setdefault(source, {}).setdefault(how, _Table(len(source)))
@@ -67,7 +68,7 @@ class ImageFeatures:
         if options.features == "crops":
             return clip.crop_features(self.image, masks, options)
         if how not in self._tokens:
-            self._tokens[how] = clip.image_tokens(self.image, options.dense_size)
+            self._tokens[how] = clip.image_tokens(self.image, options.dense_size, options.precision)
         return pooled(self._tokens[how], masks, source.shape)
 
 

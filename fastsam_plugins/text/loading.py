@@ -14,6 +14,7 @@ import difflib
 import functools
 import logging
 import os
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,6 +137,8 @@ def _load(named: _Named, device: str, stamp: int) -> Clip:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, pickle.UnpicklingError):  # PyTorch's words advise to run what is in it
+        return "it is damaged or holds code"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].startswith("Error(s) in loading"):
         return lines[1][:150]

@@ -118,6 +118,9 @@ def test_the_overlay_says_what_was_found(drawn, image, tmp_path) -> None:
         (("--text", "a dog", "--clip", "ViT-B-23/openai"), "did you mean ViT-B-32"),
         (("--text", "a dog", "--clip", "ViT-B-32"), "write NAME/TAG or NAME/FILE"),
         (("--text", "a dog", "--clip", "/nowhere"), "neither a file or folder"),
+        (("--text", "a dog", "--clip", FOLDER.parent), "there is no open_clip_config.json in"),
+        (("--text", "a dog", "--clip", f"ViT-B-32/{__file__}"), "it is damaged or holds code"),
+        (("--text", "a dog", "--negative", ""), "negatives[0] is empty"),
     ],
 )
 def test_what_is_wrong_is_told_in_a_line(image, tmp_path, words, said) -> None:

@@ -51,6 +51,24 @@ def test_fills(background, color) -> None:
     assert np.array_equal(crop[:, 1:3], image[4:8, 10:12])
 
 
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda image: image[:, :, ::-1],
+        lambda image: image[:, ::-1],
+        lambda image: image[::2, ::3],
+        lambda image: image.transpose(1, 0, 2),
+        lambda image: np.broadcast_to(image[:, :1], image.shape),
+    ],
+)
+def test_images_may_be_views_of_others(view) -> None:
+    image = view(an_image((20, 30)))
+    image.setflags(write=False)
+    mask = np.random.default_rng(0).random(image.shape[:2]) < 0.5
+    crop = cut_out(image, R.from_bitmap(mask), "gray", GRAY)
+    assert np.array_equal(crop[~(crop == GRAY).all(-1)], image[mask])
+
+
 def test_keep_shows_what_is_around_the_mask_and_fills_beyond_the_image() -> None:
     image, mask = an_image((20, 30)), np.zeros((20, 30), bool)
     mask[0:9, 0] = True

@@ -136,6 +136,22 @@ def test_weights_of_another_network_are_refused(known, tmp_path) -> None:
         load(f"{known}/{tmp_path / 'other.safetensors'}", "cpu")
 
 
+@pytest.mark.parametrize("name", ["picture.png", "text.pt", "cut.pt", "cut.safetensors"])
+def test_files_that_hold_no_weights_are_told_in_a_line(known, tmp_path, name) -> None:
+    torch.save({"state_dict": load_file(WEIGHTS)}, tmp_path / "whole.pt")
+    content = {
+        "picture.png": b"\x89PNG\r\n\x1a\n",
+        "text.pt": b"no weights",
+        "cut.pt": (tmp_path / "whole.pt").read_bytes()[:1000],
+        "cut.safetensors": WEIGHTS.read_bytes()[:1000],
+    }
+    (tmp_path / name).write_bytes(content[name])
+    with pytest.raises(WeightsError, match="cannot be used as weights of Tiny") as error:
+        load(f"{known}/{tmp_path / name}", "cpu")
+    assert "\n" not in str(error.value)
+    assert "weights_only" not in str(error.value)
+
+
 class Bomb:
     def __reduce__(self):
         return Path.touch, (Path(os.environ["BOMB"]),)
@@ -144,8 +160,11 @@ class Bomb:
 def test_code_in_a_file_is_not_run(known, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("BOMB", str(tmp_path / "exploded"))
     torch.save({"state_dict": {**load_file(WEIGHTS), "bomb": Bomb()}}, tmp_path / "bomb.pt")
-    with pytest.raises(WeightsError, match=r"parameters alone, best as \.safetensors"):
+    with pytest.raises(WeightsError, match=r"parameters alone, best as \.safetensors") as error:
         load(f"{known}/{tmp_path / 'bomb.pt'}", "cpu")
+    # PyTorch's own words advise to run it.
+    assert "weights_only" not in str(error.value)
+    assert "it is damaged or holds code" in str(error.value)
     assert not (tmp_path / "exploded").exists()
     torch.load(tmp_path / "bomb.pt", weights_only=False)
     assert (tmp_path / "exploded").exists()  # it would have

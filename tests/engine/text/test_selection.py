@@ -19,7 +19,9 @@ ENCODERS = pytest.mark.parametrize("features", ["crops", "dense"])
 
 
 def options(features="crops", **changes) -> TextOptions:
-    return TextOptions(clip=str(FOLDER), features=features, dense_size=448, **changes)
+    return TextOptions(
+        clip=str(FOLDER), features=features, dense_size=448, precision="full", **changes
+    )
 
 
 def instances(drawn: Scene) -> Segmentation:
@@ -267,7 +269,7 @@ def test_network_results_have_their_image(model, tiny) -> None:
 
 def test_by_name_the_clip_is_loaded(drawn) -> None:
     seg = instances(drawn)
-    by_options = seg.similarity("a star", clip=str(FOLDER))
+    by_options = seg.similarity("a star", clip=str(FOLDER), precision="full")
     assert np.allclose(by_options, seg.similarity("a star", options()), atol=1e-5)
     assert len(seg.select(text="a star", clip=str(FOLDER), top_k=2)) == 2
 
