@@ -162,6 +162,14 @@ def test_the_run_is_in_the_model_evaluation_panel(page):
     card = page.get_by_text("Needs Review").first.locator(
         "xpath=ancestor::*[contains(@class,'Card')][1]"
     )
-    card.click(position={"x": 60, "y": 30})
-    page.get_by_text("mask AR@1000", exact=True).first.wait_for()
+    figure = page.get_by_text("mask AR@1000", exact=True).first
+    for _ in range(6):  # on a busy machine a click can come before the card listens
+        if card.is_visible():
+            card.click(position={"x": 60, "y": 30})
+        try:
+            figure.wait_for(timeout=PATIENCE / 6)
+            break
+        except playwright.TimeoutError:
+            continue
+    figure.wait_for()
     keep(page, "evaluation")
