@@ -37,8 +37,8 @@ def main() -> None:
     wait(1)
     widget.basic.conf.value = 0.25
     widget.segment()
-    wait(120, lambda: widget.annotation.scene is not None)
-    now = widget.annotation
+    wait(120, lambda: widget.now.scene is not None)
+    now = widget.now
     boxes = now.scene.seg.boxes
     places = [(float(y0 + y1) / 2, float(x0 + x1) / 2) for x0, y0, x1, y1 in boxes]
     near = sorted(places, key=lambda p: np.hypot(p[0] - 150, p[1] - 190))

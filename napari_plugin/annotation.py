@@ -105,7 +105,7 @@ class Annotation(Display):
     def at_cursor(self) -> int:
         """The object under the cursor, or the label selected in the layer of objects."""
         xy = geometry.to_image(self.image, self.plane, self.viewer.cursor.position)
-        label = self.session.object_at(self.key, xy)
+        label = self.session.objects.at(self.key, xy)
         if not label and self.objects is not None:
             label = int(self.objects.selected_label)
         return label
@@ -126,7 +126,7 @@ class Annotation(Display):
         key = self.key
         prompts = self.session.prompts(key)
         ids = {
-            self.session.object_at(key, xy)
+            self.session.objects.at(key, xy)
             for xy, label in zip(prompts.points, prompts.labels, strict=True)
             if label
         }
@@ -209,13 +209,13 @@ class Annotation(Display):
 
     def _painted(self, event: Any) -> None:
         """A person painted labels by hand."""
-        canvas = self.session.canvas
+        canvas = self.session.objects.canvas
         if self.objects is None or not isinstance(canvas, layers.LabelsCanvas) or canvas.writing:
             return
         volume = self.objects.n_edit_dimensions > 2
         keys = set(canvas.keys()) if volume else {self.key}
         for key in keys:
-            self.session.painted(key, int(self.objects.selected_label))
+            self.session.objects.painted(key, int(self.objects.selected_label))
         self._tell(keys)
 
     # --- where objects go --------------------------------------------------------------------

@@ -234,7 +234,7 @@ class Display:
         self._add(self.instances)
 
     def _show_outlines(self) -> None:
-        known = [o for o in self.session.objects.values() if o.outline is not None]
+        known = [o for o in self.session.objects.known.values() if o.outline is not None]
         if self.polygons is None and not known:
             return
         if self.polygons is None:
@@ -247,11 +247,12 @@ class Display:
     def _features(self) -> None:
         if self.objects is None:
             return
-        known = [o for o in self.session.objects.values() if o.outline is None]
+        objects = self.session.objects
+        known = [o for o in objects.known.values() if o.outline is None]
         self.objects.features = {
             "index": np.array([0, *(o.id for o in known)]),
             "score": np.array([np.nan, *(o.score for o in known)]),
-            "area": np.array([0, *(self.session.areas[o.id] for o in known)]),
+            "area": np.array([0, *(objects.areas[o.id] for o in known)]),
             "stability": np.array([np.nan, *(o.stability for o in known)]),
         }
 

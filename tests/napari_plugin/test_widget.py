@@ -27,12 +27,12 @@ def put(window, seg, key=(), image=None, part=None):
     from napari_plugin import geometry
 
     plane = geometry.shown_plane(image, window.viewer.dims)
-    now = widget._annotate(image, plane)
+    now = widget._open(image, plane).annotation
     height, width = now.shape
     scene = Scene(seg, part or (0, 0, width, height), now.shape, "digest").filtered(
         widget.filters.read()
     )
-    widget._yielded(widget._number, now, Found(key, scene, picture(scene)))
+    widget._answered(now, Found(key, scene, picture(scene)))
     window.wait()
     return now
 
@@ -75,8 +75,8 @@ def test_segment_click_hover_commit_undo_on_a_real_image(window):
     widget.basic.conf.value = 0.25
     widget.segment_button.native.click()
     assert widget.cancel_button.enabled
-    window.wait(lambda: widget.annotation is not None and widget.annotation.scene is not None)
-    scene = widget.annotation.scene
+    window.wait(lambda: widget.now is not None and widget.now.scene is not None)
+    scene = widget.now.scene
     assert widget.status.value == f"{len(scene.seg)} instances"
     assert len(scene.seg) > 20
     window.wait(lambda: not widget.cancel_button.enabled)
@@ -88,15 +88,15 @@ def test_segment_click_hover_commit_undo_on_a_real_image(window):
     hovered = window.pixels()
     assert (before != hovered).any(-1).sum() > 200, "the coin under the cursor lights up"
     window.click(coins, middle)
-    assert widget.annotation.points.data.tolist() == [pytest.approx(middle, abs=1)]
+    assert widget.now.points.data.tolist() == [pytest.approx(middle, abs=1)]
     assert (window.pixels() != hovered).any(-1).sum() > 200
     window.key("N")
-    assert set(np.unique(widget.annotation.objects.data)) == {0, 1}
-    assert np.array_equal(widget.annotation.objects.data > 0, scene.seg.mask(5))
-    assert len(widget.annotation.points.data) == 0
+    assert set(np.unique(widget.now.objects.data)) == {0, 1}
+    assert np.array_equal(widget.now.objects.data > 0, scene.seg.mask(5))
+    assert len(widget.now.points.data) == 0
     window.key("U")
-    assert not widget.annotation.objects.data.any()
-    assert len(widget.annotation.points.data) == 1
+    assert not widget.now.objects.data.any()
+    assert len(widget.now.points.data) == 1
     assert not window.told
 
 
@@ -161,7 +161,7 @@ def test_keys_cycle_commit_go_back_and_delete(plain):
     for _ in range(20):
         plain.key("Shift-U")
     assert not labels(plain).any()
-    assert plain.now.session.next_id == 2
+    assert plain.now.session.objects.next_id == 2
     plain.click(plain.image, (20, 80))
     plain.key("Q")
     assert len(plain.now.points.data) == 0
@@ -320,7 +320,7 @@ def test_every_layer_may_be_deleted(plain):
         plain.viewer.layers.remove(layer)
         plain.wait()
     assert not plain.now.session.prompts(())
-    plain.widget._prompt_layers(plain.now)
+    plain.widget.opened.listen()
     plain.click(plain.image, (30, 45))
     plain.key("N")
     assert labels(plain).any()
@@ -330,7 +330,7 @@ def test_every_layer_may_be_deleted(plain):
     plain.wait(lambda: not plain.widget._drawing)
     plain.viewer.layers.remove(plain.image)
     plain.wait()
-    assert plain.widget.annotation is None
+    assert plain.widget.now is None
     assert plain.widget.image.value is None
     plain.move(plain.image, (30, 30))
     for key in "HJKNQUW":
@@ -359,7 +359,7 @@ def test_autosave_and_reopening(plain):
     plain.click(plain.image, (20, 80))
     plain.key("N")
     plain.click(plain.image, (30, 60))
-    path = plain.widget._saver.path
+    path = plain.widget.opened.saver.path
     plain.wait(lambda: path.is_file() and json.loads(path.read_text())["prompts"])
     assert json.loads(path.read_text())["labels"].keys() == {""}
     before = labels(plain).copy()
@@ -368,7 +368,7 @@ def test_autosave_and_reopening(plain):
     plain.widget.file.value = path
     plain.widget.reopen_button.native.click()
     plain.wait()
-    plain.now = plain.widget.annotation
+    plain.now = plain.widget.now
     assert np.array_equal(labels(plain), before)
     assert plain.now.points.data.tolist() == [pytest.approx((30, 60), abs=0.5)]
     plain.viewer.layers.clear()
@@ -383,18 +383,18 @@ def test_reopening_brings_what_was_segmented_back_without_the_network(window):
     window.viewer.add_image(image, name="coins")
     widget = window.open()
     widget.segment()
-    window.wait(lambda: widget.annotation.scene is not None)
-    found = widget.annotation.scene.seg.labels()
+    window.wait(lambda: widget.now.scene is not None)
+    found = widget.now.scene.seg.labels()
     widget.commit_all()
-    window.wait(lambda: not widget._saver._busy)
-    path = widget._saver.path
+    window.wait(lambda: not widget.opened.saver._busy)
+    path = widget.opened.saver.path
     window.viewer.layers.clear()
     window.viewer.add_image(image, name="coins")
     widget.network.asked = False
     widget.file.value = path
     widget.reopen()
-    window.wait(lambda: widget.annotation.scene is not None)
-    assert np.array_equal(widget.annotation.scene.seg.labels(), found)
+    window.wait(lambda: widget.now.scene is not None)
+    assert np.array_equal(widget.now.scene.seg.labels(), found)
     assert not widget.network.asked
 
 
@@ -459,15 +459,15 @@ def test_every_kind_of_image_is_segmented_and_committed(window, kind, tmp_path):
     if kind == "channels":
         widget.layer_options.channel_axis.value = "0"
     widget.segment()
-    window.wait(lambda: widget.annotation is not None and widget.annotation.scene is not None)
-    scene = widget.annotation.scene
+    window.wait(lambda: widget.now is not None and widget.now.scene is not None)
+    scene = widget.now.scene
     assert scene.seg.shape == coins.shape
     assert len(scene.seg) > 10
     x0, y0, x1, y1 = scene.seg.boxes[0].tolist()
     key = (0,) * (layer.ndim - 2)
     window.click(layer, (*key, (y0 + y1) / 2, (x0 + x1) / 2))
     window.key("N")
-    made = widget.annotation.objects
+    made = widget.now.objects
     assert made.data.any()
     assert made.ndim == (2 if kind == "channels" else layer.ndim)
     assert not window.told
@@ -480,8 +480,8 @@ def test_the_field_of_view_is_segmented_where_it_is(window):
     window.wait(least=0.3)
     widget.region.region.value = "field of view"
     widget.segment()
-    window.wait(lambda: widget.annotation.scene is not None)
-    scene = widget.annotation.scene
+    window.wait(lambda: widget.now.scene is not None)
+    scene = widget.now.scene
     height, width = scene.seg.shape
     assert height < 303
     assert width < 384
@@ -492,20 +492,9 @@ def test_the_field_of_view_is_segmented_where_it_is(window):
     place = rows[len(rows) // 2] + y0, columns[len(rows) // 2] + x0
     window.click(coins, place)
     window.key("N")
-    made = widget.annotation.objects.data
+    made = widget.now.objects.data
     assert made.shape == (303, 384)
     assert made[int(place[0]), int(place[1])] == 1
-
-
-def test_stale_results_are_dropped(window, seg):
-    window.viewer.add_image(np.zeros(SHAPE, np.uint8), name="it")
-    widget = window.open()
-    now = put(window, seg)
-    old = widget._number
-    widget.cancel()
-    scene = Scene(seg[:1], (0, 0, 100, 60), SHAPE)
-    widget._yielded(old, now, Found((), scene, picture(scene)))
-    assert len(now.scene.seg) == 4
 
 
 def test_a_request_is_cancelled_for_real(window):
@@ -519,7 +508,7 @@ def test_a_request_is_cancelled_for_real(window):
     widget.advanced.imgsz.value = "4096"
     widget.segment()
     window.wait(least=1.0)
-    worker = widget._worker
+    worker = widget.requests.worker
     start = time.monotonic()
     widget.cancel_button.native.click()
     window.wait(lambda: not worker.is_running, 10)
