@@ -46,7 +46,7 @@ class Annotation(Display):
         if not (0 <= xy[0] < width and 0 <= xy[1] < height):
             return
         self.session.prompt(key, self.session.prompts(key).with_point(xy, foreground))
-        if not len(self._answer(key)) and foreground:
+        if foreground and self.preview is not None and not self.preview.picks:
             show_info("No instance here: try another place, lower conf, or zoom in and segment")
 
     def picked(self, key: Key, scene: Scene, rows: Sequence[int]) -> None:
