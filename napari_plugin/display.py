@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from napari.layers import Shapes
+from napari.layers import Labels
 
 from fastsam_plugins.masks import runs as R
 from napari_plugin import geometry, layers
@@ -287,14 +287,15 @@ class Display:
     # --- the viewer -------------------------------------------------------------------------
 
     def _add(self, layer: Any) -> Any:
-        """Add a layer below the prompts, and keep what is selected."""
+        """Add a layer, labels below the prompts and what they pick; keep what is selected."""
         selected = set(self.viewer.layers.selection)
         active = self.viewer.layers.selection.active
         self.viewer.add_layer(layer)
-        below = [p for p in (self.points, self.boxes) if p is not None and p in self.viewer.layers]
-        if below and not isinstance(layer, Shapes) and layer not in below:
-            last = len(self.viewer.layers) - 1
-            self.viewer.layers.move(last, min(self.viewer.layers.index(p) for p in below))
+        preview = None if self.preview is None else self.preview.layer
+        above = (preview, self.points, self.boxes)
+        places = [i for i, x in enumerate(self.viewer.layers) if x in above and x is not layer]
+        if places and isinstance(layer, Labels):
+            self.viewer.layers.move(len(self.viewer.layers) - 1, places[0])
         if active is not None and active in self.viewer.layers:
             self.viewer.layers.selection = selected
             self.viewer.layers.selection.active = active
