@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from napari.layers import Labels
-from napari.utils.notifications import show_info, show_warning
+from napari.utils.notifications import show_info
 
 from fastsam_plugins.options import LinkOptions
 from napari_plugin import geometry, layers
 from napari_plugin.display import OBJECTS, Display
 from napari_plugin.edits import Key
-from napari_plugin.geometry import PlaneError
 from napari_plugin.saving import Saved, restore
 from napari_plugin.scene import Prompts, Scene
 from napari_plugin.session import Policy, SessionError
@@ -76,16 +75,6 @@ class Annotation(Display):
             self.viewer.camera.center = (0.0, *shown)
 
     # --- actions ----------------------------------------------------------------------------
-
-    def act(self, action: Callable[[], Any]) -> Any:
-        """Do something that may be refused; the refusal is told, and nothing is changed."""
-        try:
-            return action()
-        except (SessionError, PlaneError) as error:
-            show_info(_sentence(error))
-        except MemoryError as error:
-            show_warning(f"There is no room in memory: {error}")
-        return None
 
     def commit(self, policy: Policy) -> None:
         """Make what prompts pick objects."""
@@ -178,7 +167,8 @@ class Annotation(Display):
             wanted = self.record.shape
             if layer.multiscale or tuple(layer.data.shape) != wanted:
                 raise SessionError(
-                    f"{layer.name} does not fit {self.image.name}, whose labels have shape {wanted}"
+                    f"layer {layer.name} does not fit {self.image.name}, whose labels have shape "
+                    f"{wanted}"
                 )
             layer.events.paint.connect(self._painted)
         self.objects, self._lost = layer, False
@@ -245,8 +235,3 @@ class Annotation(Display):
         for axis in self.plane.stepped:
             at = axis + self.viewer.dims.ndim - self.image.ndim
             self.viewer.dims.set_point(at, float(world[at]))
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return text[:1].upper() + text[1:]

@@ -178,7 +178,7 @@ def read(path: str | Path) -> Saved:
     except OSError as error:
         raise SessionError(f"cannot read {path}: {error.strerror}") from None
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise SessionError(f"{path} is no session of FastSAM: {error}") from None
+        raise SessionError(f"no session of FastSAM is in {path}: {error}") from None
 
 
 def _saved(content: dict[str, Any]) -> Saved:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from napari.qt.threading import create_worker
@@ -14,6 +15,34 @@ def run(then: Callable[[Any], None], work: Callable[..., Any], *args: Any) -> No
     worker = create_worker(work, *args, _start_thread=False)
     worker.returned.connect(then)
     worker.start()
+
+
+class Latest:
+    """Work that is asked for more often than it can be done: never two at once, the last one last.
+
+    Attributes
+    ----------
+    busy : bool
+        Whether there is a result to wait for.
+    """
+
+    def __init__(self) -> None:
+        self.busy = False
+        self._next: tuple[Any, ...] | None = None
+
+    def start(self, then: Callable[[Any], None], work: Callable[..., Any], *args: Any) -> None:
+        """Do something like :func:`run`, after what is under way."""
+        if self.busy:
+            self._next = (then, work, *args)
+            return
+        self.busy = True
+        run(partial(self._done, then), work, *args)
+
+    def _done(self, then: Callable[[Any], None], made: Any) -> None:
+        self.busy, following, self._next = False, self._next, None
+        then(made)
+        if following is not None:
+            self.start(*following)
 
 
 class Requests:

@@ -11,18 +11,19 @@ from napari.utils.notifications import show_info, show_warning
 from napari.viewer import Viewer
 
 from fastsam_plugins import backends
-from napari_plugin import geometry, layers, preferences, regions, saving
+from napari_plugin import channels, geometry, layers, preferences, regions, saving
 from napari_plugin.annotation import Annotation
 from napari_plugin.canvas import Keys
 from napari_plugin.edits import Key
-from napari_plugin.geometry import Plane, PlaneError
+from napari_plugin.geometry import Plane
 from napari_plugin.network import Network
 from napari_plugin.opened import Opened
 from napari_plugin.panel import OUTLINES, Panel, chosen_path
 from napari_plugin.reading import Pixels
 from napari_plugin.results import Results
 from napari_plugin.session import SessionError
-from napari_plugin.threads import Requests, run
+from napari_plugin.telling import telling
+from napari_plugin.threads import Latest, Requests, run
 from napari_plugin.worker import Failure, Found, Picked, Request, pick, picture, work
 
 NEW = "new layer"
@@ -53,7 +54,7 @@ class FastSAMWidget(Panel):
         self.opened: Opened | None = None
         self.requests = Requests(self._busy)
         self._keys: Keys | None = None
-        self._drawing = self._redraw = False
+        self.pictures = Latest()
         self._closed = False
         run(lambda nothing: None, layers.warm)
         super().__init__(self.preferences)
@@ -92,6 +93,8 @@ class FastSAMWidget(Panel):
                 "Shift-W": self._do("delete"),
             },
         )  # fmt: skip
+        if self._keys.taken:
+            show_info(f"FastSAM leaves keys alone that are bound: {', '.join(self._keys.taken)}")
         # A dock that is closed lets go of its widget, which lives on while anything refers to it.
         moved = getattr(self, "native_parent_changed", None) or self.parent_changed
         moved.connect(self._parent_changed)
@@ -113,13 +116,10 @@ class FastSAMWidget(Panel):
 
     # --- requests ---------------------------------------------------------------------------
 
+    @telling
     def segment(self) -> None:
         """Ask the network, in a thread; a request under way is given up."""
-        try:
-            request, annotation = self._request()
-        except (ValueError, PlaneError, SessionError) as error:
-            show_info(str(error))
-            return
+        request, annotation = self._request()
         self.requests.start(
             partial(self._answered, annotation), work, request, self.network, self.results,
             total=request.steps, desc=f"FastSAM: {annotation.image.name}",
@@ -129,7 +129,7 @@ class FastSAMWidget(Panel):
     def _request(self) -> tuple[Request, Annotation]:
         image = self.image.value
         if image is None:
-            raise SessionError("Open an image first")
+            raise SessionError("open an image first")
         options = self.segment_options()
         plane = self._plane(image)
         annotation = self._open(image, plane).annotation
@@ -143,24 +143,26 @@ class FastSAMWidget(Panel):
         return request, annotation
 
     def _plane(self, image: Any) -> Plane:
-        return geometry.shown_plane(image, self.viewer.dims, self.layer_options.read().channel_axis)
+        """How the image is shown, after its channels, if it has any, were brought to the front."""
+        axis = self.layer_options.read().channel_axis
+        if axis is not None and channels.bring_first(image, axis):
+            axis = 0
+            self.layer_options.channel_axis.value = "0"
+            show_info(f"FastSAM: {image.name} has its channels first now: labels fit over it")
+        return geometry.shown_plane(image, self.viewer.dims, axis)
 
     def _pixels(self, image: Any, plane: Plane) -> Pixels:
         contrast = self.layer_options.read().layer_contrast
         return Pixels.of(image, plane, self.reading.read(), contrast)
 
+    @telling
     def find(self) -> None:
         """Look for what the text says among the instances of this slice, in a thread."""
         now, scene = self.now, None if self.now is None else self.now.scene
         if now is None or scene is None:
-            show_info("Segment this slice first")
-            return
-        try:
-            words = self.words()
-            pixels = self._pixels(now.image, now.plane)
-        except ValueError as error:
-            show_info(str(error))
-            return
+            raise SessionError("segment this slice first")
+        words = self.words()
+        pixels = self._pixels(now.image, now.plane)
         self.requests.start(
             partial(self._answered, now),
             pick, pixels, now.key, scene, self.device.value, words, self.network,
@@ -204,13 +206,14 @@ class FastSAMWidget(Panel):
         """Work on an image, if it is not the one already."""
         opened = self.opened
         if opened is None or not opened.of(image, plane):
+            options, filters = self.prompt_options(), self.filters.read()
             self._leave()
             self.opened = opened = Opened(self.viewer, image, plane, self.preferences)
             now = opened.annotation
-            now.session.options = self.prompt_options()
-            now.session.filters = self.filters.read()
+            now.session.options, now.session.filters = options, filters
             now.chosen = self.table.follow
-            if opened.saver.path.is_file():
+            self._objects_changed(self.objects.value)
+            if opened.saver.path.is_file() and chosen_path(self.file) is None:
                 show_info(f"FastSAM: a session of {image.name} is there; Reopen goes on with it")
                 self.file.value = opened.saver.path
         opened.listen()
@@ -219,16 +222,23 @@ class FastSAMWidget(Panel):
     def _leave(self) -> None:
         """Let go of the image that was worked on."""
         self.cancel()
-        if self.opened is not None:
-            self.opened.close()
-            self.opened = None
-            if not self._closed:
-                self.table.show_scene(None)
+        opened, self.opened = self.opened, None
+        if opened is None:
+            return
+        opened.close()
+        if not self._closed:  # the next image has other objects and another session
+            self.table.show_scene(None)
+            self.objects.value = None
+            if chosen_path(self.file) == opened.saver.path:
+                self.file.value = None
 
     def _image_changed(self, image: Any) -> None:
         now = self.now
         if now is not None and now.image is not image:
             self._leave()
+        if image is not None:
+            axis = channels.known_axis(image)
+            self.layer_options.channel_axis.value = "" if axis is None else str(axis)
 
     def _layers_changed(self, event: Any = None) -> None:
         if self._closed:
@@ -268,20 +278,11 @@ class FastSAMWidget(Panel):
         if scene is None:
             return
         self.status.value = f"{len(scene.shown)} of {len(scene.seg)} instances"
-        if self._drawing:
-            self._redraw = True
-            return
-        self._drawing = True
-        run(partial(self._drawn, now, now.key), picture, scene)
+        self.pictures.start(partial(self._drawn, now, now.key), picture, scene)
 
     def _drawn(self, annotation: Annotation, key: Key, made: Any) -> None:
-        self._drawing = False
-        if annotation is not self.now or self._closed:
-            return
-        annotation.refiltered(key, made)
-        if self._redraw:
-            self._redraw = False
-            self._filter()
+        if annotation is self.now and not self._closed:
+            annotation.refiltered(key, made)
 
     def _prompting_changed(self) -> None:
         now = self.now
@@ -300,13 +301,16 @@ class FastSAMWidget(Panel):
 
     # --- objects ----------------------------------------------------------------------------
 
+    def _working(self) -> Annotation:
+        """The annotation there is; SessionError if there is none."""
+        if self.now is None:
+            raise SessionError("segment an image first")
+        return self.now
+
     def _do(self, name: str, *args: Any) -> Callable[[], None]:
+        @telling
         def act() -> None:
-            now = self.now
-            if now is None:
-                show_info("Segment an image first")
-            else:
-                now.act(partial(getattr(now, name), *args))
+            getattr(self._working(), name)(*args)
 
         act.__name__ = name
         return act
@@ -319,14 +323,14 @@ class FastSAMWidget(Panel):
             self._do("commit", self.policy.value)()
         self._show_objects()
 
+    @telling
     def commit_all(self) -> None:
         """Make all instances objects."""
-        now = self.now
         if self.policy.value == OUTLINES:
             self._do("commit_outlines", True)()
-        elif now is not None:
+        else:
             linking = self.linking.read() if self.link.value else None
-            keys = sorted(now.session.scenes)
+            keys = sorted(self._working().session.scenes)
             self._do("commit_found", self.policy.value, keys, linking)()
         self._show_objects()
 
@@ -343,49 +347,39 @@ class FastSAMWidget(Panel):
         if self.now is not None and self.objects.value is not self.now.objects:
             self.objects.value = self.now.objects
 
+    @telling
     def _objects_changed(self, layer: Any) -> None:
         now = self.now
         if now is None or layer is now.objects:
             return
         try:
             now.attach(layer)
-        except SessionError as error:
-            show_info(str(error))
+        finally:
             self.objects.value = now.objects
 
     # --- sessions ---------------------------------------------------------------------------
 
+    @telling
     def save(self) -> None:
         """Write the session to the file named, or to the usual one."""
-        opened = self.opened
-        if opened is None:
-            show_info("Segment an image first")
-            return
-        now = opened.annotation
-        try:
-            pixels = self._pixels(now.image, now.plane)
-        except ValueError as error:
-            show_info(str(error))
-            return
-        opened.save(chosen_path(self.file), pixels)
+        now, opened = self._working(), self.opened
+        assert opened is not None
+        opened.save(chosen_path(self.file), self._pixels(now.image, now.plane))
 
+    @telling
     def reopen(self) -> None:
         """Go on with a session: its objects, prompts, and what was segmented, if it was kept."""
         image = self.image.value
         if image is None:
-            show_info("Open the session's image first")
-            return
-        try:
-            opened = self._open(image, self._plane(image))
-            saved = saving.read(chosen_path(self.file) or opened.saver.path)
-            opened.annotation.reopen(saved)
-        except (ValueError, MemoryError) as error:
-            show_info(str(error))
-            return
+            raise SessionError("open the session's image first")
+        filters = self.filters.read()
+        opened = self._open(image, self._plane(image))
+        saved = saving.read(chosen_path(self.file) or opened.saver.path)
+        opened.annotation.reopen(saved)
         self._show_objects()
         self.requests.start(
             partial(self._answered, opened.annotation),
-            regions.kept_scenes, saved, self.results, self.filters.read(),
+            regions.kept_scenes, saved, self.results, filters,
         )  # fmt: skip
 
     # --- the end ----------------------------------------------------------------------------

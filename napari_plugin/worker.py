@@ -1,6 +1,6 @@
 """What a thread does: read, look into the cache, ask the network, and stop when told.
 
-Free of napari: :mod:`napari_plugin.widget` runs :func:`work` in napari's ``thread_worker``.
+Free of napari: :class:`napari_plugin.threads.Requests` runs these beside the window.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def test_other_files_are_refused_in_one_line(worked, tmp_path):
     ]  # fmt: skip
     for text in broken:
         path.write_text(text)
-        with pytest.raises(SessionError, match="is no session of FastSAM") as error:
+        with pytest.raises(SessionError, match="no session of FastSAM is in") as error:
             saving.read(path)
         assert "\n" not in str(error.value)
 

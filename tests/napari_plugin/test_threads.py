@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from napari_plugin.threads import Requests, run
+from napari_plugin.threads import Latest, Requests, run
 
 
 @pytest.fixture
@@ -73,3 +73,16 @@ def test_work_in_a_thread_and_what_comes_after_it(window):
     run(lambda made: told.append((made, threading.get_ident())), lambda a, b: a + b, 1, 2)
     window.wait(lambda: told)
     assert told == [(3, threading.get_ident())]
+
+
+def test_of_what_is_asked_for_meanwhile_only_the_last_is_done(window):
+    told, done, latest = [], [], Latest()
+
+    def work(number):
+        done.append(number)
+        return number
+
+    for number in range(5):
+        latest.start(told.append, work, number)
+    window.wait(lambda: not latest.busy)
+    assert done == told == [0, 4]

@@ -13,6 +13,7 @@ from fastsam_plugins.demo import SAMPLES
 from napari_plugin import display as names
 from napari_plugin import layers
 from napari_plugin.network import Network
+from napari_plugin.panel import chosen_path
 from napari_plugin.scene import Scene
 from napari_plugin.worker import Found, picture
 from tests.napari_plugin.conftest import SHAPE
@@ -66,6 +67,25 @@ def test_the_manifest_offers_widget_menus_and_preferences():
         shown = page[p.name]
         assert (shown.default, shown.description) == (p.default, p.help)
         assert (shown.minimum, shown.maximum) == (p.ge, p.le)
+
+
+def test_the_widget_begins_with_the_preferences(window, monkeypatch, tmp_path):
+    from napari import settings
+
+    from napari_plugin.preferences import PAGE, PLUGIN
+
+    if not hasattr(settings, "get_plugin_settings"):
+        pytest.skip("this napari has no page of preferences for plugins")
+    page = getattr(settings.get_plugin_settings(PLUGIN), PAGE)
+    wanted = {"model": "FastSAM-s", "device": "cpu", "hover": False, "folder": str(tmp_path)}
+    for name, value in wanted.items():
+        monkeypatch.setattr(page, name, value)
+    image = window.viewer.add_image(np.zeros(SHAPE, np.uint8), name="it")
+    widget = window.open()
+    assert (widget.model_name(), widget.device.value) == ("FastSAM-s", "cpu")
+    opened = widget._open(image, widget._plane(image))
+    assert not opened.annotation.hover
+    assert tmp_path in opened.saver.path.parents
 
 
 def test_segment_click_hover_commit_undo_on_a_real_image(window):
@@ -273,12 +293,30 @@ def test_a_labels_layer_that_is_there_may_be_committed_into(plain):
     assert set(np.unique(mine.data)) == {0, 6, 7, 30, 31}
 
 
+def test_a_labels_layer_may_be_chosen_before_there_is_anything_to_commit(window, seg):
+    first = window.viewer.add_image(np.full(SHAPE, 90, np.uint8), name="first")
+    mine = window.viewer.add_labels(np.zeros(SHAPE, int), name="mine")
+    small = window.viewer.add_labels(np.zeros((3, 3), int), name="small")
+    widget = window.open()
+    widget.objects.value = mine
+    now = put(window, seg, image=first)
+    assert now.objects is mine
+    second = window.viewer.add_image(np.full(SHAPE, 90, np.uint8), name="second")
+    widget.image.value = second
+    assert widget.objects.value is None, "another image, another layer"
+    widget.objects.value = small
+    now = put(window, seg, image=second)
+    assert now.objects is None
+    assert widget.objects.value is None
+    assert "Layer small does not fit second" in str(window.told[-1].message)
+
+
 def test_filters_are_live_and_the_table_follows(plain):
     native = plain.widget.table._table.native
     assert native.rowCount() == 4
     plain.widget.filters.max_area.value = "1000"
     assert [native.isRowHidden(i) for i in range(4)] == [True, False, False, False]
-    plain.wait(lambda: not plain.widget._drawing)
+    plain.wait(lambda: not plain.widget.pictures.busy)
     assert set(np.unique(plain.now.instances.data)) == {0, 2, 3, 4}
     plain.move(plain.image, (30, 15))
     assert not plain.now.preview.layer.data.any()
@@ -296,6 +334,14 @@ def test_table_and_canvas_show_each_other_what_is_chosen(plain):
     native.selectRow(3)
     assert (plain.now.preview.layer.data == layers.HIGHLIGHT).sum() == plain.now.scene.seg.areas[3]
     assert plain.viewer.camera.center[1:] == pytest.approx((20, 80), abs=1.5)
+
+
+def test_what_is_picked_lies_on_top_of_objects_and_prompts_on_top_of_it(plain):
+    plain.click(plain.image, (20, 80))
+    plain.key("N")
+    assert [layer.name for layer in plain.viewer.layers] == [
+        "plain", names.INSTANCES, names.OBJECTS, names.PREVIEW, names.POINTS, names.BOXES,
+    ]  # fmt: skip
 
 
 def test_layers_may_be_renamed_and_reordered(plain):
@@ -327,7 +373,7 @@ def test_every_layer_may_be_deleted(plain):
     plain.click(plain.image, (30, 45))
     assert len(plain.now.session.answer(())) == 1
     plain.widget.filters.max_area.value = "1000"
-    plain.wait(lambda: not plain.widget._drawing)
+    plain.wait(lambda: not plain.widget.pictures.busy)
     plain.viewer.layers.remove(plain.image)
     plain.wait()
     assert plain.widget.now is None
@@ -355,6 +401,31 @@ def test_the_widget_closes_and_leaves_nothing_bound(plain):
     assert not again._closed
 
 
+def test_keys_that_somebody_bound_stay_theirs(window):
+    pressed = []
+    window.viewer.bind_key("N", lambda viewer: pressed.append("N"))
+    widget = window.open()
+    assert "bound: N" in str(window.told[-1].message)
+    window.key("N")
+    window.viewer.window.remove_dock_widget(widget.native)
+    window.wait(lambda: widget._closed, 5)
+    window.key("N")
+    assert pressed == ["N", "N"]
+
+
+def test_three_prompts_correct_an_instance_that_is_committed(plain):
+    plain.click(plain.image, (30, 30))
+    assert plain.now.session.answer(()).rows.tolist() == [0]
+    plain.click(plain.image, (30, 15), "RightButton")
+    plain.click(plain.image, (33, 30))
+    assert plain.now.session.prompts(()).labels == (1, 0, 1)
+    plain.key("N")
+    assert np.array_equal(labels(plain) == 1, plain.now.scene.seg.mask(1))
+    plain.move(plain.image, (30, 30))
+    plain.key("W")
+    assert len(plain.now.points.data) == 3
+
+
 def test_autosave_and_reopening(plain):
     plain.click(plain.image, (20, 80))
     plain.key("N")
@@ -376,6 +447,32 @@ def test_autosave_and_reopening(plain):
     plain.widget.file.value = path
     plain.widget.reopen_button.native.click()
     assert "is of plain" in str(plain.told[-1].message)
+
+
+def test_the_session_that_is_reopened_is_the_one_that_was_chosen(plain, tmp_path):
+    plain.click(plain.image, (20, 80))
+    plain.key("N")
+    usual = plain.widget.opened.saver.path
+    plain.wait(lambda: usual.is_file() and json.loads(usual.read_text())["objects"])
+    chosen = tmp_path / "chosen.json"
+    plain.widget.file.value = chosen
+    plain.widget.save()
+    plain.wait(chosen.is_file)
+    plain.key("U")
+    plain.wait(lambda: not json.loads(usual.read_text())["objects"])
+    plain.viewer.layers.clear()
+    plain.viewer.add_image(np.full(SHAPE, 90, np.uint8), name="plain")
+    plain.widget.reopen()
+    assert plain.widget.now.objects.data.any()
+    plain.viewer.layers.clear()
+    plain.widget.file.value = None
+    plain.viewer.add_image(np.full(SHAPE, 90, np.uint8), name="plain")
+    plain.widget.reopen()
+    assert chosen_path(plain.widget.file) == usual
+    assert not plain.widget.now.objects.data.any()
+    plain.widget.file.value = tmp_path / "none.json"
+    plain.widget.reopen()
+    assert "Cannot read" in str(plain.told[-1].message)
 
 
 def test_reopening_brings_what_was_segmented_back_without_the_network(window):
@@ -554,10 +651,16 @@ def test_the_viewer_closes_during_inference(window, monkeypatch):
 
 def test_nothing_open_is_told(window):
     widget = window.open()
-    widget.segment()
     for key in "HJKNQUW":
         window.key(key)
-    widget.save()
-    widget.reopen()
-    assert all(t.severity.name == "INFO" for t in window.told)
-    assert "Open an image first" in str(window.told[0].message)
+    buttons = [
+        widget.segment_button, widget.save_button, widget.reopen_button, *widget.buttons.values(),
+    ]  # fmt: skip
+    for button in buttons:
+        window.told.clear()
+        button.native.click()
+        (said,) = window.told
+        assert said.severity.name == "INFO"
+        assert str(said.message) in (
+            "Open an image first", "Open the session's image first", "Segment an image first",
+        )  # fmt: skip
