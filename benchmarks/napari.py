@@ -95,7 +95,7 @@ def main() -> None:
     settle(0.5)
     seg = instances()
     plane = geometry.shown_plane(image, viewer.dims)
-    now = widget._annotate(image, plane)
+    now = widget._open(image, plane).annotation
     scene = Scene(seg, (0, 0, SIDE, SIDE), (SIDE, SIDE), "benchmark")
     _ = seg.areas, seg.stability
     now.found(Found((), scene, picture(scene)))
@@ -188,13 +188,9 @@ def main() -> None:
     settle(30)
     for name in ("segment 4096²", "again, other options"):
         widget.basic.conf.value -= 0.01  # another request than before
-        count = widget._number
-
-        def done(count: int = count) -> bool:
-            return widget._number > count and not widget.cancel_button.enabled
-
-        gaps(name, widget.segment, done)
-        assert widget.annotation.scene is not None
+        before = widget.now.scene
+        gaps(name, widget.segment, lambda: not widget.cancel_button.enabled)
+        assert widget.now.scene is not before
     viewer.close()
     settle(0.2)
 

@@ -37,11 +37,14 @@ def main() -> None:
     wait(1)
     widget.basic.conf.value = 0.25
     widget.segment()
-    wait(120, lambda: widget.annotation.scene is not None)
-    now = widget.annotation
+    wait(120, lambda: widget.now.scene is not None)
+    now = widget.now
     boxes = now.scene.seg.boxes
     places = [(float(y0 + y1) / 2, float(x0 + x1) / 2) for x0, y0, x1, y1 in boxes]
-    near = sorted(places, key=lambda p: np.hypot(p[0] - 150, p[1] - 190))
+    near: list[tuple[float, float]] = []  # coins from the middle outwards, each of them once
+    for place in sorted(places, key=lambda p: np.hypot(p[0] - 150, p[1] - 190)):
+        if all(np.hypot(place[0] - y, place[1] - x) > 20 for y, x in near):
+            near.append(place)
     for place in near[:3]:
         now.clicked(image.data_to_world(place), True)
         widget.commit()

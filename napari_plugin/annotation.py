@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from napari.layers import Labels
-from napari.utils.notifications import show_info, show_warning
+from napari.utils.notifications import show_info
 
 from fastsam_plugins.options import LinkOptions
 from napari_plugin import geometry, layers
 from napari_plugin.display import OBJECTS, Display
 from napari_plugin.edits import Key
-from napari_plugin.geometry import PlaneError
 from napari_plugin.saving import Saved, restore
 from napari_plugin.scene import Prompts, Scene
 from napari_plugin.session import Policy, SessionError
@@ -46,7 +45,7 @@ class Annotation(Display):
         if not (0 <= xy[0] < width and 0 <= xy[1] < height):
             return
         self.session.prompt(key, self.session.prompts(key).with_point(xy, foreground))
-        if not len(self._answer(key)) and foreground:
+        if foreground and self.preview is not None and not self.preview.picks:
             show_info("No instance here: try another place, lower conf, or zoom in and segment")
 
     def picked(self, key: Key, scene: Scene, rows: Sequence[int]) -> None:
@@ -77,16 +76,6 @@ class Annotation(Display):
 
     # --- actions ----------------------------------------------------------------------------
 
-    def act(self, action: Callable[[], Any]) -> Any:
-        """Do something that may be refused; the refusal is told, and nothing is changed."""
-        try:
-            return action()
-        except (SessionError, PlaneError) as error:
-            show_info(_sentence(error))
-        except MemoryError as error:
-            show_warning(f"There is no room in memory: {error}")
-        return None
-
     def commit(self, policy: Policy) -> None:
         """Make what prompts pick objects."""
         self.session.answered(self.key)
@@ -105,7 +94,7 @@ class Annotation(Display):
     def at_cursor(self) -> int:
         """The object under the cursor, or the label selected in the layer of objects."""
         xy = geometry.to_image(self.image, self.plane, self.viewer.cursor.position)
-        label = self.session.object_at(self.key, xy)
+        label = self.session.objects.at(self.key, xy)
         if not label and self.objects is not None:
             label = int(self.objects.selected_label)
         return label
@@ -126,7 +115,7 @@ class Annotation(Display):
         key = self.key
         prompts = self.session.prompts(key)
         ids = {
-            self.session.object_at(key, xy)
+            self.session.objects.at(key, xy)
             for xy, label in zip(prompts.points, prompts.labels, strict=True)
             if label
         }
@@ -178,7 +167,8 @@ class Annotation(Display):
             wanted = self.record.shape
             if layer.multiscale or tuple(layer.data.shape) != wanted:
                 raise SessionError(
-                    f"{layer.name} does not fit {self.image.name}, whose labels have shape {wanted}"
+                    f"layer {layer.name} does not fit {self.image.name}, whose labels have shape "
+                    f"{wanted}"
                 )
             layer.events.paint.connect(self._painted)
         self.objects, self._lost = layer, False
@@ -209,13 +199,13 @@ class Annotation(Display):
 
     def _painted(self, event: Any) -> None:
         """A person painted labels by hand."""
-        canvas = self.session.canvas
+        canvas = self.session.objects.canvas
         if self.objects is None or not isinstance(canvas, layers.LabelsCanvas) or canvas.writing:
             return
         volume = self.objects.n_edit_dimensions > 2
         keys = set(canvas.keys()) if volume else {self.key}
         for key in keys:
-            self.session.painted(key, int(self.objects.selected_label))
+            self.session.objects.painted(key, int(self.objects.selected_label))
         self._tell(keys)
 
     # --- where objects go --------------------------------------------------------------------
@@ -245,8 +235,3 @@ class Annotation(Display):
         for axis in self.plane.stepped:
             at = axis + self.viewer.dims.ndim - self.image.ndim
             self.viewer.dims.set_point(at, float(world[at]))
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return text[:1].upper() + text[1:]

@@ -37,7 +37,7 @@ class Saver:
         What the file says of the image.
     path : path
     run : callable
-        Runs a function in another thread, and another with its result afterwards, in this one.
+        Tells its first argument, in this thread, what its second gave in another one.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Saver:
         session: Session,
         record: Callable[[], ImageRecord],
         path: Path,
-        run: Callable[[Callable[[], Any], Callable[[Any], None]], None],
+        run: Callable[[Callable[[Any], None], Callable[[], Any]], None],
     ) -> None:
         self.session, self.record, self.path, self._run = session, record, path, run
         self._known: dict[Key, dict[int, R.Runs]] = {}
@@ -74,7 +74,7 @@ class Saver:
                 log.warning("cannot save the session in %s: %s", path, error)
                 return None
 
-        self._run(write, self._written)
+        self._run(self._written, write)
 
     def save(
         self,
@@ -104,7 +104,7 @@ class Saver:
                 return f"cannot save in {path}: {error.strerror or error}"
             return ""
 
-        self._run(write, then)
+        self._run(then, write)
 
     def close(self) -> None:
         """Save nothing more by itself: what is shown is taken down now."""

@@ -64,25 +64,37 @@ class Mouse:
 
 
 class Keys:
-    """Keys of a viewer, bound until they are released.
+    """Keys of a viewer, bound until they are released; those that somebody else bound stay theirs.
 
     Parameters
     ----------
     viewer : napari viewer
     actions : mapping
         By key: what to call.
+
+    Attributes
+    ----------
+    taken : list of str
+        Keys that were not free.
     """
 
     def __init__(self, viewer: Any, actions: Mapping[str, Callable[[], None]]) -> None:
-        self.viewer, self._keys = viewer, list(actions)
+        self.viewer = viewer
+        self.taken: list[str] = []
+        self._bound: list[str] = []
         for key, action in actions.items():
-            viewer.bind_key(key, _ignoring_viewer(action), overwrite=True)
+            try:
+                viewer.bind_key(key, _ignoring_viewer(action))
+            except ValueError:
+                self.taken.append(key)
+            else:
+                self._bound.append(key)
 
     def close(self) -> None:
         """Release the keys."""
-        for key in self._keys:
+        for key in self._bound:
             self.viewer.bind_key(key, None)
-        self._keys = []
+        self._bound = []
 
 
 def _ignoring_viewer(action: Callable[[], None]) -> Callable[[Any], None]:

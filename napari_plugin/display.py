@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from napari.layers import Shapes
+from napari.layers import Labels
 
 from fastsam_plugins.masks import runs as R
 from napari_plugin import geometry, layers
@@ -234,7 +234,7 @@ class Display:
         self._add(self.instances)
 
     def _show_outlines(self) -> None:
-        known = [o for o in self.session.objects.values() if o.outline is not None]
+        known = [o for o in self.session.objects.known.values() if o.outline is not None]
         if self.polygons is None and not known:
             return
         if self.polygons is None:
@@ -247,11 +247,12 @@ class Display:
     def _features(self) -> None:
         if self.objects is None:
             return
-        known = [o for o in self.session.objects.values() if o.outline is None]
+        objects = self.session.objects
+        known = [o for o in objects.known.values() if o.outline is None]
         self.objects.features = {
             "index": np.array([0, *(o.id for o in known)]),
             "score": np.array([np.nan, *(o.score for o in known)]),
-            "area": np.array([0, *(self.session.areas[o.id] for o in known)]),
+            "area": np.array([0, *(objects.areas[o.id] for o in known)]),
             "stability": np.array([np.nan, *(o.stability for o in known)]),
         }
 
@@ -286,14 +287,15 @@ class Display:
     # --- the viewer -------------------------------------------------------------------------
 
     def _add(self, layer: Any) -> Any:
-        """Add a layer below the prompts, and keep what is selected."""
+        """Add a layer, labels below the prompts and what they pick; keep what is selected."""
         selected = set(self.viewer.layers.selection)
         active = self.viewer.layers.selection.active
         self.viewer.add_layer(layer)
-        below = [p for p in (self.points, self.boxes) if p is not None and p in self.viewer.layers]
-        if below and not isinstance(layer, Shapes) and layer not in below:
-            last = len(self.viewer.layers) - 1
-            self.viewer.layers.move(last, min(self.viewer.layers.index(p) for p in below))
+        preview = None if self.preview is None else self.preview.layer
+        above = (preview, self.points, self.boxes)
+        places = [i for i, x in enumerate(self.viewer.layers) if x in above and x is not layer]
+        if places and isinstance(layer, Labels):
+            self.viewer.layers.move(len(self.viewer.layers) - 1, places[0])
         if active is not None and active in self.viewer.layers:
             self.viewer.layers.selection = selected
             self.viewer.layers.selection.active = active

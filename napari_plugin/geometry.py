@@ -189,6 +189,20 @@ def output_transform(
     return {**out, "affine": matrix}
 
 
+def reordered(layer: Any, order: Sequence[int]) -> dict[str, Any]:
+    """What puts a layer where it is once its axes are in another order: attributes to set."""
+    linear, origin = _affine(layer)
+    matrix = np.eye(layer.ndim + 1)
+    matrix[:-1, :-1] = linear[np.ix_(order, order)]
+    matrix[:-1, -1] = origin[list(order)]
+    out: dict[str, Any] = {"affine": matrix}
+    for name in ("units", "axis_labels"):  # since napari 0.5.1
+        values = getattr(layer, name, None)
+        if values is not None:
+            out[name] = tuple(values[a] for a in order)
+    return out
+
+
 def _affine(layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Linear part and origin of a layer's way from data to world."""
     origin = np.asarray(layer.data_to_world(np.zeros(layer.ndim)), np.float64)

@@ -36,25 +36,6 @@ PALETTE = CyclicLabelColormap(
 )
 
 
-def put(layer: Labels, place: Sequence[Any], values: Any) -> None:
-    """Change labels of a layer, and show them.
-
-    Parameters
-    ----------
-    layer : Labels
-    place : tuple of int arrays
-        One array of indices for every axis.
-    values : int or array
-    """
-    if not len(place[-1]):
-        return
-    if len(place[-1]) <= FEW:
-        layer.data_setitem(tuple(place), values)
-    else:
-        layer.data[tuple(place)] = values
-        layer.refresh()
-
-
 class LabelsCanvas(ArrayCanvas):
     """The data of a Labels layer, as what objects are committed into."""
 
@@ -101,7 +82,8 @@ class Preview:
         self._rows, self._columns = plane.kept.index(plane.rows), plane.kept.index(plane.columns)
         shape[self._rows], shape[self._columns] = self._shape
         self._base = np.zeros(self._shape, np.uint8)  # what prompts pick, without the cursor
-        self._picked = self._hovered = R.EMPTY
+        self._picked: list[R.Runs] = []
+        self._hovered = R.EMPTY
         self.layer = Labels(
             np.zeros(shape, np.uint8),
             name=name,
@@ -120,27 +102,30 @@ class Preview:
         """Show nothing, over another slice or window of the same size."""
         self.scene = scene
         self._base[:] = 0
-        self._picked = self._hovered = R.EMPTY
+        self._picked, self._hovered = [], R.EMPTY
         self.layer.data = np.zeros(self.layer.data.shape, np.uint8)
         place_layer(self.layer, placed(image, plane, key, scene.window))
 
+    @property
+    def picks(self) -> bool:
+        """Whether there is a pixel of what prompts pick."""
+        return any(len(mask) for mask in self._picked)
+
     def pick(self, seg: Segmentation) -> None:
         """Show what prompts pick, each instance in a colour, and nothing under the cursor."""
-        before = [self._picked, self._hovered]
-        masks = [self._runs(seg, i) for i in range(len(seg))]
-        self._hovered = R.EMPTY
-        self._set(self._base, self._picked, 0)
-        self._picked = R.union(masks)
-        for i, mask in sorted(enumerate(masks), key=lambda pair: -R.area(pair[1])):
-            self._set(self._base, mask, i % len(COLORS) + 1)
-        self._show(R.union([*before, self._picked]))
+        before = [*self._picked, self._hovered]
+        self._picked, self._hovered = [self._runs(seg, i) for i in range(len(seg))], R.EMPTY
+        for mask in before:
+            self._set(mask, 0)
+        for i, mask in sorted(enumerate(self._picked), key=lambda pair: -R.area(pair[1])):
+            self._set(mask, i % len(COLORS) + 1)
+        self._show([*before, *self._picked])
 
     def hover(self, seg: Segmentation | None, value: int = HOVER) -> None:
         """Show the instance under the cursor, or none."""
         before = self._hovered
         self._hovered = R.EMPTY if seg is None or not len(seg) else self._runs(seg, 0)
-        if before is not self._hovered:
-            self._show(R.union([before, self._hovered]), value)
+        self._show([before, self._hovered], value)
 
     def _runs(self, seg: Segmentation, i: int) -> R.Runs:
         if self.step == 1:
@@ -153,34 +138,35 @@ class Preview:
         part = part[: self._shape[0] - start[1], : self._shape[1] - start[0]]
         return R.from_bitmap(part, self._shape, (start[0], start[1]))
 
-    def _pixels(self, runs: R.Runs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Row and column of every pixel of a mask."""
-        lengths = runs[:, 1] - runs[:, 0]
-        total = int(lengths.sum())
-        position = np.repeat(runs[:, 0] - (np.cumsum(lengths) - lengths), lengths)
-        position += np.arange(total)
-        columns, rows = np.divmod(position, self._shape[0])
-        return rows, columns
+    def _set(self, mask: R.Runs, value: int) -> None:
+        x0, y0, x1, y1 = window = R.bounds(mask, self._shape[0])
+        self._base[y0:y1, x0:x1][R.to_bitmap(mask, self._shape, window)] = value
 
-    def _place(self, pixels: tuple[NDArray[np.int64], NDArray[np.int64]]) -> list[Any]:
-        # Napari remembers the indices: small numbers take less memory.
-        place: list[Any] = [np.zeros(len(pixels[0]), np.int16)] * self.layer.ndim
-        place[self._rows], place[self._columns] = (p.astype(np.int16) for p in pixels)
-        return place
-
-    def _set(self, array: NDArray[np.uint8], runs: R.Runs, value: int) -> None:
-        array[self._pixels(runs)] = value
-
-    def _show(self, runs: R.Runs, value: int = HOVER) -> None:
-        """Bring some pixels up to date, in one go."""
-        if not len(runs):
-            return
-        rows, columns = pixels = self._pixels(runs)
-        wanted = self._base[pixels]
-        if len(self._hovered):
-            position = columns * self._shape[0] + rows
-            wanted[R.contains(self._hovered, position)] = value
-        put(self.layer, self._place(pixels), wanted)
+    def _show(self, masks: Sequence[R.Runs], value: int = HOVER) -> None:
+        """Bring the pixels around some masks up to date, in one go."""
+        shown = self.layer.data.reshape(self._shape)
+        parts, count = [], 0
+        for mask in masks:
+            x0, y0, x1, y1 = window = R.bounds(mask, self._shape[0])
+            wanted = self._base[y0:y1, x0:x1].copy()
+            if len(self._hovered):
+                wanted[R.to_bitmap(self._hovered, self._shape, window)] = value
+            changed = wanted != shown[y0:y1, x0:x1]
+            parts.append((window, wanted, changed))
+            count += int(np.count_nonzero(changed))
+        if count > FEW:
+            for (x0, y0, x1, y1), wanted, _ in parts:
+                shown[y0:y1, x0:x1] = wanted
+            self.layer.refresh()
+        elif count:
+            rows = np.concatenate([np.nonzero(c)[0] + w[1] for w, _, c in parts])
+            columns = np.concatenate([np.nonzero(c)[1] + w[0] for w, _, c in parts])
+            values = np.concatenate([v[c] for _, v, c in parts])
+            # Napari remembers the indices: small numbers take less memory.
+            place: list[Any] = [np.zeros(len(rows), np.int16)] * self.layer.ndim
+            place[self._rows] = rows.astype(np.int16)
+            place[self._columns] = columns.astype(np.int16)
+            self.layer.data_setitem(tuple(place), values)
 
 
 def placed(image: Any, plane: Plane, key: Key, window: Window) -> dict[str, Any]:

@@ -188,8 +188,10 @@ class Network:
 
         def listen() -> None:
             assert process.stdout is not None
-            for line in process.stdout:
-                answers.put(json.loads(line))
+            with process.stdout:
+                for line in process.stdout:
+                    answers.put(json.loads(line))
+            process.wait()
             answers.put(None)
 
         threading.Thread(target=listen, daemon=True).start()

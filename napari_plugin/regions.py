@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -76,9 +77,13 @@ def _numbers(text: str, count: int) -> list[int]:
     return sorted(found)
 
 
-def kept_scenes(saved: Saved, results: Results, filters: FilterOptions) -> Iterator[Found]:
+def kept_scenes(
+    saved: Saved, results: Results, filters: FilterOptions, stop: threading.Event
+) -> Iterator[Found]:
     """What a session had segmented, as far as it was kept; nothing is segmented anew."""
     for key, (digest, window) in saved.scenes.items():
+        if stop.is_set():
+            return
         seg = results.get(digest)
         if seg is None:
             continue

@@ -98,19 +98,20 @@ def snapshot(
     known : mapping
         Labels that :func:`write` gave before, of slices that have not changed since.
     """
+    objects, canvas = session.objects, session.objects.canvas
     saved = Saved(
         image,
         labels=dict(known),
-        objects=dict(session.objects),
+        objects=dict(objects.known),
         prompts={k: p for k in session.slices() if (p := session.prompts(k))},
         scenes={k: (s.digest, s.window) for k, s in session.scenes.items() if s.digest},
-        next_id=session.next_id,
+        next_id=objects.next_id,
     )
     planes = {}
-    if session.canvas is not None:
-        height, width = session.canvas.shape
-        for key in session.labelled - known.keys():
-            planes[key] = session.canvas.read(key, (0, 0, width, height)).copy()
+    if canvas is not None:
+        height, width = canvas.shape
+        for key in objects.labelled - known.keys():
+            planes[key] = canvas.read(key, (0, 0, width, height)).copy()
     return saved, planes
 
 
@@ -177,7 +178,7 @@ def read(path: str | Path) -> Saved:
     except OSError as error:
         raise SessionError(f"cannot read {path}: {error.strerror}") from None
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise SessionError(f"{path} is no session of FastSAM: {error}") from None
+        raise SessionError(f"no session of FastSAM is in {path}: {error}") from None
 
 
 def _saved(content: dict[str, Any]) -> Saved:
@@ -217,7 +218,7 @@ def _mask(one: dict[str, Any], shape: R.Shape) -> R.Runs:
 
 def restore(session: Session, saved: Saved) -> None:
     """Put what was saved into a session whose canvas is empty."""
-    canvas = session.canvas
+    objects, canvas = session.objects, session.objects.canvas
     assert canvas is not None
     if canvas.shape != saved.shape:
         raise SessionError(
@@ -234,11 +235,11 @@ def restore(session: Session, saved: Saved) -> None:
         for label, runs in found.items():
             x0, y0, x1, y1 = R.bounds(runs, height)
             block[y0:y1, x0:x1][R.to_bitmap(runs, canvas.shape, (x0, y0, x1, y1))] = label
-            session.areas[label] += R.area(runs)
+            objects.areas[label] += R.area(runs)
         canvas.write(key, (0, 0, width, height), block, block != 0)
-        session.labelled.add(key)
-    session.objects = dict(saved.objects)
-    session.next_id = max(session.next_id, saved.next_id)
+        objects.labelled.add(key)
+    objects.known = dict(saved.objects)
+    objects.next_id = max(objects.next_id, saved.next_id)
     for key, prompts in saved.prompts.items():
         session.open(key, prompts)
 

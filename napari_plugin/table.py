@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from magicgui.widgets import Container, Table
+from qtpy.QtWidgets import QHeaderView
 
 from napari_plugin.scene import Scene
 
@@ -33,6 +34,7 @@ class InstanceTable(Container):
         # Magicgui has no signal of a table's selection: the native table's is used as it is.
         self._table.native.itemSelectionChanged.connect(self._selected)
         self._table.read_only = True
+        self._table.native.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
 
     def show_scene(self, scene: Scene | None) -> None:
         """Fill the table, or only hide other rows if the instances are the same."""

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from napari.layers import Image, Labels
-from napari.qt.threading import create_worker
 from napari.utils.notifications import show_info, show_warning
 from napari.viewer import Viewer
 
 from fastsam_plugins import backends
-from napari_plugin import geometry, layers, preferences, regions, saving
+from napari_plugin import channels, geometry, layers, preferences, regions, saving
 from napari_plugin.annotation import Annotation
-from napari_plugin.autosave import Saver, usual_file
-from napari_plugin.canvas import Keys, Mouse
+from napari_plugin.canvas import Keys
 from napari_plugin.edits import Key
-from napari_plugin.geometry import Plane, PlaneError
+from napari_plugin.geometry import Plane
 from napari_plugin.network import Network
+from napari_plugin.opened import Opened
 from napari_plugin.panel import OUTLINES, Panel, chosen_path
 from napari_plugin.reading import Pixels
 from napari_plugin.results import Results
 from napari_plugin.session import SessionError
+from napari_plugin.telling import telling
+from napari_plugin.threads import Latest, Requests, run
 from napari_plugin.worker import Failure, Found, Picked, Request, pick, picture, work
 
 NEW = "new layer"
@@ -52,16 +51,12 @@ class FastSAMWidget(Panel):
         self.network = Network()
         # Ready by the time it is asked.
         self.network.load(self.preferences.model, self.preferences.device, backends.NAMES[0])
-        self.annotation: Annotation | None = None
-        self._saver: Saver | None = None
-        self._mouse: Mouse | None = None
+        self.opened: Opened | None = None
+        self.requests = Requests(self._busy)
         self._keys: Keys | None = None
-        self._number = 0  # of the last request; results of others are stale
-        self._stop = threading.Event()
-        self._worker: Any = None
-        self._drawing = self._redraw = False
+        self.pictures = Latest()
         self._closed = False
-        _run(layers.warm, lambda nothing: None)
+        run(lambda nothing: None, layers.warm)
         super().__init__(self.preferences)
         self._connect()
 
@@ -98,41 +93,46 @@ class FastSAMWidget(Panel):
                 "Shift-W": self._do("delete"),
             },
         )  # fmt: skip
+        if self._keys.taken:
+            show_info(f"FastSAM leaves keys alone that are bound: {', '.join(self._keys.taken)}")
         # A dock that is closed lets go of its widget, which lives on while anything refers to it.
         moved = getattr(self, "native_parent_changed", None) or self.parent_changed
         moved.connect(self._parent_changed)
         self.native.destroyed.connect(self.shut)
         self._layers_changed()
 
+    @property
+    def now(self) -> Annotation | None:
+        """What is done to the image that is worked on; None if there is none."""
+        return None if self.opened is None else self.opened.annotation
+
     def images(self, widget: Any = None) -> list[Any]:  # noqa: D102
         return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
 
     def outputs(self, widget: Any = None) -> list[Any]:  # noqa: D102
-        own = [] if self.annotation is None else self.annotation.own
+        own = [] if self.now is None else self.now.own
         found = [x for x in self.viewer.layers if isinstance(x, Labels) and x not in own]
         return [(NEW, None), *((layer.name, layer) for layer in found)]
 
-    # --- segmenting -------------------------------------------------------------------------
+    # --- requests ---------------------------------------------------------------------------
 
+    @telling
     def segment(self) -> None:
         """Ask the network, in a thread; a request under way is given up."""
-        try:
-            request, annotation = self._request()
-        except (ValueError, PlaneError, SessionError) as error:
-            show_info(str(error))
-            return
-        self.cancel()
-        self._number += 1
-        self._stop = threading.Event()
-        self._run_request(request, annotation, self._number)
+        request, annotation = self._request()
+        self.requests.start(
+            partial(self._answered, annotation), work, request, self.network, self.results,
+            total=request.steps, desc=f"FastSAM: {annotation.image.name}",
+        )  # fmt: skip
+        self.status.value = "Segmenting ..."
 
     def _request(self) -> tuple[Request, Annotation]:
         image = self.image.value
         if image is None:
-            raise SessionError("Open an image first")
+            raise SessionError("open an image first")
         options = self.segment_options()
         plane = self._plane(image)
-        annotation = self._annotate(image, plane)
+        annotation = self._open(image, plane).annotation
         pixels = self._pixels(image, plane)
         jobs = regions.jobs(self.region.read(), image, plane, annotation.key)
         model = self.model_name()
@@ -143,153 +143,111 @@ class FastSAMWidget(Panel):
         return request, annotation
 
     def _plane(self, image: Any) -> Plane:
-        return geometry.shown_plane(image, self.viewer.dims, self.layer_options.read().channel_axis)
+        """How the image is shown, after its channels, if it has any, were brought to the front."""
+        axis = self.layer_options.read().channel_axis
+        if axis is not None and channels.bring_first(image, axis):
+            axis = 0
+            self.layer_options.channel_axis.value = "0"
+            show_info(f"FastSAM: {image.name} has its channels first now: labels fit over it")
+        return geometry.shown_plane(image, self.viewer.dims, axis)
 
     def _pixels(self, image: Any, plane: Plane) -> Pixels:
         contrast = self.layer_options.read().layer_contrast
         return Pixels.of(image, plane, self.reading.read(), contrast)
 
-    def _run_request(self, request: Request, annotation: Annotation, number: int) -> None:
-        self.cancel_button.enabled = True
-        self.status.value = "Segmenting ..."
-        worker = create_worker(
-            work, request, self.network, self.results, self._stop, _start_thread=False,
-            _progress={"total": request.steps, "desc": f"FastSAM: {annotation.image.name}"},
+    @telling
+    def find(self) -> None:
+        """Look for what the text says among the instances of this slice, in a thread."""
+        now, scene = self.now, None if self.now is None else self.now.scene
+        if now is None or scene is None:
+            raise SessionError("segment this slice first")
+        words = self.words()
+        pixels = self._pixels(now.image, now.plane)
+        self.requests.start(
+            partial(self._answered, now),
+            pick, pixels, now.key, scene, self.device.value, words, self.network,
         )  # fmt: skip
-        worker.yielded.connect(partial(self._yielded, number, annotation))
-        worker.finished.connect(partial(self._finished, number))
-        self._worker = worker
-        worker.start()
+        self.status.value = f"Looking for {'; '.join(words.texts)} ..."
 
-    def _yielded(self, number: int, annotation: Annotation, found: Any) -> None:
-        if number != self._number or self._closed or annotation.closed:
-            return  # stale: something else was asked since, or the image is gone
-        if isinstance(found, Failure):
+    def _answered(self, annotation: Annotation, answer: Found | Picked | Failure) -> None:
+        """The last request has an answer, of the image that is worked on."""
+        if isinstance(answer, Failure):
             self.status.value = ""
-            show_warning(f"FastSAM: {found.message}")
-        elif isinstance(found, Found):
-            annotation.found(found)
-            count = len(found.scene.seg)
+            show_warning(f"FastSAM: {answer.message}")
+        elif isinstance(answer, Found):
+            annotation.found(answer)
+            count = len(answer.scene.seg)
             self.status.value = f"{count} instances" if count else ""
             if not count:
                 show_info("FastSAM: no instance found: lower conf, or zoom in on a field of view")
-            if found.key == annotation.key:
+            if answer.key == annotation.key:
                 self.table.show_scene(annotation.scene)
-
-    def _finished(self, number: int) -> None:
-        if number == self._number and not self._closed:
-            self.cancel_button.enabled = False
-            self._worker = None
-            if self.status.value == "Segmenting ...":
-                self.status.value = ""
-
-    def find(self) -> None:
-        """Look for what the text says among the instances of this slice, in a thread."""
-        now, scene = self.annotation, None if self.annotation is None else self.annotation.scene
-        if now is None or scene is None:
-            show_info("Segment this slice first")
-            return
-        try:
-            words = self.words()
-            pixels = self._pixels(now.image, now.plane)
-        except ValueError as error:
-            show_info(str(error))
-            return
-        self.cancel()
-        self._stop = threading.Event()
-        self.cancel_button.enabled = True
-        self.status.value = f"Looking for {'; '.join(words.texts)} ..."
-        look = partial(
-            pick, pixels, now.key, scene, self.device.value, words, self.network, self._stop
-        )
-        _run(look, partial(self._picked, self._number, now))
-
-    def _picked(self, number: int, annotation: Annotation, found: Picked | Failure | None) -> None:
-        if number != self._number or self._closed or annotation.closed or found is None:
-            return
-        self.cancel_button.enabled = False
-        self.status.value = ""
-        if isinstance(found, Failure):
-            show_warning(f"FastSAM: {found.message}")
-        elif not found.rows:
-            show_info("FastSAM: nothing here is like that")
+        elif answer.rows:
+            self.status.value = f"{len(answer.rows)} found"
+            annotation.picked(answer.key, answer.scene, answer.rows)
         else:
-            self.status.value = f"{len(found.rows)} found"
-            annotation.picked(found.key, found.scene, found.rows)
+            self.status.value = ""
+            show_info("FastSAM: nothing here is like that")
+
+    def _busy(self, busy: bool) -> None:
+        if self._closed:
+            return
+        self.cancel_button.enabled = busy
+        if not busy and self.status.value.endswith(" ..."):
+            self.status.value = ""
 
     def cancel(self) -> None:
         """Give the request up; the network stops within a layer."""
-        self._number += 1
-        self._stop.set()
-        if self._worker is not None:
-            self._worker.quit()
-            self._worker = None
-        self.cancel_button.enabled = False
-        self.status.value = ""
+        self.requests.cancel()
 
     # --- the image --------------------------------------------------------------------------
 
-    def _annotate(self, image: Any, plane: Plane) -> Annotation:
-        """The annotation of an image; a new one if another was open."""
-        now = self.annotation
-        if now is not None and now.image is image and now.plane == plane and not now.closed:
-            self._prompt_layers(now)
-            return now
-        self._leave()
-        self.annotation = now = Annotation(self.viewer, image, plane)
-        now.hover = self.preferences.hover
-        now.session.options = self.prompt_options()
-        now.session.filters = self.filters.read()
-        now.chosen = self.table.follow
-        now.changed = self._changed
-        path = usual_file(self.preferences.place, now.record)
-        self._saver = Saver(now.session, lambda: now.record, path, _run)
-        if path.is_file():
-            show_info(f"FastSAM: a session of {image.name} is there; Reopen goes on with it")
-            self.file.value = path
-        self._mouse = Mouse(self.viewer, now)
-        self._prompt_layers(now)
-        self._layers_changed()
-        return now
-
-    def _prompt_layers(self, annotation: Annotation) -> None:
-        """Points and boxes, there and listening."""
-        there = annotation.points is not None
-        points, _ = annotation.prompt_layers()
-        if not there and self._mouse is not None:
-            self._mouse.listen(points)
-            points.mode = "pan_zoom"
-            self.viewer.layers.selection.active = points
+    def _open(self, image: Any, plane: Plane) -> Opened:
+        """Work on an image, if it is not the one already."""
+        opened = self.opened
+        if opened is None or not opened.of(image, plane):
+            options, filters = self.prompt_options(), self.filters.read()
+            self._leave()
+            self.opened = opened = Opened(self.viewer, image, plane, self.preferences)
+            now = opened.annotation
+            now.session.options, now.session.filters = options, filters
+            now.chosen = self.table.follow
+            self._objects_changed(self.objects.value)
+            if opened.saver.path.is_file() and chosen_path(self.file) is None:
+                show_info(f"FastSAM: a session of {image.name} is there; Reopen goes on with it")
+                self.file.value = opened.saver.path
+        opened.listen()
+        return opened
 
     def _leave(self) -> None:
-        """Let go of the image that was annotated."""
-        if self._mouse is not None:
-            self._mouse.close()
-            self._mouse = None
-        if self.annotation is not None:
-            self.annotation.close()
-            self.annotation = None
-        if self._saver is not None:
-            self._saver.close()
-            self._saver = None
+        """Let go of the image that was worked on."""
+        self.cancel()
+        opened, self.opened = self.opened, None
+        if opened is None:
+            return
+        opened.close()
+        if not self._closed:  # the next image has other objects and another session
+            self.table.show_scene(None)
+            self.objects.value = None
+            if chosen_path(self.file) == opened.saver.path:
+                self.file.value = None
 
     def _image_changed(self, image: Any) -> None:
-        now = self.annotation
+        now = self.now
         if now is not None and now.image is not image:
-            self.cancel()
             self._leave()
-            self.table.show_scene(None)
+        if image is not None:
+            axis = channels.known_axis(image)
+            self.layer_options.channel_axis.value = "" if axis is None else str(axis)
 
     def _layers_changed(self, event: Any = None) -> None:
         if self._closed:
             return
         for layer in self.viewer.layers:
-            layer.events.name.connect(self._renamed)
-        now = self.annotation
+            layer.events.name.connect(self._layers_changed)
+        now = self.now
         if now is not None and now.image not in self.viewer.layers:
-            self.cancel()
             self._leave()
-            self.table.show_scene(None)
             now = None
         self.image.reset_choices()
         self.objects.reset_choices()
@@ -299,18 +257,15 @@ class FastSAMWidget(Panel):
             if now.objects in (None, *self.viewer.layers):  # or it is about to be let go of
                 self.objects.value = now.objects
 
-    def _renamed(self, event: Any = None) -> None:
-        self._layers_changed()
-
     def _slice_changed(self, event: Any = None) -> None:
-        if self.annotation is not None and self.annotation.shown:
-            self.table.show_scene(self.annotation.scene)
+        if self.now is not None and self.now.shown:
+            self.table.show_scene(self.now.scene)
 
     # --- filters and table ------------------------------------------------------------------
 
     def _filter(self) -> None:
         """Other filters: no network, and the picture is made in a thread, the latest one last."""
-        now = self.annotation
+        now = self.now
         if now is None:
             return
         try:
@@ -323,23 +278,14 @@ class FastSAMWidget(Panel):
         if scene is None:
             return
         self.status.value = f"{len(scene.shown)} of {len(scene.seg)} instances"
-        if self._drawing:
-            self._redraw = True
-            return
-        self._drawing = True
-        _run(partial(picture, scene), partial(self._drawn, now, now.key))
+        self.pictures.start(partial(self._drawn, now, now.key), picture, scene)
 
     def _drawn(self, annotation: Annotation, key: Key, made: Any) -> None:
-        self._drawing = False
-        if annotation is not self.annotation or self._closed:
-            return
-        annotation.refiltered(key, made)
-        if self._redraw:
-            self._redraw = False
-            self._filter()
+        if annotation is self.now and not self._closed:
+            annotation.refiltered(key, made)
 
     def _prompting_changed(self) -> None:
-        now = self.annotation
+        now = self.now
         if now is None:
             return
         try:
@@ -350,18 +296,21 @@ class FastSAMWidget(Panel):
         now.refresh()
 
     def row_chosen(self, index: int) -> None:  # noqa: D102
-        if self.annotation is not None and self.annotation.shown:
-            self.annotation.highlight(index, center=True)
+        if self.now is not None and self.now.shown:
+            self.now.highlight(index, center=True)
 
     # --- objects ----------------------------------------------------------------------------
 
+    def _working(self) -> Annotation:
+        """The annotation there is; SessionError if there is none."""
+        if self.now is None:
+            raise SessionError("segment an image first")
+        return self.now
+
     def _do(self, name: str, *args: Any) -> Callable[[], None]:
+        @telling
         def act() -> None:
-            now = self.annotation
-            if now is None:
-                show_info("Segment an image first")
-            else:
-                now.act(partial(getattr(now, name), *args))
+            getattr(self._working(), name)(*args)
 
         act.__name__ = name
         return act
@@ -374,20 +323,20 @@ class FastSAMWidget(Panel):
             self._do("commit", self.policy.value)()
         self._show_objects()
 
+    @telling
     def commit_all(self) -> None:
         """Make all instances objects."""
-        now = self.annotation
         if self.policy.value == OUTLINES:
             self._do("commit_outlines", True)()
-        elif now is not None:
+        else:
             linking = self.linking.read() if self.link.value else None
-            keys = sorted(now.session.scenes)
+            keys = sorted(self._working().session.scenes)
             self._do("commit_found", self.policy.value, keys, linking)()
         self._show_objects()
 
     def toggle_hover(self) -> None:
         """Show the instance under the cursor, or no longer."""
-        now = self.annotation
+        now = self.now
         if now is not None:
             now.hover = not now.hover
             if not now.hover and now.preview is not None:
@@ -395,74 +344,43 @@ class FastSAMWidget(Panel):
 
     def _show_objects(self) -> None:
         self.objects.reset_choices()
-        if self.annotation is not None and self.objects.value is not self.annotation.objects:
-            self.objects.value = self.annotation.objects
+        if self.now is not None and self.objects.value is not self.now.objects:
+            self.objects.value = self.now.objects
 
+    @telling
     def _objects_changed(self, layer: Any) -> None:
-        now = self.annotation
+        now = self.now
         if now is None or layer is now.objects:
             return
         try:
             now.attach(layer)
-        except SessionError as error:
-            show_info(str(error))
+        finally:
             self.objects.value = now.objects
 
     # --- sessions ---------------------------------------------------------------------------
 
-    def _changed(self, keys: set[Key]) -> None:
-        if self.preferences.autosave and self._saver is not None:
-            self._saver.changed(keys)
-
+    @telling
     def save(self) -> None:
         """Write the session to the file named, or to the usual one."""
-        now, saver = self.annotation, self._saver
-        if now is None or saver is None:
-            show_info("Segment an image first")
-            return
-        path = chosen_path(self.file) or saver.path
-        path = path if path.suffix == ".json" else path.with_suffix(".json")
-        image, plane = now.image, now.plane
-        picture_of = None
-        if (
-            now.record.path is None
-            or image.multiscale
-            or plane.stepped
-            or plane.channels is not None
-        ):
-            try:
-                pixels = self._pixels(image, plane)
-            except ValueError as error:
-                show_info(str(error))
-                return
-            height, width = now.shape
-            picture_of = partial(_whole, pixels, (0, 0, width, height))
-        told = partial(_saved, path)
-        saver.save(path, picture_of, told)
+        now, opened = self._working(), self.opened
+        assert opened is not None
+        opened.save(chosen_path(self.file), self._pixels(now.image, now.plane))
 
+    @telling
     def reopen(self) -> None:
         """Go on with a session: its objects, prompts, and what was segmented, if it was kept."""
         image = self.image.value
         if image is None:
-            show_info("Open the session's image first")
-            return
-        try:
-            now = self._annotate(image, self._plane(image))
-            assert self._saver is not None
-            path = chosen_path(self.file) or self._saver.path
-            saved = saving.read(path)
-            now.reopen(saved)
-        except (ValueError, MemoryError) as error:
-            show_info(str(error))
-            return
+            raise SessionError("open the session's image first")
+        filters = self.filters.read()
+        opened = self._open(image, self._plane(image))
+        saved = saving.read(chosen_path(self.file) or opened.saver.path)
+        opened.annotation.reopen(saved)
         self._show_objects()
-        self.cancel()
-        self._number += 1
-        worker = create_worker(
-            regions.kept_scenes, saved, self.results, self.filters.read(), _start_thread=False
-        )
-        worker.yielded.connect(partial(self._yielded, self._number, now))
-        worker.start()
+        self.requests.start(
+            partial(self._answered, opened.annotation),
+            regions.kept_scenes, saved, self.results, filters,
+        )  # fmt: skip
 
     # --- the end ----------------------------------------------------------------------------
 
@@ -475,35 +393,13 @@ class FastSAMWidget(Panel):
         if self._closed:
             return
         self._closed = True
-        self._number += 1
-        self._stop.set()
-        if self._worker is not None:
-            self._worker.quit()
         events = self.viewer.layers.events
         for event in (events.inserted, events.removed, events.reordered):
             event.disconnect(self._layers_changed)
         self.viewer.dims.events.current_step.disconnect(self._slice_changed)
         for layer in self.viewer.layers:
-            layer.events.name.disconnect(self._renamed)
+            layer.events.name.disconnect(self._layers_changed)
         if self._keys is not None:
             self._keys.close()
         self.network.close()
         self._leave()
-
-
-def _whole(pixels: Pixels, window: Any, key: Key) -> Any:
-    return pixels.read(key, window, max(window))
-
-
-def _saved(path: Path, problem: str) -> None:
-    if problem:
-        show_warning(problem)
-    else:
-        show_info(f"Saved in {path}")
-
-
-def _run(work: Callable[[], Any], then: Callable[[Any], None]) -> None:
-    """Do something in another thread, and something with its result in this one."""
-    worker = create_worker(work, _start_thread=False)
-    worker.returned.connect(then)
-    worker.start()

@@ -1,6 +1,6 @@
 """What a thread does: read, look into the cache, ask the network, and stop when told.
 
-Free of napari: :mod:`napari_plugin.widget` runs :func:`work` in napari's ``thread_worker``.
+Free of napari: :class:`napari_plugin.threads.Requests` runs these beside the window.
 """
 
 from __future__ import annotations
@@ -126,17 +126,17 @@ class Picked:
 def pick(
     pixels: Pixels, key: Key, scene: Scene, device: str, words: Words, network: Network,
     stop: threading.Event,
-) -> Picked | Failure | None:  # fmt: skip
-    """Look for a text in a slice that was segmented; None if it was told to stop."""
+) -> Iterator[Picked | Failure]:  # fmt: skip
+    """Look for a text in a slice that was segmented; nothing if it is told to stop."""
     try:
         x0, y0, x1, y1 = scene.window
         full = pixels.read(key, scene.window, max(x1 - x0, y1 - y0))
-        return Picked(key, scene, network.pick(full, scene, device, words, stop))
+        yield Picked(key, scene, network.pick(full, scene, device, words, stop))
     except Stopped:
-        return None
+        return
     except (ValueError, RuntimeError, OSError, MemoryError) as error:
         log.info("looking for a text failed", exc_info=True)
-        return Failure(str(error).strip().split("\n")[0] or type(error).__name__)
+        yield Failure(str(error).strip().split("\n")[0] or type(error).__name__)
 
 
 def stride(window: Window) -> int:

@@ -160,14 +160,6 @@ def bounds(runs: Runs, height: int) -> tuple[int, int, int, int]:
     return int(runs[0, 0] // height), top, int((runs[-1, 1] - 1) // height) + 1, bottom
 
 
-def contains(runs: Runs, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each column-major position (P,) is foreground."""
-    if not len(runs):
-        return np.zeros(len(positions), np.bool_)
-    k = np.searchsorted(runs[:, 0], positions, "right") - 1
-    return (k >= 0) & (positions < runs[np.maximum(k, 0), 1])
-
-
 def union(masks: Iterable[Runs]) -> Runs:
     """Pixels that belong to any of the masks."""
     stack = [m for m in masks if len(m)]

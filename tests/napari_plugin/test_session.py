@@ -58,12 +58,12 @@ SMALL_ONE = {"step": -1}  # of the two candidates at (30, 30) the larger has the
 def test_a_commit_writes_the_answer_and_forgets_the_prompts():
     session = plain()
     assert commit(session, 70, 10) == [1]
-    assert np.array_equal(session.canvas.array, ASIDE * 1)
+    assert np.array_equal(session.objects.canvas.array, ASIDE * 1)
     assert not session.prompts(())
-    known = session.objects[1]
+    known = session.objects.known[1]
     assert known.score == pytest.approx(0.8)
     assert known.prompts[()].points == ((70, 10),)
-    assert session.areas[1] == ASIDE.sum()
+    assert session.objects.areas[1] == ASIDE.sum()
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -82,14 +82,14 @@ def test_overlap_goes_where_the_policy_says(policy, small_first):
     small_wins = policy == "small on top" or (policy == "keep") == small_first
     if small_wins:
         expected[SMALL] = small
-    assert np.array_equal(session.canvas.array, expected)
+    assert np.array_equal(session.objects.canvas.array, expected)
 
 
 def test_small_on_top_compares_with_what_a_whole_object_covers_not_what_is_left_of_it():
     session = plain()
     commit(session, 55, 30)
     assert commit(session, 15, 30) == [2]  # the large one, under the one beside it
-    labels = session.canvas.array
+    labels = session.objects.canvas.array
     assert (labels[BESIDE] == 1).all()
     assert (labels[LARGE & ~BESIDE] == 2).all()
 
@@ -104,7 +104,7 @@ def test_ids_are_never_reused():
     session.prompt((), Prompts())
     given += commit(session, 70, 10)
     assert given == [1, 2, 3]
-    assert np.array_equal(np.unique(session.canvas.array), [0, 3])
+    assert np.array_equal(np.unique(session.objects.canvas.array), [0, 3])
 
 
 def test_labels_that_are_there_and_that_are_painted_are_not_given_again():
@@ -113,14 +113,14 @@ def test_labels_that_are_there_and_that_are_painted_are_not_given_again():
     session = Session(ArrayCanvas(labels))
     session.show((), scene())
     assert commit(session, 70, 10) == [8]
-    session.painted((), 20)
+    session.objects.painted((), 20)
     assert commit(session, 30, 30) == [21]
 
 
 def test_ids_beyond_the_labels_numbers_are_refused():
     session = Session(ArrayCanvas(np.zeros(SHAPE, np.uint8)))
     session.show((), scene())
-    session.painted((), 254)
+    session.objects.painted((), 254)
     assert commit(session, 70, 10) == [255]
     with pytest.raises(SessionError, match="ids up to 255"):
         commit(session, 30, 30)
@@ -129,26 +129,26 @@ def test_ids_beyond_the_labels_numbers_are_refused():
 def test_delete_merge_and_their_undo():
     session = plain()
     a, b = commit(session, 70, 10)[0], commit(session, 30, 30)[0]
-    both = session.canvas.array.copy()
+    both = session.objects.canvas.array.copy()
     assert session.merge([a, b]) == a
-    assert np.array_equal(session.canvas.array, (both > 0) * a)
-    assert set(session.objects) == {a}
+    assert np.array_equal(session.objects.canvas.array, (both > 0) * a)
+    assert set(session.objects.known) == {a}
     session.delete([a])
-    assert not session.canvas.array.any()
+    assert not session.objects.canvas.array.any()
     session.undo()
     session.undo()
-    assert np.array_equal(session.canvas.array, both)
-    assert set(session.objects) == {a, b}
+    assert np.array_equal(session.objects.canvas.array, both)
+    assert set(session.objects.known) == {a, b}
     with pytest.raises(SessionError, match="two objects"):
         session.merge([a])
 
 
 def test_detached_parts_become_objects():
     session = plain()
-    session.canvas.array[:] = (SMALL | ASIDE) * 5
-    session.attach(ArrayCanvas(session.canvas.array))
+    session.objects.canvas.array[:] = (SMALL | ASIDE) * 5
+    session.attach(ArrayCanvas(session.objects.canvas.array))
     (new,) = session.split(5, ())
-    assert np.array_equal(session.canvas.array, SMALL * 5 + ASIDE * new)
+    assert np.array_equal(session.objects.canvas.array, SMALL * 5 + ASIDE * new)
     with pytest.raises(SessionError, match="in one part"):
         session.split(5, ())
 
@@ -158,9 +158,9 @@ def test_what_is_picked_of_an_object_is_split_off_it():
     (large,) = commit(session, 15, 30)
     click(session, 30, 30, **SMALL_ONE)
     new = session.split_off(())
-    assert np.array_equal(session.canvas.array, LARGE * large + SMALL * (new - large))
+    assert np.array_equal(session.objects.canvas.array, LARGE * large + SMALL * (new - large))
     session.undo()
-    assert np.array_equal(session.canvas.array, LARGE * large)
+    assert np.array_equal(session.objects.canvas.array, LARGE * large)
     session.delete([large])
     click(session, 70, 10)
     with pytest.raises(SessionError, match="no object lies under"):
@@ -175,18 +175,18 @@ def test_going_back_to_an_object_replaces_it_under_its_own_id():
     assert session.prompts(()).points == ((30, 30),)
     session.cycle((), -1)
     assert session.commit(()) == [object_]
-    assert np.array_equal(session.canvas.array, SMALL * object_ + ASIDE * other)
+    assert np.array_equal(session.objects.canvas.array, SMALL * object_ + ASIDE * other)
     session.undo()
-    assert (session.canvas.array[LARGE] == object_).all()
+    assert (session.objects.canvas.array[LARGE] == object_).all()
 
 
 def test_an_object_without_prompts_is_asked_for_by_its_box():
     session = plain()
-    session.canvas.array[:] = ASIDE * 4
-    session.attach(ArrayCanvas(session.canvas.array))
+    session.objects.canvas.array[:] = ASIDE * 4
+    session.attach(ArrayCanvas(session.objects.canvas.array))
     session.recall((), 4)
     assert session.commit(()) == [4]
-    assert np.array_equal(session.canvas.array, ASIDE * 4)
+    assert np.array_equal(session.objects.canvas.array, ASIDE * 4)
 
 
 def test_all_found_are_committed_smallest_on_top_as_the_filters_let_them_through():
@@ -198,8 +198,10 @@ def test_all_found_are_committed_smallest_on_top_as_the_filters_let_them_through
     session.filters = FilterOptions()
     assert len(session.commit_found([()])) == 4
     expected = scene().seg.labels()
-    assert np.array_equal(session.canvas.array > 0, expected > 0)
-    pairs = set(zip(session.canvas.array.ravel().tolist(), expected.ravel().tolist(), strict=True))
+    assert np.array_equal(session.objects.canvas.array > 0, expected > 0)
+    pairs = set(
+        zip(session.objects.canvas.array.ravel().tolist(), expected.ravel().tolist(), strict=True)
+    )
     assert len(pairs) == 5, "the same parts, under other ids"
 
 
@@ -210,7 +212,7 @@ def test_linked_objects_have_one_id_in_all_slices():
         session.show((z,), scene(masks))
     keys = [(z,) for z in range(3)]
     assert len(session.commit_found(keys, linking=LinkOptions())) == 2
-    labels = session.canvas.array
+    labels = session.objects.canvas.array
     assert labels[0, 30, 20] == labels[1, 30, 22] == labels[2, 30, 24]
     assert labels[0, 30, 60] == labels[2, 30, 60] != labels[0, 30, 20]
     session.undo()
@@ -224,32 +226,38 @@ def test_undo_survives_slice_changes():
     commit(session, 30, 30, key=(2,))
     click(session, 50, 30, (1,))
     assert [session.undo().key for _ in range(2)] == [(1,), (2,)]
-    assert session.canvas.array[0].any()
-    assert not session.canvas.array[2].any()
+    assert session.objects.canvas.array[0].any()
+    assert not session.objects.canvas.array[2].any()
     assert session.prompts((2,)).points == ((30, 30),)
 
 
 def test_deleting_an_object_of_several_slices_takes_them_all():
     session = stack()
     session.commit_found([(0,), (1,), (2,)], linking=LinkOptions())
-    label = int(session.canvas.array[0, 10, 70])
+    label = int(session.objects.canvas.array[0, 10, 70])
     session.delete([label])
-    assert not (session.canvas.array == label).any()
-    assert session.areas[label] == 0
+    assert not (session.objects.canvas.array == label).any()
+    assert session.objects.areas[label] == 0
     session.undo()
-    assert (session.canvas.array == label).sum() == 3 * ASIDE.sum() == session.areas[label]
+    assert (
+        (session.objects.canvas.array == label).sum()
+        == 3 * ASIDE.sum()
+        == session.objects.areas[label]
+    )
 
 
 def test_undo_leaves_what_was_painted_by_hand():
     session = plain()
     commit(session, 30, 30)
-    session.canvas.array[30, 25:35] = 9
+    session.objects.canvas.array[30, 25:35] = 9
     session.undo()
-    assert (session.canvas.array[30, 25:35] == 9).all()
-    assert (session.canvas.array == 9).sum() == (session.canvas.array != 0).sum() == 10
+    assert (session.objects.canvas.array[30, 25:35] == 9).all()
+    assert (
+        (session.objects.canvas.array == 9).sum() == (session.objects.canvas.array != 0).sum() == 10
+    )
     session.redo()
-    assert (session.canvas.array[30, 25:35] == 9).all()
-    assert (session.canvas.array == 1).sum() == LARGE.sum() - 10
+    assert (session.objects.canvas.array[30, 25:35] == 9).all()
+    assert (session.objects.canvas.array == 1).sum() == LARGE.sum() - 10
 
 
 def test_what_cannot_be_done_is_one_line():
@@ -278,14 +286,18 @@ def test_outlines_overlap_and_are_undone():
     (first,) = session.commit_outlines(())
     ids = session.commit_outlines((), found=True)
     assert len(ids) == 4
-    assert not session.canvas.array.any()
-    key, runs = session.objects[first].outline
+    assert not session.objects.canvas.array.any()
+    key, runs = session.objects.known[first].outline
     assert key == ()
     assert np.array_equal(R.to_bitmap(runs, SHAPE), LARGE)
     session.undo()
     session.undo()
-    assert not session.objects
+    assert not session.objects.known
     assert session.prompts(())
+    session.filters = FilterOptions(min_area=10**6)
+    with pytest.raises(SessionError, match="loosen the filters"):
+        session.commit_outlines((), found=True)
+    assert len(session.history.done) == 1
 
 
 def test_several_objects_in_one_go():
@@ -294,7 +306,7 @@ def test_several_objects_in_one_go():
     session.prompt((), Prompts(((70, 10), (30, 30)), (1, 1)))
     assert session.commit(()) == [1, 2]
     session.undo()
-    assert not session.canvas.array.any()
+    assert not session.objects.canvas.array.any()
 
 
 @pytest.mark.parametrize("axes", [(0, 1), (0, 2), (1, 2), (1, 3), (0, 3)])
@@ -303,11 +315,11 @@ def test_slices_may_lie_along_any_axes(axes):
     shape = [2] * ndim
     shape[axes[0]], shape[axes[1]] = SHAPE
     session = Session(ArrayCanvas(np.zeros(shape, np.int32), *axes))
-    keys = list(session.canvas.keys())
+    keys = list(session.objects.canvas.keys())
     assert len(keys) == 2 ** (ndim - 2)
     session.show(keys[-1], scene())
     commit(session, 70, 10, key=keys[-1])
-    moved = np.moveaxis(session.canvas.array, axes, (-2, -1)).reshape(-1, *SHAPE)
+    moved = np.moveaxis(session.objects.canvas.array, axes, (-2, -1)).reshape(-1, *SHAPE)
     assert np.array_equal(moved[-1], ASIDE * 1)
     assert not moved[:-1].any()
 
@@ -380,14 +392,14 @@ def act(session, name, key=(), *args):
 
 def state(session):
     prompts = {k: session.prompts(k) for k in ((0,), (1,))}
-    labels, counts = np.unique(session.canvas.array, return_counts=True)
+    labels, counts = np.unique(session.objects.canvas.array, return_counts=True)
     areas = dict(zip(labels.tolist(), counts.tolist(), strict=True))
     for label, area in areas.items():
-        assert label == 0 or session.areas[label] == area
+        assert label == 0 or session.objects.areas[label] == area
     return (
-        session.canvas.array.copy(),
+        session.objects.canvas.array.copy(),
         copy.deepcopy(prompts),
-        repr(sorted(session.objects.items())),
+        repr(sorted(session.objects.known.items())),
     )
 
 
@@ -398,18 +410,18 @@ def same(a, b):
 @given(st.lists(action, max_size=25))
 def test_undoing_everything_is_the_beginning_and_redoing_everything_the_end(actions):
     session = stack(2)
-    session.canvas.array[0, :20, :9] = 1  # somebody's labels are there already
-    session.attach(ArrayCanvas(session.canvas.array))
-    first, next_id = state(session), session.next_id
+    session.objects.canvas.array[0, :20, :9] = 1  # somebody's labels are there already
+    session.attach(ArrayCanvas(session.objects.canvas.array))
+    first, next_id = state(session), session.objects.next_id
     for name, *args in actions:
         before = state(session)
         try:
             act(session, name, *args)
         except SessionError:
             assert same(state(session), before), "what is refused changes nothing"
-        assert session.next_id >= next_id, "ids only grow"
-        assert session.next_id > session.canvas.array.max()
-        next_id = session.next_id
+        assert session.objects.next_id >= next_id, "ids only grow"
+        assert session.objects.next_id > session.objects.canvas.array.max()
+        next_id = session.objects.next_id
     last, steps = state(session), len(session.history.done)
     while session.redo():
         pass

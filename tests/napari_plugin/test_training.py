@@ -19,7 +19,7 @@ from tests.napari_plugin.test_session import ASIDE, LARGE, SHAPE, click, commit,
 
 
 def saver(session, record, path):
-    return Saver(session, lambda: record, path, lambda work, then: then(work()))
+    return Saver(session, lambda: record, path, lambda then, work: then(work()))
 
 
 def test_the_objects_of_an_image_file(tmp_path):
@@ -79,7 +79,7 @@ def test_autosave_writes_the_last_state_never_two_at_once(tmp_path):
     session, waiting = plain(), []
     record = ImageRecord("image", None, SHAPE, (0, 1))
     path = tmp_path / "s.json"
-    made = Saver(session, lambda: record, path, lambda work, then: waiting.append((work, then)))
+    made = Saver(session, lambda: record, path, lambda then, work: waiting.append((work, then)))
     session.listeners.append(lambda step: made.changed({()} if step.pixels else set()))
     commit(session, 70, 10)
     commit(session, 30, 30)

@@ -19,8 +19,8 @@ def work(window, image, conf):
     widget.image.value = image
     widget.basic.conf.value = conf
     widget.segment_button.native.click()
-    window.wait(lambda: widget.annotation is not None and widget.annotation.scene is not None, 200)
-    now = widget.annotation
+    window.wait(lambda: widget.now is not None and widget.now.scene is not None, 200)
+    now = widget.now
     window.wait(lambda: not widget.cancel_button.enabled)
     widget.buttons["Commit all"].native.click()
     window.wait()

@@ -13,6 +13,7 @@ from fastsam_plugins.demo import SAMPLES
 from napari_plugin import display as names
 from napari_plugin import layers
 from napari_plugin.network import Network
+from napari_plugin.panel import chosen_path
 from napari_plugin.scene import Scene
 from napari_plugin.worker import Found, picture
 from tests.napari_plugin.conftest import SHAPE
@@ -27,12 +28,12 @@ def put(window, seg, key=(), image=None, part=None):
     from napari_plugin import geometry
 
     plane = geometry.shown_plane(image, window.viewer.dims)
-    now = widget._annotate(image, plane)
+    now = widget._open(image, plane).annotation
     height, width = now.shape
     scene = Scene(seg, part or (0, 0, width, height), now.shape, "digest").filtered(
         widget.filters.read()
     )
-    widget._yielded(widget._number, now, Found(key, scene, picture(scene)))
+    widget._answered(now, Found(key, scene, picture(scene)))
     window.wait()
     return now
 
@@ -68,6 +69,25 @@ def test_the_manifest_offers_widget_menus_and_preferences():
         assert (shown.minimum, shown.maximum) == (p.ge, p.le)
 
 
+def test_the_widget_begins_with_the_preferences(window, monkeypatch, tmp_path):
+    from napari import settings
+
+    from napari_plugin.preferences import PAGE, PLUGIN
+
+    if not hasattr(settings, "get_plugin_settings"):
+        pytest.skip("this napari has no page of preferences for plugins")
+    page = getattr(settings.get_plugin_settings(PLUGIN), PAGE)
+    wanted = {"model": "FastSAM-s", "device": "cpu", "hover": False, "folder": str(tmp_path)}
+    for name, value in wanted.items():
+        monkeypatch.setattr(page, name, value)
+    image = window.viewer.add_image(np.zeros(SHAPE, np.uint8), name="it")
+    widget = window.open()
+    assert (widget.model_name(), widget.device.value) == ("FastSAM-s", "cpu")
+    opened = widget._open(image, widget._plane(image))
+    assert not opened.annotation.hover
+    assert tmp_path in opened.saver.path.parents
+
+
 def test_segment_click_hover_commit_undo_on_a_real_image(window):
     """The bundled network in its own process, from the button to the label image."""
     coins = window.viewer.add_image(read_image(SAMPLES / "coins.png"), name="coins")
@@ -75,8 +95,8 @@ def test_segment_click_hover_commit_undo_on_a_real_image(window):
     widget.basic.conf.value = 0.25
     widget.segment_button.native.click()
     assert widget.cancel_button.enabled
-    window.wait(lambda: widget.annotation is not None and widget.annotation.scene is not None)
-    scene = widget.annotation.scene
+    window.wait(lambda: widget.now is not None and widget.now.scene is not None)
+    scene = widget.now.scene
     assert widget.status.value == f"{len(scene.seg)} instances"
     assert len(scene.seg) > 20
     window.wait(lambda: not widget.cancel_button.enabled)
@@ -88,15 +108,15 @@ def test_segment_click_hover_commit_undo_on_a_real_image(window):
     hovered = window.pixels()
     assert (before != hovered).any(-1).sum() > 200, "the coin under the cursor lights up"
     window.click(coins, middle)
-    assert widget.annotation.points.data.tolist() == [pytest.approx(middle, abs=1)]
+    assert widget.now.points.data.tolist() == [pytest.approx(middle, abs=1)]
     assert (window.pixels() != hovered).any(-1).sum() > 200
     window.key("N")
-    assert set(np.unique(widget.annotation.objects.data)) == {0, 1}
-    assert np.array_equal(widget.annotation.objects.data > 0, scene.seg.mask(5))
-    assert len(widget.annotation.points.data) == 0
+    assert set(np.unique(widget.now.objects.data)) == {0, 1}
+    assert np.array_equal(widget.now.objects.data > 0, scene.seg.mask(5))
+    assert len(widget.now.points.data) == 0
     window.key("U")
-    assert not widget.annotation.objects.data.any()
-    assert len(widget.annotation.points.data) == 1
+    assert not widget.now.objects.data.any()
+    assert len(widget.now.points.data) == 1
     assert not window.told
 
 
@@ -161,7 +181,7 @@ def test_keys_cycle_commit_go_back_and_delete(plain):
     for _ in range(20):
         plain.key("Shift-U")
     assert not labels(plain).any()
-    assert plain.now.session.next_id == 2
+    assert plain.now.session.objects.next_id == 2
     plain.click(plain.image, (20, 80))
     plain.key("Q")
     assert len(plain.now.points.data) == 0
@@ -273,12 +293,30 @@ def test_a_labels_layer_that_is_there_may_be_committed_into(plain):
     assert set(np.unique(mine.data)) == {0, 6, 7, 30, 31}
 
 
+def test_a_labels_layer_may_be_chosen_before_there_is_anything_to_commit(window, seg):
+    first = window.viewer.add_image(np.full(SHAPE, 90, np.uint8), name="first")
+    mine = window.viewer.add_labels(np.zeros(SHAPE, int), name="mine")
+    small = window.viewer.add_labels(np.zeros((3, 3), int), name="small")
+    widget = window.open()
+    widget.objects.value = mine
+    now = put(window, seg, image=first)
+    assert now.objects is mine
+    second = window.viewer.add_image(np.full(SHAPE, 90, np.uint8), name="second")
+    widget.image.value = second
+    assert widget.objects.value is None, "another image, another layer"
+    widget.objects.value = small
+    now = put(window, seg, image=second)
+    assert now.objects is None
+    assert widget.objects.value is None
+    assert "Layer small does not fit second" in str(window.told[-1].message)
+
+
 def test_filters_are_live_and_the_table_follows(plain):
     native = plain.widget.table._table.native
     assert native.rowCount() == 4
     plain.widget.filters.max_area.value = "1000"
     assert [native.isRowHidden(i) for i in range(4)] == [True, False, False, False]
-    plain.wait(lambda: not plain.widget._drawing)
+    plain.wait(lambda: not plain.widget.pictures.busy)
     assert set(np.unique(plain.now.instances.data)) == {0, 2, 3, 4}
     plain.move(plain.image, (30, 15))
     assert not plain.now.preview.layer.data.any()
@@ -296,6 +334,14 @@ def test_table_and_canvas_show_each_other_what_is_chosen(plain):
     native.selectRow(3)
     assert (plain.now.preview.layer.data == layers.HIGHLIGHT).sum() == plain.now.scene.seg.areas[3]
     assert plain.viewer.camera.center[1:] == pytest.approx((20, 80), abs=1.5)
+
+
+def test_what_is_picked_lies_on_top_of_objects_and_prompts_on_top_of_it(plain):
+    plain.click(plain.image, (20, 80))
+    plain.key("N")
+    assert [layer.name for layer in plain.viewer.layers] == [
+        "plain", names.INSTANCES, names.OBJECTS, names.PREVIEW, names.POINTS, names.BOXES,
+    ]  # fmt: skip
 
 
 def test_layers_may_be_renamed_and_reordered(plain):
@@ -320,17 +366,17 @@ def test_every_layer_may_be_deleted(plain):
         plain.viewer.layers.remove(layer)
         plain.wait()
     assert not plain.now.session.prompts(())
-    plain.widget._prompt_layers(plain.now)
+    plain.widget.opened.listen()
     plain.click(plain.image, (30, 45))
     plain.key("N")
     assert labels(plain).any()
     plain.click(plain.image, (30, 45))
     assert len(plain.now.session.answer(())) == 1
     plain.widget.filters.max_area.value = "1000"
-    plain.wait(lambda: not plain.widget._drawing)
+    plain.wait(lambda: not plain.widget.pictures.busy)
     plain.viewer.layers.remove(plain.image)
     plain.wait()
-    assert plain.widget.annotation is None
+    assert plain.widget.now is None
     assert plain.widget.image.value is None
     plain.move(plain.image, (30, 30))
     for key in "HJKNQUW":
@@ -355,11 +401,36 @@ def test_the_widget_closes_and_leaves_nothing_bound(plain):
     assert not again._closed
 
 
+def test_keys_that_somebody_bound_stay_theirs(window):
+    pressed = []
+    window.viewer.bind_key("N", lambda viewer: pressed.append("N"))
+    widget = window.open()
+    assert "bound: N" in str(window.told[-1].message)
+    window.key("N")
+    window.viewer.window.remove_dock_widget(widget.native)
+    window.wait(lambda: widget._closed, 5)
+    window.key("N")
+    assert pressed == ["N", "N"]
+
+
+def test_three_prompts_correct_an_instance_that_is_committed(plain):
+    plain.click(plain.image, (30, 30))
+    assert plain.now.session.answer(()).rows.tolist() == [0]
+    plain.click(plain.image, (30, 15), "RightButton")
+    plain.click(plain.image, (33, 30))
+    assert plain.now.session.prompts(()).labels == (1, 0, 1)
+    plain.key("N")
+    assert np.array_equal(labels(plain) == 1, plain.now.scene.seg.mask(1))
+    plain.move(plain.image, (30, 30))
+    plain.key("W")
+    assert len(plain.now.points.data) == 3
+
+
 def test_autosave_and_reopening(plain):
     plain.click(plain.image, (20, 80))
     plain.key("N")
     plain.click(plain.image, (30, 60))
-    path = plain.widget._saver.path
+    path = plain.widget.opened.saver.path
     plain.wait(lambda: path.is_file() and json.loads(path.read_text())["prompts"])
     assert json.loads(path.read_text())["labels"].keys() == {""}
     before = labels(plain).copy()
@@ -368,7 +439,7 @@ def test_autosave_and_reopening(plain):
     plain.widget.file.value = path
     plain.widget.reopen_button.native.click()
     plain.wait()
-    plain.now = plain.widget.annotation
+    plain.now = plain.widget.now
     assert np.array_equal(labels(plain), before)
     assert plain.now.points.data.tolist() == [pytest.approx((30, 60), abs=0.5)]
     plain.viewer.layers.clear()
@@ -378,23 +449,49 @@ def test_autosave_and_reopening(plain):
     assert "is of plain" in str(plain.told[-1].message)
 
 
+def test_the_session_that_is_reopened_is_the_one_that_was_chosen(plain, tmp_path):
+    plain.click(plain.image, (20, 80))
+    plain.key("N")
+    usual = plain.widget.opened.saver.path
+    plain.wait(lambda: usual.is_file() and json.loads(usual.read_text())["objects"])
+    chosen = tmp_path / "chosen.json"
+    plain.widget.file.value = chosen
+    plain.widget.save()
+    plain.wait(chosen.is_file)
+    plain.key("U")
+    plain.wait(lambda: not json.loads(usual.read_text())["objects"])
+    plain.viewer.layers.clear()
+    plain.viewer.add_image(np.full(SHAPE, 90, np.uint8), name="plain")
+    plain.widget.reopen()
+    assert plain.widget.now.objects.data.any()
+    plain.viewer.layers.clear()
+    plain.widget.file.value = None
+    plain.viewer.add_image(np.full(SHAPE, 90, np.uint8), name="plain")
+    plain.widget.reopen()
+    assert chosen_path(plain.widget.file) == usual
+    assert not plain.widget.now.objects.data.any()
+    plain.widget.file.value = tmp_path / "none.json"
+    plain.widget.reopen()
+    assert "Cannot read" in str(plain.told[-1].message)
+
+
 def test_reopening_brings_what_was_segmented_back_without_the_network(window):
     image = read_image(SAMPLES / "coins.png")
     window.viewer.add_image(image, name="coins")
     widget = window.open()
     widget.segment()
-    window.wait(lambda: widget.annotation.scene is not None)
-    found = widget.annotation.scene.seg.labels()
+    window.wait(lambda: widget.now.scene is not None)
+    found = widget.now.scene.seg.labels()
     widget.commit_all()
-    window.wait(lambda: not widget._saver._busy)
-    path = widget._saver.path
+    window.wait(lambda: not widget.opened.saver._busy)
+    path = widget.opened.saver.path
     window.viewer.layers.clear()
     window.viewer.add_image(image, name="coins")
     widget.network.asked = False
     widget.file.value = path
     widget.reopen()
-    window.wait(lambda: widget.annotation.scene is not None)
-    assert np.array_equal(widget.annotation.scene.seg.labels(), found)
+    window.wait(lambda: widget.now.scene is not None)
+    assert np.array_equal(widget.now.scene.seg.labels(), found)
     assert not widget.network.asked
 
 
@@ -459,15 +556,15 @@ def test_every_kind_of_image_is_segmented_and_committed(window, kind, tmp_path):
     if kind == "channels":
         widget.layer_options.channel_axis.value = "0"
     widget.segment()
-    window.wait(lambda: widget.annotation is not None and widget.annotation.scene is not None)
-    scene = widget.annotation.scene
+    window.wait(lambda: widget.now is not None and widget.now.scene is not None)
+    scene = widget.now.scene
     assert scene.seg.shape == coins.shape
     assert len(scene.seg) > 10
     x0, y0, x1, y1 = scene.seg.boxes[0].tolist()
     key = (0,) * (layer.ndim - 2)
     window.click(layer, (*key, (y0 + y1) / 2, (x0 + x1) / 2))
     window.key("N")
-    made = widget.annotation.objects
+    made = widget.now.objects
     assert made.data.any()
     assert made.ndim == (2 if kind == "channels" else layer.ndim)
     assert not window.told
@@ -480,8 +577,8 @@ def test_the_field_of_view_is_segmented_where_it_is(window):
     window.wait(least=0.3)
     widget.region.region.value = "field of view"
     widget.segment()
-    window.wait(lambda: widget.annotation.scene is not None)
-    scene = widget.annotation.scene
+    window.wait(lambda: widget.now.scene is not None)
+    scene = widget.now.scene
     height, width = scene.seg.shape
     assert height < 303
     assert width < 384
@@ -492,20 +589,9 @@ def test_the_field_of_view_is_segmented_where_it_is(window):
     place = rows[len(rows) // 2] + y0, columns[len(rows) // 2] + x0
     window.click(coins, place)
     window.key("N")
-    made = widget.annotation.objects.data
+    made = widget.now.objects.data
     assert made.shape == (303, 384)
     assert made[int(place[0]), int(place[1])] == 1
-
-
-def test_stale_results_are_dropped(window, seg):
-    window.viewer.add_image(np.zeros(SHAPE, np.uint8), name="it")
-    widget = window.open()
-    now = put(window, seg)
-    old = widget._number
-    widget.cancel()
-    scene = Scene(seg[:1], (0, 0, 100, 60), SHAPE)
-    widget._yielded(old, now, Found((), scene, picture(scene)))
-    assert len(now.scene.seg) == 4
 
 
 def test_a_request_is_cancelled_for_real(window):
@@ -519,7 +605,7 @@ def test_a_request_is_cancelled_for_real(window):
     widget.advanced.imgsz.value = "4096"
     widget.segment()
     window.wait(least=1.0)
-    worker = widget._worker
+    worker = widget.requests.worker
     start = time.monotonic()
     widget.cancel_button.native.click()
     window.wait(lambda: not worker.is_running, 10)
@@ -565,10 +651,16 @@ def test_the_viewer_closes_during_inference(window, monkeypatch):
 
 def test_nothing_open_is_told(window):
     widget = window.open()
-    widget.segment()
     for key in "HJKNQUW":
         window.key(key)
-    widget.save()
-    widget.reopen()
-    assert all(t.severity.name == "INFO" for t in window.told)
-    assert "Open an image first" in str(window.told[0].message)
+    buttons = [
+        widget.segment_button, widget.save_button, widget.reopen_button, *widget.buttons.values(),
+    ]  # fmt: skip
+    for button in buttons:
+        window.told.clear()
+        button.native.click()
+        (said,) = window.told
+        assert said.severity.name == "INFO"
+        assert str(said.message) in (
+            "Open an image first", "Open the session's image first", "Segment an image first",
+        )  # fmt: skip
