@@ -28,7 +28,7 @@ import click
 import numpy as np
 
 from benchmarks.common import median_seconds, row
-from fastsam_plugins.evaluation.files import evaluate_proposals
+from fastsam_plugins.evaluation.proposal_files import evaluate_proposals
 from fastsam_plugins.evaluation.proposals import SIZES
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R

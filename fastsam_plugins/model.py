@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins import backends, weights
+from fastsam_plugins.devices import pick_device
 from fastsam_plugins.geometry import Letterbox, snap_to_canvas
 from fastsam_plugins.images import to_rgb
 from fastsam_plugins.masks.prototypes import PrototypeMasks
@@ -231,29 +232,3 @@ def instances(
         boxes = snap_to_canvas(boxes, letterbox.image_shape, (tolerance[0], tolerance[1]))
     source = PrototypeMasks(maps, columns, boxes, letterbox)
     return Segmentation.from_source(source, boxes, confidence).filter(min_area=options.min_area)
-
-
-def pick_device(name: str) -> Any:
-    """The torch device that a name stands for; ``auto`` is an accelerator if there is one.
-
-    Raises
-    ------
-    ValueError
-        If there is no such device.
-    """
-    import torch
-
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"device must be auto, cpu, mps, cuda or cuda:N, got {name!r}") from None
-    count = torch.cuda.device_count() if device.type == "cuda" else 1
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        count = 0
-    if device.type not in ("cpu", "cuda", "mps") or (device.index or 0) >= count:
-        raise ValueError(f"there is no device {name!r} here: use auto or cpu")
-    return device

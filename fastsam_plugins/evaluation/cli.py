@@ -85,7 +85,7 @@ def proposals(truth: Path, results: Path, iou_type: Any, against: str | None, pl
     boxes on COCO, boxes and masks on LVIS.
     """
     from fastsam_plugins.evaluation import published
-    from fastsam_plugins.evaluation.files import evaluate_proposals
+    from fastsam_plugins.evaluation.proposal_files import evaluate_proposals
 
     recall = evaluate_proposals(truth, results, iou_type)
     table = None

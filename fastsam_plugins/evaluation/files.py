@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.evaluation.proposals import FlatMasks, ProposalRecall, Regions
+from fastsam_plugins.evaluation.proposals import FlatMasks, Regions
 from fastsam_plugins.masks import polygons
 from fastsam_plugins.masks import runs as R
 
@@ -24,51 +24,11 @@ Record = dict[str, Any]
 FREQUENCIES = {"f": "frequent", "c": "common", "r": "rare"}
 """LVIS's letters for how often a category occurs in its training images."""
 
-COMPILE_FROM = 2000  # results: fewer are measured before machine code is loaded
-COMPILE_FROM_BYTES = 200 * COMPILE_FROM  # of a file: the same before it was read
-
 
 def is_lvis(truth: Record) -> bool:
     """Whether a ground truth has LVIS's frequencies of categories."""
     categories = truth.get("categories") or []
     return bool(categories) and all(c.get("frequency") in FREQUENCIES for c in categories)
-
-
-def evaluate_proposals(truth: Path, results: Path, iou_type: IouType) -> ProposalRecall:
-    """Recall of a COCO results file against a COCO or LVIS ground truth, all categories as one.
-
-    What LVIS says of categories that an image was not searched for plays no part. The ground
-    truths of its frequent, common and rare categories are counted apart as well.
-
-    Raises
-    ------
-    ValueError
-        If a file or a record in it cannot be used; the message says which and why.
-    """
-    content = load_truth(truth)
-    annotations = Records(content["annotations"], truth)
-    found: Records | None = None
-    if iou_type == "segm" and results.is_file() and results.stat().st_size >= COMPILE_FROM_BYTES:
-        from fastsam_plugins.evaluation import columns
-
-        found = columns.read(results)
-    found = found or Records(load_results(results), results)
-    compiled = len(found) >= COMPILE_FROM
-    groups = {}
-    if is_lvis(content):
-        groups = {c["id"]: FREQUENCIES[c["frequency"]] for c in content["categories"]}
-    recall = ProposalRecall(compiled=compiled)
-    for image, shape in images_of(content, truth, annotations, found):
-        counted = [i for i in annotations.of(image) if annotations.counts(i)]
-        shown = found.of(image)
-        recall.add(
-            annotations.regions(counted, shape, iou_type, compiled),
-            annotations.numbers(counted, "area"),
-            found.regions(shown, shape, iou_type, compiled),
-            found.numbers(shown, "score"),
-            [groups[annotations.records[i]["category_id"]] for i in counted] if groups else None,
-        )
-    return recall
 
 
 def load_truth(path: Path) -> Record:

@@ -53,7 +53,7 @@ def load(name: str | Path, device: str | Any = "auto") -> Clip:
         If open_clip is not installed, or there is no such network, tag or file, or the weights
         cannot be downloaded, read, or do not fit. One line that says what to do.
     """
-    from fastsam_plugins.model import pick_device
+    from fastsam_plugins.devices import pick_device
 
     found = find(name)
     stamp = found.file.stat().st_mtime_ns if found.file else 0

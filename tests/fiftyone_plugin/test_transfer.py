@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastsam_plugins.evaluation.files import evaluate_proposals
+from fastsam_plugins.evaluation.proposal_files import evaluate_proposals
 from fastsam_plugins.masks import runs as R
 from fiftyone_plugin import labels, transfer
 from fiftyone_plugin.recall import ProposalRecallConfig

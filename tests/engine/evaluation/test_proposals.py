@@ -14,8 +14,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from fastsam_plugins.evaluation import files
-from fastsam_plugins.evaluation.files import evaluate_proposals
+from fastsam_plugins.evaluation import proposal_files
+from fastsam_plugins.evaluation.proposal_files import evaluate_proposals
 from fastsam_plugins.evaluation.proposals import (
     SIZES,
     THRESHOLDS,
@@ -31,7 +31,9 @@ LIMITS = [1, 10, 100, 1000]
 @pytest.fixture(params=["numpy", "compiled"], autouse=True)
 def code(request, monkeypatch):
     """Everything is measured by both."""
-    monkeypatch.setattr(files, "COMPILE_FROM", 0 if request.param == "compiled" else 10**9)
+    first = 0 if request.param == "compiled" else 10**9
+    monkeypatch.setattr(proposal_files, "COMPILE_FROM", first)
+    monkeypatch.setattr(proposal_files, "COMPILE_FROM_BYTES", first)
     return request.param
 
 

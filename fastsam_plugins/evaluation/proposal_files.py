@@ -1,0 +1,56 @@
+"""COCO and LVIS files to recall."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastsam_plugins.evaluation.files import (
+    FREQUENCIES,
+    IouType,
+    Records,
+    images_of,
+    is_lvis,
+    load_results,
+    load_truth,
+)
+from fastsam_plugins.evaluation.proposals import ProposalRecall
+
+COMPILE_FROM = 2000  # results: fewer are measured before machine code is loaded
+COMPILE_FROM_BYTES = 200 * COMPILE_FROM  # of a file: the same before it was read
+
+
+def evaluate_proposals(truth: Path, results: Path, iou_type: IouType) -> ProposalRecall:
+    """Recall of a COCO results file against a COCO or LVIS ground truth, all categories as one.
+
+    What LVIS says of categories that an image was not searched for plays no part. The ground
+    truths of its frequent, common and rare categories are counted apart as well.
+
+    Raises
+    ------
+    ValueError
+        If a file or a record in it cannot be used; the message says which and why.
+    """
+    content = load_truth(truth)
+    annotations = Records(content["annotations"], truth)
+    found: Records | None = None
+    if iou_type == "segm" and results.is_file() and results.stat().st_size >= COMPILE_FROM_BYTES:
+        from fastsam_plugins.evaluation import columns  # numba takes a second to import
+
+        found = columns.read(results)
+    found = found or Records(load_results(results), results)
+    compiled = len(found) >= COMPILE_FROM
+    groups = {}
+    if is_lvis(content):
+        groups = {c["id"]: FREQUENCIES[c["frequency"]] for c in content["categories"]}
+    recall = ProposalRecall(compiled=compiled)
+    for image, shape in images_of(content, truth, annotations, found):
+        counted = [i for i in annotations.of(image) if annotations.counts(i)]
+        shown = found.of(image)
+        recall.add(
+            annotations.regions(counted, shape, iou_type, compiled),
+            annotations.numbers(counted, "area"),
+            found.regions(shown, shape, iou_type, compiled),
+            found.numbers(shown, "score"),
+            [groups[annotations.records[i]["category_id"]] for i in counted] if groups else None,
+        )
+    return recall
