@@ -328,6 +328,7 @@ class TrainOptions(Options):
     mosaic: float = option(1.0, "Share of images put together from four", ge=0, le=1)
     flipud: float = option(0.0, "Share of images turned upside down", ge=0, le=1)
     dice: float = option(0.0, "Weight of the Dice loss beside the masks' cross-entropy", ge=0)
+    mask_gain: float = option(1.0, "Weight of the masks' losses beside those of boxes", ge=0)
     imgsz: int | None = option(
         None,
         "Longest side of the network's input; by default that of the weights, 640 from scratch",

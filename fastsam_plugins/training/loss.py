@@ -20,11 +20,13 @@ class MaskLoss(v8SegmentationLoss):
     model : ultralytics.nn.tasks.SegmentationModel
     dice : float
         Weight of Dice; 0 is ultralytics' own loss.
+    gain : float
+        Weight of both beside the other losses.
     """
 
-    def __init__(self, model: torch.nn.Module, dice: float) -> None:
+    def __init__(self, model: torch.nn.Module, dice: float, gain: float = 1.0) -> None:
         super().__init__(model)
-        self._dice = dice
+        self._dice, self._gain = dice, gain
 
     def single_mask_loss(
         self,
@@ -56,4 +58,4 @@ class MaskLoss(v8SegmentationLoss):
             overlap = (inside * gt_mask).sum((1, 2))
             both = inside.sum((1, 2)) + gt_mask.sum((1, 2))
             loss = loss + self._dice * (1 - (2 * overlap + 1) / (both + 1))
-        return loss.sum()
+        return self._gain * loss.sum()

@@ -24,9 +24,10 @@ def example(seed=0):
     return truth, coefficients, prototypes, boxes, areas
 
 
-def loss(dice):
+def loss(dice, gain=1.0):
     instance = MaskLoss.__new__(MaskLoss)
     instance._dice = dice
+    instance._gain = gain
     return instance
 
 
@@ -83,3 +84,9 @@ def test_only_the_papers_reg_max_regresses_boxes_beyond_fifteen_strides(reg_max,
         optimizer.step()
     iou = bbox_iou(box[0], target[0], xywh=False).item()
     assert (iou > 0.99) is reached, iou
+
+
+def test_the_gain_weighs_both_losses():
+    assert loss(1.0, gain=3.0).single_mask_loss(*example()).item() == pytest.approx(
+        3 * loss(1.0).single_mask_loss(*example()).item()
+    )
