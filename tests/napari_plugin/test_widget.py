@@ -101,8 +101,9 @@ def test_segment_click_hover_commit_undo_on_a_real_image(window):
     assert len(scene.seg) > 20
     window.wait(lambda: not widget.cancel_button.enabled)
 
-    x0, y0, x1, y1 = scene.seg.boxes[5].tolist()
-    middle = (y0 + y1) / 2 - 0.5, (x0 + x1) / 2 - 0.5
+    middle = 52, 216
+    coin = scene.seg.select(points=[(middle[1] + 0.5, middle[0] + 0.5)], points_mode="best")
+    assert len(coin) == 1
     before = window.pixels()
     window.move(coins, middle)
     hovered = window.pixels()
@@ -112,7 +113,7 @@ def test_segment_click_hover_commit_undo_on_a_real_image(window):
     assert (window.pixels() != hovered).any(-1).sum() > 200
     window.key("N")
     assert set(np.unique(widget.now.objects.data)) == {0, 1}
-    assert np.array_equal(widget.now.objects.data > 0, scene.seg.mask(5))
+    assert np.array_equal(widget.now.objects.data > 0, coin.mask(0))
     assert len(widget.now.points.data) == 0
     window.key("U")
     assert not widget.now.objects.data.any()
