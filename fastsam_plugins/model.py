@@ -172,20 +172,15 @@ class FastSAM:
             outputs = zip(members, predictions, prototypes, strict=True)
             return [instances(p, maps, boxes[k], options) for k, p, maps in outputs]
 
-        if self._workers and len(images) > 1:
-            found = [
-                seg for (seg,) in self._workers.map(segmented, [[k] for k in range(len(images))])
-            ]
-        else:
-            groups: dict[tuple[int, int], list[int]] = {}
-            for k, letterbox in enumerate(boxes):
-                groups.setdefault(letterbox.input_shape, []).append(k)
-            by_image = {
-                k: seg
-                for members in groups.values()
-                for k, seg in zip(members, segmented(members), strict=True)
-            }
-            found = [by_image[k] for k in range(len(images))]
+        side_by_side = self._workers is not None and len(images) > 1
+        groups: dict[Any, list[int]] = {}
+        for k, letterbox in enumerate(boxes):
+            groups.setdefault(k if side_by_side else letterbox.input_shape, []).append(k)
+        run = self._workers.map if self._workers and side_by_side else map
+        by_image: dict[int, Segmentation] = {}
+        for members, segs in zip(groups.values(), run(segmented, groups.values()), strict=True):
+            by_image.update(zip(members, segs, strict=True))
+        found = [by_image[k] for k in range(len(images))]
         if shapes is not None:  # these are not the images themselves
             return found
         pairs = zip(found, images, strict=True)

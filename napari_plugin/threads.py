@@ -56,9 +56,8 @@ class Requests:
 
     def __init__(self, busy: Callable[[bool], None]) -> None:
         self._busy = busy
-        self._stop = (
-            threading.Event()
-        )  # of the last request; that it is set makes it an earlier one
+        # Of the last request; that it is set makes it an earlier one.
+        self._stop = threading.Event()
         self._stop.set()
         self.worker: Any = None
 

@@ -140,7 +140,7 @@ def _load(path: Path) -> dict[str, Any]:
 
     try:
         content: dict[str, Any] = loadmat(path)
-    # The last but one is what SciPy says of MATLAB 7.3 files, which are HDF5.
+    # SciPy raises NotImplementedError for MATLAB 7.3 files, which are HDF5 and another reader's.
     except (MatReadError, ValueError, TypeError, NotImplementedError, OSError) as error:
         raise ValueError(f"{path} cannot be read as a .mat file ({error})") from None
     return content

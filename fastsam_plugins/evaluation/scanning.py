@@ -11,6 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from fastsam_plugins.compiled import ONES
+
 Text = NDArray[np.uint8]
 
 IMAGE, CATEGORY, HEIGHT, WIDTH, SCORE_START, SCORE_STOP, COUNTS_START, COUNTS_STOP = range(8)
@@ -19,7 +21,7 @@ IMAGE, CATEGORY, HEIGHT, WIDTH, SCORE_START, SCORE_STOP, COUNTS_START, COUNTS_ST
 FAILED = -1
 QUOTE, BACKSLASH, COMMA, COLON, MINUS = ord('"'), ord("\\"), ord(","), ord(":"), ord("-")
 OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT = ord("["), ord("]"), ord("{"), ord("}")
-QUOTES, ONES, UPPER_BITS = (np.uint64(b * 0x0101010101010101) for b in (QUOTE, 1, 128))
+QUOTES, UPPER_BITS = ONES * np.uint64(QUOTE), ONES * np.uint64(128)  # in every byte of a word
 SHORTEST = len('{"image_id":1,"score":1,"segmentation":{"size":[1,1],"counts":""}}')
 IN_WORDS = np.zeros(256, np.bool_)
 IN_WORDS[np.frombuffer(b"0123456789+-.Eabcdefghijklmnopqrstuvwxyz", np.uint8)] = True
