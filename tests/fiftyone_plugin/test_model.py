@@ -13,7 +13,7 @@ from fastsam_plugins.masks import runs as R
 from fiftyone_plugin import labels
 from fiftyone_plugin.model import FastSAMModel
 
-SEGMENTING = SegmentOptions(conf=0.25, max_det=60)
+SEGMENTING = SegmentOptions(conf=0.15, max_det=60)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_everything_mode_is_the_engines_and_a_bad_image_costs_itself_only(
         assert sample["found_error"] is None
         seg = model.segment(np.asarray(Image.open(sample.filepath).convert("RGB")), SEGMENTING)
         found = sample["found"].detections
-        assert len(found) == len(seg) >= 5
+        assert len(found) == len(seg) > 5
         for i, (detection, mask) in enumerate(zip(found, masks_of(sample, "found"), strict=True)):
             assert np.array_equal(mask, seg.mask(i)), "every pixel where it is"
             assert detection.label == "object"
