@@ -210,3 +210,34 @@ def seg():
 def scene_of(seg, window=None, shape=None):
     height, width = seg.shape
     return Scene(seg, window or (0, 0, width, height), shape or seg.shape, "digest")
+
+
+def put(window, seg, key=(), image=None, part=None):
+    """What the network would have found, in a slice."""
+    from napari_plugin import geometry
+    from napari_plugin.worker import Found, picture
+
+    widget = window.widget
+    image = image or widget.image.value
+    plane = geometry.shown_plane(image, window.viewer.dims)
+    now = widget._open(image, plane).annotation
+    height, width = now.shape
+    scene = Scene(seg, part or (0, 0, width, height), now.shape, "digest").filtered(
+        widget.filters.read()
+    )
+    widget._answered(now, Found(key, scene, picture(scene)))
+    window.wait()
+    return now
+
+
+@pytest.fixture
+def plain(window, seg):
+    """A gray image with four instances, segmented."""
+    window.image = window.viewer.add_image(np.full(SHAPE, 90, np.uint8), name="plain")
+    window.open()
+    window.now = put(window, seg)
+    return window
+
+
+def labels(window):
+    return window.now.objects.data

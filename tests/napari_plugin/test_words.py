@@ -13,7 +13,7 @@ from fastsam_plugins.options import FilterOptions, TextOptions
 from napari_plugin.network import Network, NetworkError, Stopped
 from napari_plugin.scene import Prompts, Scene
 from napari_plugin.words import Words
-from tests.napari_plugin.test_widget import put
+from tests.napari_plugin.conftest import put
 from tests.tiny_clip import FOLDER
 from tests.tiny_clip.scenes import scene as draw
 

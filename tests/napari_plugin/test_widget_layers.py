@@ -1,0 +1,126 @@
+"""The widget among the viewer's layers: whoever chooses, filters, renames or deletes them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_plugin import display as names
+from napari_plugin import layers
+from tests.napari_plugin.conftest import SHAPE, labels, put
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_a_labels_layer_that_is_there_may_be_committed_into(plain):
+    own = np.zeros(SHAPE, np.uint16)
+    own[:4, :4] = 6
+    mine = plain.viewer.add_labels(own, name="mine")
+    small = plain.viewer.add_labels(np.zeros((3, 3), int), name="small")
+    assert names.PREVIEW not in str(plain.widget.objects.choices)
+    plain.widget.objects.value = small
+    assert "does not fit" in str(plain.told[-1].message)
+    assert plain.widget.objects.value is None
+    plain.widget.objects.value = mine
+    plain.viewer.layers.selection.active = plain.now.points
+    plain.click(plain.image, (20, 80))
+    plain.key("N")
+    assert set(np.unique(mine.data)) == {0, 6, 7}
+    assert plain.now.objects is mine
+    # Painted by hand: that label is not given again.
+    mine.selected_label = 30
+    mine.paint((50, 50), 30)
+    plain.click(plain.image, (30, 60))
+    plain.key("N")
+    assert set(np.unique(mine.data)) == {0, 6, 7, 30, 31}
+
+
+def test_a_labels_layer_may_be_chosen_before_there_is_anything_to_commit(window, seg):
+    first = window.viewer.add_image(np.full(SHAPE, 90, np.uint8), name="first")
+    mine = window.viewer.add_labels(np.zeros(SHAPE, int), name="mine")
+    small = window.viewer.add_labels(np.zeros((3, 3), int), name="small")
+    widget = window.open()
+    widget.objects.value = mine
+    now = put(window, seg, image=first)
+    assert now.objects is mine
+    second = window.viewer.add_image(np.full(SHAPE, 90, np.uint8), name="second")
+    widget.image.value = second
+    assert widget.objects.value is None, "another image, another layer"
+    widget.objects.value = small
+    now = put(window, seg, image=second)
+    assert now.objects is None
+    assert widget.objects.value is None
+    assert "Layer small does not fit second" in str(window.told[-1].message)
+
+
+def test_filters_are_live_and_the_table_follows(plain):
+    native = plain.widget.table._table.native
+    assert native.rowCount() == 4
+    plain.widget.filters.max_area.value = "1000"
+    assert [native.isRowHidden(i) for i in range(4)] == [True, False, False, False]
+    plain.wait(lambda: not plain.widget.pictures.busy)
+    assert set(np.unique(plain.now.instances.data)) == {0, 2, 3, 4}
+    plain.move(plain.image, (30, 15))
+    assert not plain.now.preview.layer.data.any()
+    plain.widget.filters.max_area.value = "many"
+    assert "max_area must be a number" in plain.widget.status.value
+    plain.widget.filters.max_area.value = ""
+    plain.widget.filters.nested.value = "inner"
+    assert [native.isRowHidden(i) for i in range(4)] == [True, False, False, False]
+
+
+def test_table_and_canvas_show_each_other_what_is_chosen(plain):
+    native = plain.widget.table._table.native
+    plain.click(plain.image, (30, 60))
+    assert native.currentRow() == 2
+    native.selectRow(3)
+    assert (plain.now.preview.layer.data == layers.HIGHLIGHT).sum() == plain.now.scene.seg.areas[3]
+    assert plain.viewer.camera.center[1:] == pytest.approx((20, 80), abs=1.5)
+
+
+def test_what_is_picked_lies_on_top_of_objects_and_prompts_on_top_of_it(plain):
+    plain.click(plain.image, (20, 80))
+    plain.key("N")
+    assert [layer.name for layer in plain.viewer.layers] == [
+        "plain", names.INSTANCES, names.OBJECTS, names.PREVIEW, names.POINTS, names.BOXES,
+    ]  # fmt: skip
+
+
+def test_layers_may_be_renamed_and_reordered(plain):
+    for layer in list(plain.viewer.layers):
+        layer.name = layer.name[::-1]
+    plain.viewer.layers.reverse()
+    plain.viewer.layers.selection.active = plain.now.points
+    plain.click(plain.image, (20, 80))
+    plain.key("N")
+    assert labels(plain).any()
+    assert "nialp" in [str(c) for c in plain.widget.image.choices]
+
+
+def test_every_layer_may_be_deleted(plain):
+    plain.click(plain.image, (20, 80))
+    plain.key("N")
+    plain.click(plain.image, (20, 80))
+    for layer in (
+        plain.now.preview.layer, plain.now.instances, plain.now.objects, plain.now.points,
+        plain.now.boxes,
+    ):  # fmt: skip
+        plain.viewer.layers.remove(layer)
+        plain.wait()
+    assert not plain.now.session.prompts(())
+    plain.widget.opened.listen()
+    plain.click(plain.image, (30, 45))
+    plain.key("N")
+    assert labels(plain).any()
+    plain.click(plain.image, (30, 45))
+    assert len(plain.now.session.answer(())) == 1
+    plain.widget.filters.max_area.value = "1000"
+    plain.wait(lambda: not plain.widget.pictures.busy)
+    plain.viewer.layers.remove(plain.image)
+    plain.wait()
+    assert plain.widget.now is None
+    assert plain.widget.image.value is None
+    plain.move(plain.image, (30, 30))
+    for key in "HJKNQUW":
+        plain.key(key)
+    assert all(t.severity.name == "INFO" for t in plain.told)
