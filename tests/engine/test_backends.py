@@ -35,6 +35,18 @@ def test_segmentations_are_those_of_torch(model, coins, name, package):
     assert seg.boxes == pytest.approx(expected.boxes, abs=0.1)
 
 
+def test_images_of_one_size_go_through_together_and_come_back_in_order(model, coins):
+    pytest.importorskip("openvino")
+    network = FastSAM("FastSAM-n", device="cpu", backend="openvino")
+    images = [coins, coins[:150], coins[::-1], coins[150:300], coins[:, ::-1]]
+    together = list(network.segment_many(images, imgsz=320, conf=0.2))
+    for image, seg in zip(images, together, strict=True):
+        expected = model.segment(image, imgsz=320, conf=0.2)
+        assert seg.shape == image.shape[:2]
+        assert len(seg) == len(expected) > 5
+        assert seg.boxes == pytest.approx(expected.boxes, abs=0.1)
+
+
 def test_making_a_backend_leaves_the_network_as_it_was(model):
     pytest.importorskip("onnxruntime")
     backends.make("onnx", model.network.module, torch.device("cpu"))

@@ -97,6 +97,25 @@ def test_boxes_and_overlaps_are_the_same_to_the_last_bit(seed):
 
 
 @given(st.integers(0, 10**6))
+def test_masks_of_one_run_in_each_column_may_begin_anywhere(seed):
+    rng = np.random.default_rng(seed)
+    height, width = 20, 30
+    rows = np.arange(height)[:, None]
+    whole = (rows >= rng.integers(0, 4, width)) & (rows < rng.integers(15, 20, width))
+    cuts = [(0, 30), (3, 30), (0, 26), (2, 27), (7, 28)]
+    masks = []
+    for left, right in cuts:
+        cut = whole.copy()
+        cut[:, :left] = cut[:, right:] = False
+        masks.append(R.from_bitmap(cut))
+    flat = Regions.of_flat(FlatMasks.of(masks), height)
+    assert flat.simple.all()
+    slow = overlaps(Regions.of_masks(masks, height), Regions.of_masks(masks, height))
+    assert (slow > THRESHOLDS[0]).all()
+    assert np.array_equal(overlaps(flat, flat), slow)
+
+
+@given(st.integers(0, 10**6))
 def test_matching_is_the_same_with_ties(seed):
     rng = np.random.default_rng(seed)
     iou = rng.choice([0, 0.4, 0.5, 0.55, 0.7, 0.95, 1.0], (rng.integers(0, 7), rng.integers(0, 9)))
