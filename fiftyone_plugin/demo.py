@@ -73,7 +73,9 @@ def _own(root: Path) -> None:
         (root / place).mkdir(parents=True, exist_ok=True)
     settings = root / "config.json"  # instead of the user's, which may name another database
     settings.write_text(json.dumps({"database_validation": False}))
-    os.environ.pop("FIFTYONE_DATABASE_URI", None)
+    # The second is left by a FiftyOne that started this process, and leads to its database.
+    for name in ("FIFTYONE_DATABASE_URI", "FIFTYONE_PRIVATE_DATABASE_PORT"):
+        os.environ.pop(name, None)
     os.environ |= {f"FIFTYONE_{name}": str(root / place) for name, place in places.items()}
     os.environ |= {"FIFTYONE_CONFIG_PATH": str(settings), "FIFTYONE_DO_NOT_TRACK": "true"}
     try:
