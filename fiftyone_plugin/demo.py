@@ -79,11 +79,13 @@ def _own(root: Path) -> None:
     os.environ |= {f"FIFTYONE_{name}": str(root / place) for name, place in places.items()}
     os.environ |= {"FIFTYONE_CONFIG_PATH": str(settings), "FIFTYONE_DO_NOT_TRACK": "true"}
     try:
-        import fiftyone  # noqa: F401
+        from fiftyone.core import service
     except ImportError as error:
         raise ValueError(
             f"this needs FiftyOne ({error}): pip install 'fastsam-plugins[fiftyone]'"
         ) from None
+    # It would join any database that a FiftyOne of this person's runs, wherever that lies.
+    service.MultiClientService.start = service.Service.start
 
 
 def _dataset(root: Path) -> fo.Dataset:

@@ -8,6 +8,11 @@ from PIL import Image
 
 pytest.importorskip("fiftyone", reason="FiftyOne is not installed")
 
+from fiftyone.core import service
+
+# FiftyOne would join any database that another process of this person's runs, whatever its folder.
+service.MultiClientService.start = service.Service.start
+
 
 @pytest.fixture
 def dataset(tmp_path):

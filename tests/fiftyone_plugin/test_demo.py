@@ -29,7 +29,8 @@ def home(tmp_path):
     return {**os.environ, **places}
 
 
-def test_the_demo_makes_a_dataset_and_shows_it_without_touching_the_users(home, tmp_path):
+def test_the_demo_makes_a_dataset_and_shows_it_without_touching_the_users(home, tmp_path, dataset):
+    # `dataset`: meanwhile another FiftyOne of this person's runs a database.
     output = tmp_path / "demo"
     with open(tmp_path / "log", "w") as log:
         process = subprocess.Popen(
