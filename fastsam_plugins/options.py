@@ -329,6 +329,9 @@ class TrainOptions(Options):
     flipud: float = option(0.0, "Share of images turned upside down", ge=0, le=1)
     dice: float = option(0.0, "Weight of the Dice loss beside the masks' cross-entropy", ge=0)
     mask_gain: float = option(1.0, "Weight of the masks' losses beside those of boxes", ge=0)
+    per_image: bool = option(
+        False, "Count all images alike in the masks' losses, not all objects: crowds weigh less"
+    )
     imgsz: int | None = option(
         None,
         "Longest side of the network's input; by default that of the weights, 640 from scratch",

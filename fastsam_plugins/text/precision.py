@@ -1,6 +1,6 @@
 """In what numbers a CLIP looks at images: full precision, or half where that is shorter work.
 
-Texts are always read in full precision: that takes a twentieth of a second.
+Texts are always read in full precision: that takes little time.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from ultralytics.utils.loss import v8SegmentationLoss
@@ -22,11 +24,23 @@ class MaskLoss(v8SegmentationLoss):
         Weight of Dice; 0 is ultralytics' own loss.
     gain : float
         Weight of both beside the other losses.
+    per_image : bool
+        Count all images alike instead of all anchors that answer for an object: beside a field of
+        a hundred cells a street with seven objects would hardly count.
     """
 
-    def __init__(self, model: torch.nn.Module, dice: float, gain: float = 1.0) -> None:
+    def __init__(
+        self, model: torch.nn.Module, dice: float, gain: float = 1.0, per_image: bool = False
+    ) -> None:
         super().__init__(model)
-        self._dice, self._gain = dice, gain
+        self._dice, self._gain, self._per_image = dice, gain, per_image
+        self._mean = 0.0  # anchors per image of the batch, of the images that have any
+
+    def calculate_segmentation_loss(self, fg_mask: torch.Tensor, *rest: Any) -> torch.Tensor:
+        """Mean over the anchors of a batch, ``fg_mask`` (images, anchors); ultralytics' own."""
+        self._mean = float(fg_mask.sum()) / int(fg_mask.any(1).sum())
+        loss: torch.Tensor = super().calculate_segmentation_loss(fg_mask, *rest)
+        return loss
 
     def single_mask_loss(
         self,
@@ -58,4 +72,5 @@ class MaskLoss(v8SegmentationLoss):
             overlap = (inside * gt_mask).sum((1, 2))
             both = inside.sum((1, 2)) + gt_mask.sum((1, 2))
             loss = loss + self._dice * (1 - (2 * overlap + 1) / (both + 1))
-        return self._gain * loss.sum()
+        weight = self._mean / len(pred) if self._per_image else 1.0
+        return self._gain * weight * loss.sum()

@@ -122,7 +122,8 @@ class Trainer(SegmentationTrainer):
 def _prepare(trainer: Trainer) -> None:
     # Only now: a network that gets saved must not carry a class that ultralytics does not know.
     model = unwrap_model(trainer.model)
-    model.criterion = MaskLoss(model, trainer.options.dice, trainer.options.mask_gain)
+    options = trainer.options
+    model.criterion = MaskLoss(model, options.dice, options.mask_gain, options.per_image)
     trainer.model.to(memory_format=torch.channels_last)  # a tenth faster
     if trainer.device.type == "cpu":  # ultralytics leaves one processor idle
         torch.set_num_threads(os.cpu_count() or 1)

@@ -24,11 +24,32 @@ def example(seed=0):
     return truth, coefficients, prototypes, boxes, areas
 
 
-def loss(dice, gain=1.0):
+def loss(dice, gain=1.0, per_image=False):
     instance = MaskLoss.__new__(MaskLoss)
     instance._dice = dice
     instance._gain = gain
+    instance._per_image = per_image
     return instance
+
+
+def of_batch(criterion, crowd):
+    """Loss of a batch: an image of ``crowd`` anchors on one object, an image with one, an empty."""
+    truth, coefficients, prototypes, boxes, _ = example()
+    anchors = crowd + 1
+    found = torch.zeros(3, anchors, dtype=torch.bool)
+    found[0, :crowd] = True
+    found[1, 0] = True
+    criterion.overlap = False
+    return criterion.calculate_segmentation_loss(
+        found,
+        truth,
+        torch.zeros(3, anchors, dtype=torch.long),
+        torch.stack([boxes[:1], boxes[1:], boxes[1:]]).expand(3, anchors, 4),
+        torch.tensor([[0], [1]]),
+        prototypes.expand(3, -1, -1, -1),
+        torch.stack([coefficients[:1], coefficients[1:], coefficients[1:]]).expand(3, anchors, 8),
+        torch.tensor([20.0, 24.0]),
+    ).item()
 
 
 def test_without_dice_it_is_ultralytics_loss():
@@ -90,3 +111,10 @@ def test_the_gain_weighs_both_losses():
     assert loss(1.0, gain=3.0).single_mask_loss(*example()).item() == pytest.approx(
         3 * loss(1.0).single_mask_loss(*example()).item()
     )
+
+
+def test_per_image_a_crowd_weighs_no_more_than_one_object():
+    alone, crowded = (of_batch(loss(1.0, per_image=True), crowd) for crowd in (1, 30))
+    assert crowded == pytest.approx(alone, rel=1e-5)
+    assert alone == pytest.approx(of_batch(loss(1.0), 1), rel=1e-5)  # the same where none crowds
+    assert of_batch(loss(1.0), 30) != pytest.approx(alone, rel=1e-2)
