@@ -225,26 +225,49 @@ def to_text(runs: Ints, pixels: int) -> NDArray[np.uint8]:
     return text[:used].copy()
 
 
-@njit(cache=True, nogil=True)
+TOGETHER = 64  # kept boxes that a box is compared with before the outcome is looked at
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def suppress(boxes: Floats, iou: float, most: int) -> Ints:
     """Greedy non-maximum suppression of boxes (N, 4), xyxy, best first: indices of those kept."""
-    kept = np.empty(min(most, len(boxes)), np.int64)
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    count = min(most, len(boxes))
+    kept = np.empty(count, np.int64)
+    known = np.empty((5, count), np.float32)  # x0, y0, x1, y1 and area of those kept
     used = 0
+    limit = np.float32(iou)
+    if limit > iou:  # the last single up to it: what exceeds one exceeds the other
+        limit = np.nextafter(limit, np.float32(-1))
     for i in range(len(boxes)):
-        if used == len(kept):
+        if used == count:
             break
-        alone = True
-        for k in range(used):
-            j = kept[k]
-            w = min(boxes[i, 2], boxes[j, 2]) - max(boxes[i, 0], boxes[j, 0])
-            h = min(boxes[i, 3], boxes[j, 3]) - max(boxes[i, 1], boxes[j, 1])
-            if w > 0 and h > 0:
+        x0, y0, x1, y1 = boxes[i]
+        area = (x1 - x0) * (y1 - y0)
+        hits, first = np.int32(0), 0
+        while hits == 0 and first < used:
+            left, top, right, bottom, areas = known[:, first : min(first + TOGETHER, used)]
+            for k in range(len(areas)):  # no branches: eight boxes in one instruction
+                w = _larger(_smaller(x1, right[k]) - _larger(x0, left[k]), np.float32(0))
+                h = _larger(_smaller(y1, bottom[k]) - _larger(y0, top[k]), np.float32(0))
                 shared = w * h
-                if shared / (areas[i] + areas[j] - shared) > iou:
-                    alone = False
-                    break
-        if alone:
+                hits += np.int32(shared / (area + areas[k] - shared) > limit)
+            first += TOGETHER
+        if hits == 0:
+            known[0, used], known[1, used], known[2, used], known[3, used] = x0, y0, x1, y1
+            known[4, used] = area
             kept[used] = i
             used += 1
     return kept[:used].copy()
+
+
+# Python's min and max have to mind NaN, which keeps a loop from being vectorized.
+
+
+@njit(cache=True, nogil=True)
+def _smaller(a: np.float32, b: np.float32) -> np.float32:
+    return a if a < b else b
+
+
+@njit(cache=True, nogil=True)
+def _larger(a: np.float32, b: np.float32) -> np.float32:
+    return a if a > b else b

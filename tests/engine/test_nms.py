@@ -57,3 +57,14 @@ def test_inputs_are_not_changed():
     nms(boxes, scores, 0.5, 0.1, 50)
     assert torch.equal(boxes, before[0])
     assert torch.equal(scores, before[1])
+
+
+@pytest.mark.parametrize("iou", [0.3, 0.7])
+def test_an_overlap_of_the_limit_itself_is_what_torchvision_says(iou):
+    # 3 of 10 and 7 of 10 in single precision lie above 0.3 and below 0.7.
+    shared = 10 * iou
+    boxes = torch.tensor([[0.0, 0, 8.5, 1], [8.5 - shared, 0, 10, 1]])
+    scores = torch.tensor([0.9, 0.8])
+    expected = reference(boxes, scores, iou)
+    assert len(expected) == (1 if iou == 0.3 else 2)
+    assert torch.equal(nms(boxes, scores, iou, 0.1, 10), expected)
