@@ -7,6 +7,7 @@ Numba takes a second to import: who needs this room imports it where it is neede
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -58,13 +59,13 @@ PLACES = np.uint64(sum(k << (60 - 8 * k) for k in range(8)))
 
 
 @njit(cache=True, nogil=True)
-def _words(marks: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Lines of zeros and ones (w, rows), eight to a word; the last word is filled up with zeros."""
-    width, rows = marks.shape
+def _words(values: NDArray[Any], limit: float) -> NDArray[np.uint64]:
+    """Which values (w, rows) exceed a limit: zeros and ones, eight to a word, zeros at the end."""
+    width, rows = values.shape
     padded = np.empty((width, (rows + 7) // 8 * 8), np.uint8)
     for i in range(width):
         for row in range(rows):
-            padded[i, row] = marks[i, row]
+            padded[i, row] = values[i, row] > limit
         for row in range(rows, padded.shape[1]):
             padded[i, row] = 0
     return padded.view(np.uint64)
@@ -119,7 +120,7 @@ def trace(
     x0, y0, _, y1 = window
     width, rows = columns.shape
     cut = np.float32(threshold)
-    words = _words(columns > cut)
+    words = _words(columns, cut)
     runs = np.empty((width * (rows // 2 + 1), 2), np.int64)
     used = 0
     for i in range(width):
@@ -161,7 +162,7 @@ def _crossing(before: np.float32, after: np.float32) -> float:
 def scan(bitmap: NDArray[np.bool_], height: int, x0: int, y0: int) -> Ints:
     """Run array of a bitmap (w, h), column after column, whose corner is pixel (x0, y0)."""
     width, rows = bitmap.shape
-    words = _words(bitmap)
+    words = _words(bitmap, np.uint8(0))
     runs = np.empty((width * (rows // 2 + 1), 2), np.int64)
     used = 0
     for i in range(width):
