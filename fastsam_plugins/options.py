@@ -332,6 +332,7 @@ class TrainOptions(Options):
     per_image: bool = option(
         False, "Count all images alike in the masks' losses, not all objects: crowds weigh less"
     )
+    mask_scores: bool = option(False, "Teach scores how well the mask fits, and not the box alone")
     imgsz: int | None = option(
         None,
         "Longest side of the network's input; by default that of the weights, 640 from scratch",

@@ -52,6 +52,7 @@ class Trainer(SegmentationTrainer):
         self, output: Path, options: TrainOptions, device: str = "auto", resume: bool = False
     ) -> None:
         self.options = options
+        self.mask_loss = _mask_loss(options)
         self.truth = output / "data" / "held_out.json"
         settings = _settings(output, options, device)
         if resume:
@@ -123,10 +124,20 @@ def _prepare(trainer: Trainer) -> None:
     # Only now: a network that gets saved must not carry a class that ultralytics does not know.
     model = unwrap_model(trainer.model)
     options = trainer.options
-    model.criterion = MaskLoss(model, options.dice, options.mask_gain, options.per_image)
+    model.criterion = trainer.mask_loss(model, options.dice, options.mask_gain, options.per_image)
     trainer.model.to(memory_format=torch.channels_last)  # a tenth faster
     if trainer.device.type == "cpu":  # ultralytics leaves one processor idle
         torch.set_num_threads(os.cpu_count() or 1)
+
+
+def _mask_loss(options: TrainOptions) -> type[MaskLoss]:
+    if not options.mask_scores:
+        return MaskLoss
+    try:
+        from fastsam_plugins.training.ranking import RankedByMask
+    except ImportError:
+        raise ValueError("mask scores need ultralytics 8.4.190 or newer: upgrade it") from None
+    return RankedByMask
 
 
 def _settings(output: Path, options: TrainOptions, device: str) -> dict[str, Any]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from ultralytics.nn.tasks import SegmentationModel
+from ultralytics.utils import DEFAULT_CFG, IterableSimpleNamespace
 from ultralytics.utils.loss import BboxLoss, v8SegmentationLoss
 from ultralytics.utils.metrics import bbox_iou
 from ultralytics.utils.tal import dist2bbox
 
 from fastsam_plugins.training.loss import MaskLoss
+from fastsam_plugins.training.ranking import RankedByMask
 
 
 def example(seed=0):
@@ -118,3 +121,38 @@ def test_per_image_a_crowd_weighs_no_more_than_one_object():
     assert crowded == pytest.approx(alone, rel=1e-5)
     assert alone == pytest.approx(of_batch(loss(1.0), 1), rel=1e-5)  # the same where none crowds
     assert of_batch(loss(1.0), 30) != pytest.approx(alone, rel=1e-2)
+
+
+@pytest.mark.parametrize(("kind", "minds"), [(MaskLoss, False), (RankedByMask, True)])
+def test_scores_are_taught_how_well_masks_fit(kind, minds):
+    """Two anchors with the same, right box: one has the object's mask, the other what is around."""
+    model = SegmentationModel("yolov8n-seg.yaml", nc=1, verbose=False)
+    model.args = IterableSimpleNamespace(**{**vars(DEFAULT_CFG), "overlap_mask": False})
+    criterion = kind(model, dice=1.0)
+    sides = (8, 4, 2)  # cells of an image of 64 x 64
+    anchors = sum(s * s for s in sides)
+    right, wrong = 2 * 8 + 3, 2 * 8 + 4  # cells (3, 2) and (4, 2) of the finest grid
+    edges = torch.full((1, 4, 16, anchors), -9.0)
+    for cell, x in ((right, 3.5), (wrong, 4.5)):  # the box is 8, 8, 56, 40 px
+        for side, reach in enumerate((x - 1, 1.5, 7 - x, 2.5)):
+            low = int(reach)
+            edges[0, side, low, cell] = edges[0, side, low + 1, cell] = 9.0  # half way between
+    prototypes = torch.zeros(1, 32, 16, 16)
+    truth = torch.zeros(1, 16, 16)
+    truth[0, 2:10, 2:9] = 1  # cells of 4 px: half of the box
+    prototypes[0, 0] = truth[0] * 2 - 1
+    coefficients = torch.zeros(1, 32, anchors)
+    coefficients[0, 0, right], coefficients[0, 0, wrong] = 5.0, -5.0
+    scores = torch.zeros(1, 1, anchors, requires_grad=True)
+    found = {
+        "feats": [torch.zeros(1, 1, s, s) for s in sides], "boxes": edges.flatten(1, 2),
+        "scores": scores, "mask_coefficient": coefficients, "proto": prototypes,
+    }  # fmt: skip
+    batch = {
+        "batch_idx": torch.zeros(1), "cls": torch.zeros(1, 1),
+        "bboxes": torch.tensor([[0.5, 0.375, 0.75, 0.5]]), "masks": truth,
+    }  # fmt: skip
+    criterion(found, batch)[0].sum().backward()
+    better, worse = (-scores.grad[0, 0, [right, wrong]]).tolist()  # how far scores are raised
+    assert better > 0.1
+    assert worse == pytest.approx(-better if minds else better, rel=0.05)

@@ -18,6 +18,7 @@ from PIL import Image
 from fastsam_plugins import FastSAM, TrainOptions
 from fastsam_plugins.options import PRESETS
 from fastsam_plugins.training import train as rooms
+from fastsam_plugins.training.loss import MaskLoss
 from fastsam_plugins.training.trainer import Trainer
 from tests.conftest import disks
 
@@ -171,3 +172,24 @@ def test_the_papers_recipe_reaches_ultralytics(trained):
     head = network.model[-1]
     assert (head.reg_max, head.nc, head.nm) == (26, 1, 32)
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(72e6, rel=0.03)
+
+
+def test_the_options_reach_the_loss(pictures, tmp_path, monkeypatch):
+    seen = {}
+
+    def run(self, found, *rest):
+        seen.update(vars(self), kind=type(self).__name__)
+        return original(self, found, *rest)
+
+    original = MaskLoss.calculate_segmentation_loss
+    monkeypatch.setattr(MaskLoss, "calculate_segmentation_loss", run)
+    options = SMALL.replace(epochs=1, dice=0.5, mask_gain=3.0, per_image=True, mask_scores=True)
+    rooms.train([pictures], tmp_path, options, device="cpu")
+    assert (seen["_dice"], seen["_gain"], seen["_per_image"]) == (0.5, 3.0, True)
+    assert seen["kind"] == "RankedByMask"
+
+
+def test_an_older_ultralytics_cannot_teach_mask_scores(trained, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fastsam_plugins.training.ranking", None)
+    with pytest.raises(ValueError, match="mask scores need ultralytics"):
+        Trainer(trained[0], SMALL.replace(mask_scores=True), device="cpu")
