@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -140,17 +140,25 @@ class FastSAM:
         """Segment images of any sizes, in batches; results come in the order of the images.
 
         Images of a batch go through the network together where their letterboxed sizes agree; on
-        a processor side by side, each on one core. No result depends on what else is in the batch,
-        and an iterator of images is read no further ahead than one batch.
+        a processor they do so side by side, each on one core, and the next one starts when one is
+        done. No result depends on what other images there are, and an iterator of them is read no
+        further ahead than one batch.
         """
         options = options or SegmentOptions()
         if changes:
             options = options.replace(**changes)
         if batch < 1:
             raise ValueError(f"batch must be at least 1, got {batch}")
-        source = iter(images)
-        while chunk := [to_rgb(image) for image in islice(source, batch)]:
-            yield from self._segment_batch(chunk, options)
+        source = map(to_rgb, images)
+        while chunk := list(islice(source, batch)):
+            if self._workers is None or len(chunk) == 1:
+                yield from self._segment_batch(chunk, options)
+            else:
+                yield from self._workers.ahead(
+                    lambda image: self._segment_batch([image], options)[0],
+                    chain(chunk, source),
+                    batch,
+                )
 
     def _segment_batch(
         self,
@@ -172,14 +180,12 @@ class FastSAM:
             outputs = zip(members, predictions, prototypes, strict=True)
             return [instances(p, maps, boxes[k], options) for k, p, maps in outputs]
 
-        side_by_side = self._workers is not None and len(images) > 1
-        groups: dict[Any, list[int]] = {}
+        groups: dict[tuple[int, int], list[int]] = {}
         for k, letterbox in enumerate(boxes):
-            groups.setdefault(k if side_by_side else letterbox.input_shape, []).append(k)
-        run = self._workers.map if self._workers and side_by_side else map
+            groups.setdefault(letterbox.input_shape, []).append(k)
         by_image: dict[int, Segmentation] = {}
-        for members, segs in zip(groups.values(), run(segmented, groups.values()), strict=True):
-            by_image.update(zip(members, segs, strict=True))
+        for members in groups.values():
+            by_image.update(zip(members, segmented(members), strict=True))
         found = [by_image[k] for k in range(len(images))]
         if shapes is not None:  # these are not the images themselves
             return found

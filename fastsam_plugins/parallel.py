@@ -6,8 +6,9 @@ The layers of a small network are too short to be shared between threads: images
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 A = TypeVar("A")
@@ -25,9 +26,23 @@ class Workers:
             self.count, "fastsam", initializer=_alone, initargs=(self.count,)
         )
 
-    def map(self, work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-        """Do something with every item; results come in the order of the items."""
-        return self._pool.map(work, items)
+    def ahead(self, work: Callable[[A], B], items: Iterable[A], most: int) -> Iterator[B]:
+        """Do something with every item; results come in the order of the items.
+
+        At most so many items are taken before their results are: there is always work to do, and
+        never much in memory.
+        """
+        waiting: deque[Future[B]] = deque()
+        try:
+            for item in items:
+                waiting.append(self._pool.submit(work, item))
+                if len(waiting) == most:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _alone(usual: int) -> None:

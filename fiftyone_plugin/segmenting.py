@@ -9,9 +9,10 @@ from __future__ import annotations
 import functools
 import queue
 import threading
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Literal, TypeVar
 
 import fiftyone as fo
@@ -316,17 +317,28 @@ def _network(
             try:
                 yield Found(sample, file), read_image(file, reading)
             except (ImageError, OSError) as error:
-                yield Found(sample, file, error=str(error)), None
+                yield Found(sample, file, error=str(error) or type(error).__name__), None
+
+    waiting: deque[Found] = deque()
+
+    def images(first: tuple[Found, NDArray | None]) -> Iterator[NDArray]:
+        for found, image in chain([first], source):
+            waiting.append(found)
+            if image is not None:
+                yield image
 
     source = _ahead(read(), batch)
-    network: FastSAM | None = None
-    while chunk := list(islice(source, batch)):
-        network = network or (loaded(model) if isinstance(model, str) else model)
-        segs = network.segment_many([i for _, i in chunk if i is not None], segmenting, batch=batch)
-        for found, image in chunk:
-            if image is not None:
-                found.seg = next(segs)
-            yield found
+    first = next(source, None)
+    if first is None:  # no network is loaded
+        return
+    network = loaded(model) if isinstance(model, str) else model
+    for seg in network.segment_many(images(first), segmenting, batch=batch):
+        while waiting[0].error:
+            yield waiting.popleft()
+        found = waiting.popleft()
+        found.seg = seg
+        yield found
+    yield from waiting
 
 
 @functools.lru_cache(maxsize=1)

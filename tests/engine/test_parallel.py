@@ -15,9 +15,26 @@ from fastsam_plugins.parallel import Workers
 
 def test_results_come_in_the_order_of_items_and_errors_reach_whoever_asks():
     workers = Workers()
-    assert list(workers.map(lambda k: k * k, range(50))) == [k * k for k in range(50)]
+    assert list(workers.ahead(lambda k: k * k, range(50), 7)) == [k * k for k in range(50)]
     with pytest.raises(ZeroDivisionError):
-        list(workers.map(lambda k: 1 // k, [1, 0]))
+        list(workers.ahead(lambda k: 1 // k, [1, 0], 2))
+
+
+def test_items_are_taken_as_results_are_and_never_more_than_that():
+    taken = []
+
+    def items():
+        for k in range(20):
+            taken.append(k)
+            yield k
+
+    results = Workers().ahead(lambda k: k, items(), 4)
+    assert next(results) == 0
+    assert len(taken) == 4
+    assert next(results) == 1
+    assert len(taken) == 5  # one more, not a batch: nobody waits for the slowest of a batch
+    results.close()
+    assert len(taken) == 5
 
 
 def test_each_worker_uses_one_thread_and_nobody_else_loses_any():
@@ -30,7 +47,7 @@ def test_each_worker_uses_one_thread_and_nobody_else_loses_any():
         torch.ones(1 << 16).sum()
         return torch.get_num_threads()
 
-    assert list(workers.map(threads, range(workers.count))) == [1] * workers.count
+    assert list(workers.ahead(threads, range(workers.count), workers.count)) == [1] * workers.count
     assert torch.get_num_threads() == before
     later = []
     new = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
