@@ -1,6 +1,6 @@
 """FiftyOne: stored masks, throughput and recall, ours and what FiftyOne has, in one run.
 
-    python -m benchmarks.fiftyone ../shared/data/dev/coco_instances [--images 54]
+    python -m benchmarks.fiftyone ../shared/data/dev/coco_instances [--images 54] [--imgsz N]
 
 1. Masks that `segment_everything` stored, read back, against the engine's own.
 2. Seconds per image of `segment_everything`, of the bare network on the same images in memory,
@@ -70,21 +70,21 @@ def dataset_of(items: list[Labelled]) -> fo.Dataset:
     return made
 
 
-def ultralytics(made: fo.Dataset, model: FastSAM) -> None:
+def ultralytics(made: fo.Dataset, imgsz: int) -> None:
     """FiftyOne's own path for ultralytics' FastSAM, with the same weights and settings."""
     from ultralytics import FastSAM as Peer
 
     peer = Peer(str(as_ultralytics_checkpoint(BUNDLED, Path(tempfile.mkdtemp()) / "FastSAM.pt")))
-    peer.overrides |= {"conf": PROPOSALS.conf, "iou": PROPOSALS.iou, "imgsz": model.imgsz,
+    peer.overrides |= {"conf": PROPOSALS.conf, "iou": PROPOSALS.iou, "imgsz": imgsz,
                        "max_det": PROPOSALS.max_det, "device": "cpu", "verbose": False}  # fmt: skip
     made.apply_model(peer, label_field="peer", confidence_thresh=PROPOSALS.conf)
 
 
-def stored(made: fo.Dataset, model: FastSAM, field: str) -> None:
+def stored(made: fo.Dataset, model: FastSAM, options: SegmentOptions, field: str) -> None:
     """Lowest IoU between stored masks and the engine's, by size."""
     lowest = dict.fromkeys(GROUPS, 1.0)
     for sample in made:
-        seg = model.segment(read_image(sample.filepath), PROPOSALS)
+        seg = model.segment(read_image(sample.filepath), options)
         masks = list(labels.masks(sample[field], seg.shape))
         assert len(masks) == len(seg), (len(masks), len(seg))
         for i, mask in enumerate(masks):
@@ -99,26 +99,29 @@ def stored(made: fo.Dataset, model: FastSAM, field: str) -> None:
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path, exists=True))
 @click.option("--images", default=54)
-def main(data: Path, images: int) -> None:
+@click.option("--imgsz", type=int, help="By default the network's own.")
+def main(data: Path, images: int, imgsz: int | None) -> None:
     """Print tables."""
     items = list(read(data))[:images]
     made, model = dataset_of(items), FastSAM("FastSAM-n", "cpu")
+    options = PROPOSALS.replace(imgsz=imgsz or model.imgsz)
     count = len(made)
     pixels = [read_image(f) for f in made.values("filepath")]
-    list(model.segment_many(pixels[:8], PROPOSALS))  # the first forward pass is slow
+    list(model.segment_many(pixels[:8], options))  # the first forward pass is slow
 
     def ours(field: str, storing: StoreOptions) -> None:
-        for _ in segmenting.everything(made, field, model, PROPOSALS, storing=storing):
+        for _ in segmenting.everything(made, field, model, options, storing=storing):
             pass
 
-    one = seconds(lambda: [model.segment(p, PROPOSALS) for p in pixels])
-    bare = seconds(lambda: list(model.segment_many(pixels, PROPOSALS)))
+    one = seconds(lambda: [model.segment(p, options) for p in pixels])
+    bare = seconds(lambda: list(model.segment_many(pixels, options)))
     plain = seconds(lambda: ours("plain", StoreOptions(keep=False)))
     kept = seconds(lambda: ours("proposals", StoreOptions()))
-    peer = seconds(lambda: ultralytics(made, model))
+    peer = seconds(lambda: ultralytics(made, options.imgsz))
     counts = made.count("plain.detections"), made.count("peer.detections")
     assert 0.97 < counts[1] / counts[0] < 1.03, counts  # its NMS and border rule differ a little
-    print(f"{count} images, imgsz {model.imgsz}, {made.count('proposals.detections')} proposals\n")
+    kept_count = made.count("proposals.detections")
+    print(f"{count} images, imgsz {options.imgsz}, {kept_count} proposals\n")
     row("segmenting", "per image", "share of the bare network's speed", "one image at a time")
     row(*["---"] * 4)
     for name, value in (
@@ -130,7 +133,7 @@ def main(data: Path, images: int) -> None:
     ):
         row(name, f"{value / count * 1e3:.0f} ms", f"{bare / value:.0%}", f"{one / value:.0%}")
     print()
-    stored(made, model, "proposals")
+    stored(made, model, options, "proposals")
 
     made.compute_metadata()  # either needs it
     own = seconds(lambda: list(recall.run(made, "proposals", "truth", "own")))
