@@ -11,6 +11,7 @@ import pytest
 
 from fastsam_plugins import Segmentation, TextOptions
 from fastsam_plugins.masks.sources import RunMasks
+from fastsam_plugins.text import words
 from tests.tiny_clip import FOLDER
 from tests.tiny_clip.scenes import COLORS, SHAPES, Scene, scene
 
@@ -54,7 +55,7 @@ def calls(tiny, monkeypatch):
         monkeypatch.setattr(owner, method, ask)
 
     count("encode_image", tiny.model, "encode_image")
-    count("encode_text", tiny.model, "encode_text")
+    count("encode_text", words, "encode")
     count("visual.forward_intermediates", tiny.model.visual, "forward_intermediates")
     tiny._texts.clear()
     return counts
