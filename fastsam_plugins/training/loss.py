@@ -64,13 +64,75 @@ class MaskLoss(v8SegmentationLoss):
         area : tensor (N,)
             Share of the image each box covers.
         """
-        logits = torch.einsum("nc,chw->nhw", pred, proto)
-        entropy = F.binary_cross_entropy_with_logits(logits, gt_mask, reduction="none")
-        loss = crop_mask(entropy, xyxy).mean(dim=(1, 2)) / area
-        if self._dice:
-            inside = crop_mask(logits.float().sigmoid().clone(), xyxy)
-            overlap = (inside * gt_mask).sum((1, 2))
-            both = inside.sum((1, 2)) + gt_mask.sum((1, 2))
-            loss = loss + self._dice * (1 - (2 * overlap + 1) / (both + 1))
+        loss: torch.Tensor = _Masks.apply(pred, proto, gt_mask, xyxy, area, self._dice)
         weight = self._mean / len(pred) if self._per_image else 1.0
-        return self._gain * weight * loss.sum()
+        return self._gain * weight * loss
+
+
+TOGETHER = 128  # masks at a time
+
+
+class _Masks(torch.autograd.Function):
+    """The loss summed over masks, some at a time, with its gradient taken at once.
+
+    Else every step of the computation keeps all of an image's masks until the backward pass: with
+    the three thousand anchors that answer for a field of cells that is a gigabyte. Masks that lie
+    side by side are taken together, and no more of the image than they need.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        pred: torch.Tensor,
+        proto: torch.Tensor,
+        truth: torch.Tensor,
+        boxes: torch.Tensor,
+        areas: torch.Tensor,
+        dice: float,
+    ) -> torch.Tensor:
+        total = torch.zeros((), dtype=boxes.dtype, device=pred.device)
+        by_mask = torch.zeros_like(pred, dtype=boxes.dtype)
+        by_cell = torch.zeros_like(proto, dtype=boxes.dtype)
+        for rows in (boxes[:, 1] + boxes[:, 3]).argsort().split(TOGETHER):
+            left, top = boxes[rows, :2].amin(0).floor().clamp_(0).int().tolist()
+            right, bottom = boxes[rows, 2:].amax(0).ceil().int().tolist()
+            window = slice(top, bottom), slice(left, right)
+            offset = boxes.new_tensor([left, top, left, top])
+            with torch.enable_grad():
+                some = pred[rows].detach().requires_grad_()
+                maps = proto[:, *window].detach().requires_grad_()
+                loss = _losses(
+                    some, maps, truth[rows][:, *window], boxes[rows] - offset,
+                    areas[rows] * proto[0].numel(), truth[rows].sum((1, 2)), dice,
+                ).sum()  # fmt: skip
+                slopes = torch.autograd.grad(loss, (some, maps))
+            total += loss.detach()
+            by_mask[rows] = slopes[0].to(by_mask)
+            by_cell[:, *window] += slopes[1]
+        ctx.save_for_backward(by_mask.to(pred), by_cell.to(proto))
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, slope: torch.Tensor) -> Any:
+        by_mask, by_cell = ctx.saved_tensors
+        return slope * by_mask, slope * by_cell, None, None, None, None
+
+
+def _losses(
+    pred: torch.Tensor,
+    proto: torch.Tensor,
+    truth: torch.Tensor,
+    boxes: torch.Tensor,
+    cells: torch.Tensor,
+    sizes: torch.Tensor,
+    dice: float,
+) -> torch.Tensor:
+    """Of each mask (N,) in a window; ``cells`` and ``sizes`` are of its box and its whole truth."""
+    logits = torch.einsum("nc,chw->nhw", pred, proto)
+    entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    loss = crop_mask(entropy, boxes).sum(dim=(1, 2)) / cells
+    if dice:
+        inside = crop_mask(logits.to(boxes.dtype).sigmoid().clone(), boxes)
+        overlap = (inside * truth).sum((1, 2))
+        loss = loss + dice * (1 - (2 * overlap + 1) / (inside.sum((1, 2)) + sizes + 1))
+    return loss

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,7 @@ class Trainer(SegmentationTrainer):
         if self.device.type == "cpu":
             self.args.workers = options.workers  # ultralytics then loads in the training process
         self.add_callback("on_train_start", _prepare)
+        self.add_callback("on_train_epoch_end", _trim)
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: Any = None) -> Any:
         """Training images with scenes and pasted objects among them."""
@@ -128,6 +131,18 @@ def _prepare(trainer: Trainer) -> None:
     trainer.model.to(memory_format=torch.channels_last)  # a tenth faster
     if trainer.device.type == "cpu":  # ultralytics leaves one processor idle
         torch.set_num_threads(os.cpu_count() or 1)
+
+
+def _trim(_: Trainer) -> None:
+    """Give free memory back to the system.
+
+    glibc keeps it in pieces, left between tensors of every size that come and go: without this, a
+    training at 512 px grew from three gigabytes to seven in half an hour.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def _mask_loss(options: TrainOptions) -> type[MaskLoss]:

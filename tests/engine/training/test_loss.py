@@ -8,6 +8,7 @@ from ultralytics.nn.tasks import SegmentationModel
 from ultralytics.utils import DEFAULT_CFG, IterableSimpleNamespace
 from ultralytics.utils.loss import BboxLoss, v8SegmentationLoss
 from ultralytics.utils.metrics import bbox_iou
+from ultralytics.utils.ops import crop_mask
 from ultralytics.utils.tal import dist2bbox
 
 from fastsam_plugins.training.loss import MaskLoss
@@ -156,3 +157,32 @@ def test_scores_are_taught_how_well_masks_fit(kind, minds):
     better, worse = (-scores.grad[0, 0, [right, wrong]]).tolist()  # how far scores are raised
     assert better > 0.1
     assert worse == pytest.approx(-better if minds else better, rel=0.05)
+
+
+def test_many_masks_taken_some_at_a_time_are_what_they_are_together():
+    random = torch.Generator().manual_seed(1)
+    count, height, width = 300, 40, 56
+
+    def draw(*shape):
+        return torch.rand(*shape, generator=random, dtype=torch.float64)
+
+    corner = draw(count, 2) * torch.tensor([width, height])
+    boxes = torch.cat([corner, corner + 1 + 20 * draw(count, 2)], 1)  # some beyond the border
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) / (width * height)
+    truth = (draw(count, height, width) > 0.5).double()
+    given = [(draw(count, 8) - 0.5).requires_grad_(), (draw(8, height, width) - 0.5)]
+    given[1].requires_grad_()
+
+    logits = torch.einsum("nc,chw->nhw", *given)
+    entropy = v8SegmentationLoss.single_mask_loss(truth, *given, boxes, areas)
+    inside = crop_mask(logits.sigmoid().clone(), boxes)
+    both = inside.sum((1, 2)) + truth.sum((1, 2))
+    dice = (1 - (2 * (inside * truth).sum((1, 2)) + 1) / (both + 1)).sum()
+    together = entropy + 0.7 * dice
+
+    some = loss(0.7).single_mask_loss(truth, *given, boxes, areas)
+    assert some.item() == pytest.approx(together.item(), rel=1e-9)
+    for mine, theirs in zip(
+        torch.autograd.grad(some, given), torch.autograd.grad(together, given), strict=True
+    ):
+        assert torch.allclose(mine, theirs, rtol=1e-6, atol=1e-12)
