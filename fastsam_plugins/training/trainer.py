@@ -123,11 +123,23 @@ class Trainer(SegmentationTrainer):
                 strip_optimizer(path)
 
 
+def averaging(updates: int) -> float:
+    """How much of the average of weights stays at an update: it spans the last eighth of them all.
+
+    Ultralytics' average spans two thousand updates only after as many, and in a short training
+    hardly more than the last weights. This one fits a training of any length; at the end of a long
+    one they are alike. Karras et al. 2024, "Analyzing and Improving the Training Dynamics of
+    Diffusion Models" (arXiv:2312.02696), section 3.
+    """
+    return float((1 - 1 / max(updates, 1)) ** 8)
+
+
 def _prepare(trainer: Trainer) -> None:
     # Only now: a network that gets saved must not carry a class that ultralytics does not know.
     model = unwrap_model(trainer.model)
     options = trainer.options
     model.criterion = trainer.mask_loss(model, options.dice, options.mask_gain, options.per_image)
+    trainer.ema.decay = averaging
     trainer.model.to(memory_format=torch.channels_last)  # a tenth faster
     if trainer.device.type == "cpu":  # ultralytics leaves one processor idle
         torch.set_num_threads(os.cpu_count() or 1)

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from ultralytics.utils.torch_utils import ModelEMA
 
 from fastsam_plugins import FastSAM, TrainOptions
 from fastsam_plugins.options import PRESETS
 from fastsam_plugins.training import train as rooms
 from fastsam_plugins.training.loss import MaskLoss
-from fastsam_plugins.training.trainer import Trainer
+from fastsam_plugins.training.trainer import Trainer, averaging
 from tests.conftest import disks
 
 SMALL = TrainOptions(
@@ -181,15 +182,30 @@ def test_the_options_reach_the_loss(pictures, tmp_path, monkeypatch):
         seen.update(vars(self), kind=type(self).__name__)
         return original(self, found, *rest)
 
-    original = MaskLoss.calculate_segmentation_loss
+    def update(self, model):
+        seen["kept"] = self.decay(5)
+        return averaged(self, model)
+
+    original, averaged = MaskLoss.calculate_segmentation_loss, ModelEMA.update
+    monkeypatch.setattr(ModelEMA, "update", update)
     monkeypatch.setattr(MaskLoss, "calculate_segmentation_loss", run)
     options = SMALL.replace(epochs=1, dice=0.5, mask_gain=3.0, per_image=True, mask_scores=True)
     rooms.train([pictures], tmp_path, options, device="cpu")
     assert (seen["_dice"], seen["_gain"], seen["_per_image"]) == (0.5, 3.0, True)
     assert seen["kind"] == "RankedByMask"
+    assert seen["kept"] == averaging(5) == 0.8**8
 
 
 def test_an_older_ultralytics_cannot_teach_mask_scores(trained, monkeypatch):
     monkeypatch.setitem(sys.modules, "fastsam_plugins.training.ranking", None)
     with pytest.raises(ValueError, match="mask scores need ultralytics"):
         Trainer(trained[0], SMALL.replace(mask_scores=True), device="cpu")
+
+
+def test_weights_are_averaged_over_the_last_eighth_of_a_training_of_any_length():
+    for steps in (20, 200, 20_000):
+        mean = 0.0
+        for step in range(1, steps + 1):
+            kept = averaging(step)
+            mean = kept * mean + (1 - kept) * step
+        assert mean / steps == pytest.approx(8 / 9, abs=1 / steps)
