@@ -12,6 +12,8 @@ os.environ["YOLO_CONFIG_DIR"] = tempfile.mkdtemp(prefix="fastsam-tests-")
 os.environ["YOLO_AUTOINSTALL"] = "false"
 # FiftyOne's database is one of these tests, never the user's.
 os.environ["FIFTYONE_DATABASE_DIR"] = tempfile.mkdtemp(prefix="fastsam-tests-db-")
+# Even if a process joins a service that runs already, whatever folder was named.
+os.environ["FIFTYONE_DATABASE_NAME"] = f"fastsam-tests-{os.getpid()}"
 os.environ["FIFTYONE_DEFAULT_DATASET_DIR"] = tempfile.mkdtemp(prefix="fastsam-tests-files-")
 os.environ["FIFTYONE_DO_NOT_TRACK"] = "true"
 
