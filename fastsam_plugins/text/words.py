@@ -26,11 +26,9 @@ def encode(model: Any, tokens: torch.Tensor) -> torch.Tensor:
     if not _stops_at_the_end(tower):
         features = model.encode_text(tokens)
         return features
-    pool = getattr(tower, "text_pool_type", None) or tower.pool_type
-    if pool == "eos":
-        last = tokens == (getattr(tower, "text_eos_id", None) or tower.eos_id)
-    else:  # the end has the highest number
-        last = tokens
+    last = tokens  # the end has the highest number
+    if _setting(tower, "pool_type") == "eos":
+        last = tokens == _setting(tower, "eos_id")
     length = int(last.int().argmax(1).max()) + 1
     features = _shortened(model, tower, length).encode_text(tokens[:, :length])
     return features
@@ -41,11 +39,17 @@ def _stops_at_the_end(tower: Any) -> bool:
     import torch
 
     mask = getattr(tower, "attn_mask", None)
-    pool = getattr(tower, "text_pool_type", None) or getattr(tower, "pool_type", None)
-    if mask is None or pool not in ("argmax", "eos") or getattr(tower, "cls_emb", None) is not None:
+    if mask is None or getattr(tower, "cls_emb", None) is not None:
+        return False
+    if _setting(tower, "pool_type") not in ("argmax", "eos"):
         return False
     ahead = torch.ones_like(mask, dtype=torch.bool).triu(1)
     return bool((mask[ahead] == -torch.inf).all()) and hasattr(tower, "positional_embedding")
+
+
+def _setting(tower: Any, name: str) -> Any:
+    """A setting of a text tower; where it is part of a CLIP, its name begins with ``text_``."""
+    return getattr(tower, f"text_{name}", getattr(tower, name, None))
 
 
 def _shortened(model: Any, tower: Any, length: int) -> Any:

@@ -101,9 +101,10 @@ class _Masks(torch.autograd.Function):
             with torch.enable_grad():
                 some = pred[rows].detach().requires_grad_()
                 maps = proto[:, *window].detach().requires_grad_()
+                whole = truth[rows]
                 loss = _losses(
-                    some, maps, truth[rows][:, *window], boxes[rows] - offset,
-                    areas[rows] * proto[0].numel(), truth[rows].sum((1, 2)), dice,
+                    some, maps, whole[:, *window], boxes[rows] - offset,
+                    areas[rows] * proto[0].numel(), whole.sum((1, 2)), dice,
                 ).sum()  # fmt: skip
                 slopes = torch.autograd.grad(loss, (some, maps))
             total += loss.detach()
