@@ -25,6 +25,11 @@ class WeightsError(RuntimeError):
     """Weights cannot be found, read or used; the message says what to do."""
 
 
+SHAPE_TERMS = "shape_terms"
+"""How many coefficients are those of :mod:`fastsam_plugins.shape`: the one thing in a model
+description that is not ultralytics'."""
+
+
 @dataclass
 class Checkpoint:
     """What a file holds: parameters, and what is needed to build their network."""
@@ -123,6 +128,7 @@ ALLOWED = (
         "ultralytics.nn.modules.head ultralytics.yolo.nn.modules",
         "Conv Concat Bottleneck C2f SPPF Proto DFL Detect Segment",
     )
+    | _names("fastsam_plugins.shape", "ShapedSegment")
     | _names("ultralytics.nn.tasks ultralytics.yolo.nn.tasks", "SegmentationModel DetectionModel")
     | _names("ultralytics.utils ultralytics.yolo.utils", "IterableSimpleNamespace")
     | _names("ultralytics.utils.loss", "v8SegmentationLoss v8DetectionLoss BboxLoss DFLoss")

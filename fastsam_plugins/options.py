@@ -311,6 +311,10 @@ class TrainOptions(Options):
         ge=2,
         le=64,
     )
+    shape_terms: bool = option(
+        False,
+        "Let six of the mask coefficients draw an outline in the box, instead of six prototypes",
+    )
     weights: str | None = option(None, "Weights to start from instead of from scratch")
     freeze: int = option(0, "First layers kept as they are; the backbone is 10", ge=0, le=22)
     balance: bool = option(
@@ -365,9 +369,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # The bundled FastSAM-n.
     "nano": {
-        "architecture": "yolov8n-seg", "imgsz": 416, "epochs": 300, "batch": 8, "step": 8,
-        "lr0": 0.002, "cosine": True, "balance": True, "held_out": 0.0, "synthetic": 0.35,
-        "paste": 0.4, "mosaic": 0.5, "flipud": 0.5, "dice": 1.0,
+        "architecture": "yolov8n-seg", "shape_terms": True, "imgsz": 416, "epochs": 300,
+        "batch": 8, "step": 8, "lr0": 0.002, "cosine": True, "balance": True, "held_out": 0.0,
+        "synthetic": 0.35, "paste": 0.4, "mosaic": 0.5, "flipud": 0.5, "dice": 1.0,
     },
 }  # fmt: skip
 """Training recipes by name: what each changes in :class:`TrainOptions`."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastsam_plugins.checkpoints import Checkpoint, WeightsError, one_line, read
+from fastsam_plugins.checkpoints import SHAPE_TERMS, Checkpoint, WeightsError, one_line, read
 
 if TYPE_CHECKING:
     import torch
@@ -170,7 +170,8 @@ def load(name: str | Path) -> Network:
 
 # --- building -----------------------------------------------------------------------------------
 
-_KEYS = ("backbone", "head", "scales", "scale", "depth_multiple", "width_multiple", "max_channels")
+_KEYS = ("backbone", "head", "scales", "scale", "depth_multiple", "width_multiple", "max_channels",
+         SHAPE_TERMS)  # fmt: skip
 _LAYERS = {"Conv", "C2f", "SPPF", "Concat", "nn.Upsample", "Segment"}
 
 
@@ -196,6 +197,8 @@ def _build(checkpoint: Checkpoint, path: Path) -> tuple[torch.nn.Module, int]:
     import torch
     from ultralytics.nn.tasks import SegmentationModel
 
+    from fastsam_plugins import shape
+
     if checkpoint.classes != 1:
         raise WeightsError(
             f"{path} knows {checkpoint.classes} classes: FastSAM is class-agnostic, use weights "
@@ -208,6 +211,7 @@ def _build(checkpoint: Checkpoint, path: Path) -> tuple[torch.nn.Module, int]:
         # Initialising draws random numbers: leave the caller's generator as it was.
         with torch.random.fork_rng(devices=[]):
             module = SegmentationModel(architecture, ch=3, nc=1, verbose=False)
+        shape.give(module)
     except WeightsError:
         raise
     except Exception as error:  # a description may be wrong in any way

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from ultralytics.utils.loss import v8SegmentationLoss
 from ultralytics.utils.ops import crop_mask
 
+from fastsam_plugins import shape
+
 
 class MaskLoss(v8SegmentationLoss):
     """Ultralytics' loss, with Dice added to the cross-entropy of masks.
@@ -34,6 +36,7 @@ class MaskLoss(v8SegmentationLoss):
     ) -> None:
         super().__init__(model)
         self._dice, self._gain, self._per_image = dice, gain, per_image
+        self._shaped = isinstance(model.model[-1], shape.ShapedSegment)
         self._mean = 0.0  # anchors per image of the batch, of the images that have any
 
     def calculate_segmentation_loss(self, fg_mask: torch.Tensor, *rest: Any) -> torch.Tensor:
@@ -64,7 +67,9 @@ class MaskLoss(v8SegmentationLoss):
         area : tensor (N,)
             Share of the image each box covers.
         """
-        loss: torch.Tensor = _Masks.apply(pred, proto, gt_mask, xyxy, area, self._dice)
+        loss: torch.Tensor = _Masks.apply(
+            pred, proto, gt_mask, xyxy, area, self._dice, self._shaped
+        )
         weight = self._mean / len(pred) if self._per_image else 1.0
         return self._gain * weight * loss
 
@@ -89,6 +94,7 @@ class _Masks(torch.autograd.Function):
         boxes: torch.Tensor,
         areas: torch.Tensor,
         dice: float,
+        shaped: bool,
     ) -> torch.Tensor:
         total = torch.zeros((), dtype=boxes.dtype, device=pred.device)
         by_mask = torch.zeros_like(pred, dtype=boxes.dtype)
@@ -104,7 +110,7 @@ class _Masks(torch.autograd.Function):
                 whole = truth[rows]
                 loss = _losses(
                     some, maps, whole[:, *window], boxes[rows] - offset,
-                    areas[rows] * proto[0].numel(), whole.sum((1, 2)), dice,
+                    areas[rows] * proto[0].numel(), whole.sum((1, 2)), dice, shaped,
                 ).sum()  # fmt: skip
                 slopes = torch.autograd.grad(loss, (some, maps))
             total += loss.detach()
@@ -116,7 +122,7 @@ class _Masks(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, slope: torch.Tensor) -> Any:
         by_mask, by_cell = ctx.saved_tensors
-        return slope * by_mask, slope * by_cell, None, None, None, None
+        return slope * by_mask, slope * by_cell, None, None, None, None, None
 
 
 def _losses(
@@ -127,9 +133,14 @@ def _losses(
     cells: torch.Tensor,
     sizes: torch.Tensor,
     dice: float,
+    shaped: bool,
 ) -> torch.Tensor:
     """Of each mask (N,) in a window; ``cells`` and ``sizes`` are of its box and its whole truth."""
-    logits = torch.einsum("nc,chw->nhw", pred, proto)
+    if shaped:
+        logits = torch.einsum("nc,chw->nhw", pred[:, : -shape.TERMS], proto[: -shape.TERMS])
+        logits = logits + shape.quadrics(pred[:, -shape.TERMS :].to(boxes), boxes, *truth.shape[1:])
+    else:
+        logits = torch.einsum("nc,chw->nhw", pred, proto)
     entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     loss = crop_mask(entropy, boxes).sum(dim=(1, 2)) / cells
     if dice:

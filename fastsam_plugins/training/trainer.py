@@ -18,7 +18,8 @@ from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.nn.tasks import yaml_model_load
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
-from fastsam_plugins import checkpoints, weights
+from fastsam_plugins import checkpoints, shape, weights
+from fastsam_plugins.checkpoints import SHAPE_TERMS
 from fastsam_plugins.evaluation.everything import measure
 from fastsam_plugins.model import FastSAM
 from fastsam_plugins.options import TrainOptions
@@ -75,14 +76,20 @@ class Trainer(SegmentationTrainer):
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
         """A network from scratch, from a file read without running code in it, or to go on with."""
         if weights is not None:
-            return super().get_model(cfg, weights, verbose)
-        if self.options.weights is None:
-            architecture = yaml_model_load(f"{self.options.architecture}.yaml")
-            architecture["reg_max"] = self.options.reg_max
-            return super().get_model(architecture, None, verbose)
-        start = _read(self.options.weights)
-        model = super().get_model(start.architecture, None, verbose)
-        model.load_state_dict(start.state, strict=False)
+            model = super().get_model(cfg, weights, verbose)
+            shape.give(model)
+            return model
+        start = _read(self.options.weights) if self.options.weights else None
+        architecture = start.architecture if start else _architecture(self.options)
+        began = bool(architecture.get(SHAPE_TERMS))
+        if self.options.shape_terms:
+            architecture = {**architecture, SHAPE_TERMS: shape.TERMS}
+        model = super().get_model(architecture, None, verbose)
+        shape.give(model)
+        if start:
+            model.load_state_dict(start.state, strict=False)
+        if self.options.shape_terms and not began:
+            shape.begin(model)
         return model
 
     def validate(self) -> tuple[dict[str, float], float]:
@@ -202,6 +209,12 @@ def _settings(output: Path, options: TrainOptions, device: str) -> dict[str, Any
     if options.lr0:
         settings |= {"optimizer": "AdamW", "lr0": options.lr0}
     return settings
+
+
+def _architecture(options: TrainOptions) -> dict[str, Any]:
+    """Ultralytics' description of the network to train from scratch, with our reg_max."""
+    architecture: dict[str, Any] = yaml_model_load(f"{options.architecture}.yaml")
+    return {**architecture, "reg_max": options.reg_max}
 
 
 def _read(name: str) -> checkpoints.Checkpoint:

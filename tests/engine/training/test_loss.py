@@ -11,6 +11,7 @@ from ultralytics.utils.metrics import bbox_iou
 from ultralytics.utils.ops import crop_mask
 from ultralytics.utils.tal import dist2bbox
 
+from fastsam_plugins import shape
 from fastsam_plugins.training.loss import MaskLoss
 from fastsam_plugins.training.ranking import RankedByMask
 
@@ -28,11 +29,12 @@ def example(seed=0):
     return truth, coefficients, prototypes, boxes, areas
 
 
-def loss(dice, gain=1.0, per_image=False):
+def loss(dice, gain=1.0, per_image=False, shaped=False):
     instance = MaskLoss.__new__(MaskLoss)
     instance._dice = dice
     instance._gain = gain
     instance._per_image = per_image
+    instance._shaped = shaped
     return instance
 
 
@@ -75,11 +77,23 @@ def test_dice_is_one_minus_twice_the_overlap_over_both_inside_the_box():
     assert added.item() == pytest.approx(2 * expected.item(), rel=1e-5)
 
 
-def test_gradients_of_the_loss_are_right():
+def test_shape_terms_are_seen_as_the_head_will_give_them():
+    truth, coefficients, prototypes, boxes, areas = example()
+    sizes = torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], 1)
+    terms = shape.in_image(coefficients[:, -6:].T[None], sizes.T[None])[0].T
+    maps = shape.maps(prototypes[None])[0]
+    as_given = torch.cat([coefficients[:, :-6], terms], 1), torch.cat([prototypes[:-6], maps])
+    expected = loss(1.0).single_mask_loss(truth, *as_given, boxes, areas)
+    found = loss(1.0, shaped=True).single_mask_loss(truth, coefficients, prototypes, boxes, areas)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("shaped", [False, True])
+def test_gradients_of_the_loss_are_right(shaped):
     truth, coefficients, prototypes, boxes, areas = example()
     coefficients = coefficients.double().requires_grad_()
     assert torch.autograd.gradcheck(
-        lambda c: loss(1.0).single_mask_loss(
+        lambda c: loss(1.0, shaped=shaped).single_mask_loss(
             truth.double(), c, prototypes.double(), boxes.double(), areas.double()
         ),
         coefficients,

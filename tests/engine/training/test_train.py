@@ -18,6 +18,7 @@ from ultralytics.utils.torch_utils import ModelEMA
 
 from fastsam_plugins import FastSAM, TrainOptions
 from fastsam_plugins.options import PRESETS
+from fastsam_plugins.shape import ShapedSegment
 from fastsam_plugins.training import train as rooms
 from fastsam_plugins.training.loss import MaskLoss
 from fastsam_plugins.training.trainer import Trainer, averaging
@@ -133,7 +134,9 @@ def test_a_killed_training_goes_on_after_its_last_epoch(pictures, tmp_path):
     assert after[-(6 - saved) :] == list(range(saved + 1, 7)), "no epoch left out, none twice"
     assert set(after) == set(range(1, 7))
     weights = done.stdout.split("Trained weights: ")[1].strip()
-    assert FastSAM(weights, device="cpu").imgsz == 64
+    model = FastSAM(weights, device="cpu")
+    assert model.imgsz == 64
+    assert isinstance(model.network.module.model[-1], ShapedSegment)
 
 
 def test_finetuning_starts_from_the_weights_and_leaves_frozen_layers(pictures, tmp_path):
@@ -149,6 +152,18 @@ def test_finetuning_starts_from_the_weights_and_leaves_frozen_layers(pictures, t
     assert frozen
     assert all(torch.equal(before[k], after[k]) for k in frozen)
     assert any(not torch.equal(before[k], after[k]) for k in weight if k not in frozen)
+
+
+def test_any_weights_can_be_given_shape_terms_and_keep_them(pictures, tmp_path, trained):
+    _, checkpoint = trained
+    options = SMALL.replace(weights=str(checkpoint), epochs=1, shape_terms=True)
+    once = rooms.train([pictures], tmp_path / "once", options, device="cpu")
+    again = options.replace(weights=str(once), shape_terms=False)
+    twice = rooms.train([pictures], tmp_path / "twice", again, device="cpu")
+    ultralytics = tmp_path / "twice" / "run" / "weights" / "last.pt"
+    for weights in (once, twice, ultralytics):
+        head = FastSAM(weights, device="cpu").network.module.model[-1]
+        assert isinstance(head, ShapedSegment)
 
 
 def test_input_size_follows_the_weights_unless_given(pictures, tmp_path, monkeypatch):
