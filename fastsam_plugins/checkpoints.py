@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,29 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     mask = os.umask(0)
     os.umask(mask)
     path.chmod(0o666 & ~mask)
+
+
+def average(paths: Sequence[Path]) -> Checkpoint:
+    """The mean of the parameters of several trainings that began with the same weights.
+
+    It is often better than each of them (Wortsman et al. 2022, "Model soups", arXiv:2203.05482).
+
+    Raises
+    ------
+    WeightsError
+        If a file cannot be read, or the networks are not of one kind.
+    """
+    import torch
+
+    first, *others = found = [read(path) for path in paths]
+    shapes = {name: value.shape for name, value in first.state.items()}
+    for path, other in zip(paths[1:], others, strict=True):
+        if {name: value.shape for name, value in other.state.items()} != shapes:
+            raise WeightsError(
+                f"{path} holds another network than {paths[0]}: no mean of them works"
+            )
+    mean = {name: torch.stack([c.state[name].float() for c in found]).mean(0) for name in shapes}
+    return Checkpoint(mean, first.architecture, first.imgsz, first.classes)
 
 
 def _read_safetensors(path: Path) -> Checkpoint:

@@ -275,3 +275,19 @@ def train(context: click.Context, data: tuple[str, ...], output: Path, preset: s
         tell(json.dumps({"weights": str(trained), "curves": str(output / "run" / "curves.png")}))
     else:
         tell(f"Trained weights: {trained}")
+
+
+@main.command()
+@click.argument("names", nargs=-1, required=True, metavar="WEIGHTS...")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False),
+    help="The .safetensors file to write.",
+)  # fmt: skip
+def average(names: tuple[str, ...], output: Path) -> None:
+    """Write the mean of the WEIGHTS of trainings that began alike, for example with two seeds."""
+    from fastsam_plugins import checkpoints, weights
+
+    if output.suffix != ".safetensors":
+        raise ValueError(f"{output} must end in .safetensors")
+    checkpoints.save(checkpoints.average([weights.resolve(name) for name in names]), output)
+    tell(f"Mean of {len(names)} networks: {output}")

@@ -15,7 +15,7 @@ import tifffile
 from click.testing import CliRunner
 from PIL import Image
 
-from fastsam_plugins import __version__, cli, console, demo, doctor, files, weights
+from fastsam_plugins import __version__, checkpoints, cli, console, demo, doctor, files, weights
 from fastsam_plugins.options import (
     PRESETS,
     PromptOptions,
@@ -349,6 +349,25 @@ def test_models_lists_names_and_places():
 
 def test_an_unknown_model_cannot_be_downloaded():
     assert "FastSAM-n, FastSAM-s, FastSAM-x" in one_error(run("models", "--download", "FastSAM-q"))
+
+
+def test_the_mean_of_trainings_is_one_command(tmp_path):
+    output = tmp_path / "mean.safetensors"
+    assert str(output) in done("average", "FastSAM-n", weights.BUNDLED, "-o", output).stdout
+    assert checkpoints.read(output).imgsz == checkpoints.read(weights.BUNDLED).imgsz
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "WEIGHTS"),
+        ([weights.BUNDLED], "--output"),
+        ([weights.BUNDLED, "-o", "mean.pt"], "must end in .safetensors"),
+        (["nowhere.pt", "-o", "mean.safetensors"], "no weights at nowhere.pt"),
+    ],
+)
+def test_a_mean_of_nothing_is_one_line(words, message):
+    assert message in one_error(run("average", *words))
 
 
 def test_the_demo_writes_every_format_and_tells_times(tmp_path, monkeypatch):

@@ -101,6 +101,23 @@ def test_notes_of_a_checkpoint_are_kept(checkpoint, tmp_path):
     assert checkpoints.read(tmp_path / "noted.safetensors").notes == {"trained_on": "coins"}
 
 
+def test_the_mean_of_networks_lies_between_them(net, checkpoint, tmp_path):
+    other = build()
+    torch.save(content(other), tmp_path / "other.pt")
+    mean = checkpoints.average([checkpoint, checkpoint, tmp_path / "other.pt"])
+    for name, value in net.float().state_dict().items():
+        expected = (2 * value + other.float().state_dict()[name]) / 3
+        torch.testing.assert_close(mean.state[name], expected, rtol=1e-3, atol=1e-4)
+    checkpoints.save(mean, tmp_path / "mean.safetensors")
+    assert weights.load(tmp_path / "mean.safetensors").imgsz == 320
+
+
+def test_networks_of_two_kinds_have_no_mean(checkpoint, tmp_path):
+    torch.save(content(build(reg_max=26)), tmp_path / "other.pt")
+    with pytest.raises(WeightsError, match=r"other\.pt holds another network than .*tiny"):
+        checkpoints.average([checkpoint, tmp_path / "other.pt"])
+
+
 def test_averaged_weights_are_preferred(net, tmp_path):
     averaged = build()
     torch.save(content(net, ema=averaged), tmp_path / "both.pt")
