@@ -39,7 +39,8 @@ class ShapedSegment(Segment):
         if self.training:
             return found
         (predictions, prototypes), *rest = (found,) if self.export else found
-        terms = in_image(predictions[:, -TERMS:], predictions[:, :4] / CELL)
+        _, _, h, w = prototypes.shape
+        terms = in_image(predictions[:, -TERMS:], predictions[:, :4] / CELL, h, w)
         outputs = (
             torch.cat([predictions[:, :-TERMS], terms], 1),
             torch.cat([prototypes[:, :-TERMS], maps(prototypes)], 1),
@@ -102,7 +103,7 @@ def quadrics(terms: torch.Tensor, boxes: torch.Tensor, h: int, w: int) -> torch.
     return along_x[:, None] + along_y[:, :, None] + (f * y)[:, :, None] * x[:, None]
 
 
-def in_image(terms: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+def in_image(terms: torch.Tensor, boxes: torch.Tensor, h: int, w: int) -> torch.Tensor:
     """The same quadrics as coefficients over :func:`maps`.
 
     Parameters
@@ -110,6 +111,8 @@ def in_image(terms: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     terms : float tensor (B, 6, A)
     boxes : float tensor (B, 4, A)
         Centre and size (x, y, w, h) in cells.
+    h, w : int
+        Cells of the image.
 
     Returns
     -------
@@ -117,7 +120,7 @@ def in_image(terms: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     """
     half = (boxes[:, 2:] / 2).clamp(min=NARROW)
     p, q = (UNIT / half).unbind(1)
-    u, v = (boxes[:, :2] / half).unbind(1)
+    u, v = (boxes[:, 0] - w / 2) / half[:, 0], (boxes[:, 1] - h / 2) / half[:, 1]
     a, b, c, d, e, f = terms.unbind(1)
     return torch.stack(
         [
@@ -133,9 +136,13 @@ def in_image(terms: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
 
 
 def maps(like: torch.Tensor) -> torch.Tensor:
-    """The maps (B, 6, h, w) of 1, x, y, x^2, y^2, x y beside prototypes (B, C, h, w)."""
+    """The maps (B, 6, h, w) of 1, x, y, x^2, y^2, x y beside prototypes (B, C, h, w).
+
+    Coordinates count from the middle of the image: there a quadric's terms, which are large for
+    small objects, lose the fewest digits where they cancel.
+    """
     count, _, h, w = like.shape
-    x = ((torch.arange(w, device=like.device) + 0.5) / UNIT).expand(h, w)
-    y = ((torch.arange(h, device=like.device) + 0.5) / UNIT)[:, None].expand(h, w)
+    x = ((torch.arange(w, device=like.device) + 0.5 - w / 2) / UNIT).expand(h, w)
+    y = ((torch.arange(h, device=like.device) + 0.5 - h / 2) / UNIT)[:, None].expand(h, w)
     stacked = torch.stack([torch.ones_like(x), x, y, x**2, y**2, x * y])
     return stacked.to(like).expand(count, -1, -1, -1)

@@ -48,8 +48,10 @@ def check_parity(model, checkpoint, name, image):
     masks = theirs.masks.data.numpy().astype(bool)
     for i in range(len(ours)):
         mask = ours.mask(i)
-        iou = (mask & masks[i]).sum() / (mask | masks[i]).sum()
-        assert iou >= 0.999, (name, i, iou)
+        # Only rounding may differ: coefficients of small objects' outlines are large and cancel.
+        rounding = 1e-6 * np.abs(ours.source.arrays(ours.rows[[i]])["coefficients"]).max()
+        assert (np.abs(ours.source.logits(ours.rows[i])[mask != masks[i]]) < rounding).all()
+        assert (mask != masks[i]).sum() <= 3 + 0.001 * mask.sum(), (name, i)
     points = np.random.default_rng(0).uniform(0, image.shape[1::-1], (2000, 2))
     x, y = np.floor(points).astype(int).T
     assert (ours.contains(points) == masks[:, y, x]).mean() >= 0.999, name

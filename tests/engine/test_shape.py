@@ -55,7 +55,7 @@ def test_in_the_image_it_is_the_same_quadric_as_in_the_box(terms, x, y, width, h
     centre_and_size = torch.tensor([[x, y, width, height]])
     corners = torch.tensor([[x - width / 2, y - height / 2, x + width / 2, y + height / 2]])
     in_box = shape.quadrics(terms, corners, 128, 120)
-    over_maps = shape.in_image(terms[..., None], centre_and_size[..., None])
+    over_maps = shape.in_image(terms[..., None], centre_and_size[..., None], 128, 120)
     in_image = torch.einsum("bca,bchw->bahw", over_maps, shape.maps(torch.zeros(1, 32, 128, 120)))
     # What is far outside the box is large and of no interest.
     near = in_box.abs() < 50
@@ -69,6 +69,8 @@ def test_it_starts_with_the_ellipse_within_the_box():
     terms = shape.in_image(
         torch.tensor([shape.START])[..., None],
         torch.tensor([[[200.0], [120.0], [320.0], [200.0]]]) / 4,
+        64,
+        128,
     )
     maps = shape.maps(torch.zeros(1, 32, 64, 128))[0].numpy()
     mask = PrototypeMasks(maps, terms[..., 0].numpy(), box, letterbox)
@@ -110,7 +112,7 @@ def test_ellipses_take_the_place_of_the_prototypes_used_least():
     assert torch.allclose(before, after, atol=1e-4)
     boxes = predictions[:, :4] / 4
     start = torch.tensor(shape.START)[None, :, None].expand(2, 6, boxes.shape[2])
-    assert torch.allclose(predictions[:, -6:], shape.in_image(start, boxes))
+    assert torch.allclose(predictions[:, -6:], shape.in_image(start, boxes, 16, 24))
 
 
 def test_saved_and_loaded_the_network_answers_as_before(tmp_path):

@@ -80,7 +80,7 @@ def test_dice_is_one_minus_twice_the_overlap_over_both_inside_the_box():
 def test_shape_terms_are_seen_as_the_head_will_give_them():
     truth, coefficients, prototypes, boxes, areas = example()
     sizes = torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], 1)
-    terms = shape.in_image(coefficients[:, -6:].T[None], sizes.T[None])[0].T
+    terms = shape.in_image(coefficients[:, -6:].T[None], sizes.T[None], 20, 24)[0].T
     maps = shape.maps(prototypes[None])[0]
     as_given = torch.cat([coefficients[:, :-6], terms], 1), torch.cat([prototypes[:-6], maps])
     expected = loss(1.0).single_mask_loss(truth, *as_given, boxes, areas)
