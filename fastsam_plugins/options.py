@@ -371,7 +371,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "nano": {
         "architecture": "yolov8n-seg", "shape_terms": True, "imgsz": 416, "epochs": 300,
         "batch": 8, "step": 8, "lr0": 0.002, "cosine": True, "balance": True, "held_out": 0.0,
-        "synthetic": 0.35, "paste": 0.4, "mosaic": 0.5, "flipud": 0.5, "dice": 1.0,
+        "synthetic": 0.2, "paste": 0.2, "mosaic": 0.4, "flipud": 0.5, "dice": 1.0,
+        "mask_gain": 3.0, "per_image": True,
     },
 }  # fmt: skip
 """Training recipes by name: what each changes in :class:`TrainOptions`."""
