@@ -60,8 +60,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
     state = {
         k: v.to(torch.float16).contiguous() if v.is_floating_point() else v.contiguous()
-        for k, v in checkpoint.state.items()
-        if not k.endswith("num_batches_tracked")
+        for k, v in _kept(checkpoint.state).items()
     }
     metadata = {
         "architecture": json.dumps(checkpoint.architecture),
@@ -89,14 +88,26 @@ def average(paths: Sequence[Path]) -> Checkpoint:
     import torch
 
     first, *others = found = [read(path) for path in paths]
-    shapes = {name: value.shape for name, value in first.state.items()}
+    kind = _kind(first)
     for path, other in zip(paths[1:], others, strict=True):
-        if {name: value.shape for name, value in other.state.items()} != shapes:
+        if _kind(other) != kind:
             raise WeightsError(
                 f"{path} holds another network than {paths[0]}: no mean of them works"
             )
-    mean = {name: torch.stack([c.state[name].float() for c in found]).mean(0) for name in shapes}
+    names = kind[0]
+    mean = {name: torch.stack([c.state[name].float() for c in found]).mean(0) for name in names}
     return Checkpoint(mean, first.architecture, first.imgsz, first.classes)
+
+
+def _kept(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What files written here hold: all that the network's answers depend on."""
+    return {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
+
+
+def _kind(checkpoint: Checkpoint) -> tuple[dict[str, Any], int]:
+    """What networks must share for their parameters to mean the same."""
+    shapes = {name: value.shape for name, value in _kept(checkpoint.state).items()}
+    return shapes, checkpoint.architecture.get(SHAPE_TERMS, 0)
 
 
 def _read_safetensors(path: Path) -> Checkpoint:

@@ -106,16 +106,36 @@ def test_the_mean_of_networks_lies_between_them(net, checkpoint, tmp_path):
     torch.save(content(other), tmp_path / "other.pt")
     mean = checkpoints.average([checkpoint, checkpoint, tmp_path / "other.pt"])
     for name, value in net.float().state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
         expected = (2 * value + other.float().state_dict()[name]) / 3
         torch.testing.assert_close(mean.state[name], expected, rtol=1e-3, atol=1e-4)
     checkpoints.save(mean, tmp_path / "mean.safetensors")
     assert weights.load(tmp_path / "mean.safetensors").imgsz == 320
 
 
+def test_both_kinds_of_files_have_a_mean(checkpoint, tmp_path):
+    checkpoints.save(checkpoints.read(checkpoint), tmp_path / "same.safetensors")
+    mean = checkpoints.average([checkpoint, tmp_path / "same.safetensors"])
+    checkpoints.save(mean, tmp_path / "mean.safetensors")
+    found = answer(weights.load(tmp_path / "mean.safetensors").module)
+    assert torch.equal(found, answer(weights.load(checkpoint).module))
+
+
 def test_networks_of_two_kinds_have_no_mean(checkpoint, tmp_path):
     torch.save(content(build(reg_max=26)), tmp_path / "other.pt")
     with pytest.raises(WeightsError, match=r"other\.pt holds another network than .*tiny"):
         checkpoints.average([checkpoint, tmp_path / "other.pt"])
+
+
+def test_networks_with_and_without_shape_terms_have_no_mean(checkpoint, tmp_path):
+    """Their parameters have the same shapes and the last coefficients another meaning."""
+    checkpoints.save(checkpoints.read(checkpoint), tmp_path / "plain.safetensors")
+    shaped = checkpoints.read(checkpoint)
+    shaped.architecture = {**shaped.architecture, checkpoints.SHAPE_TERMS: 6}
+    checkpoints.save(shaped, tmp_path / "shaped.safetensors")
+    with pytest.raises(WeightsError, match="holds another network than"):
+        checkpoints.average([tmp_path / "plain.safetensors", tmp_path / "shaped.safetensors"])
 
 
 def test_averaged_weights_are_preferred(net, tmp_path):
