@@ -39,12 +39,10 @@ class ShapedSegment(Segment):
         if self.training:
             return found
         (predictions, prototypes), *rest = (found,) if self.export else found
-        _, _, h, w = prototypes.shape
-        terms = in_image(predictions[:, -TERMS:], predictions[:, :4] / CELL, h, w)
-        outputs = (
-            torch.cat([predictions[:, :-TERMS], terms], 1),
-            torch.cat([prototypes[:, :-TERMS], maps(prototypes)], 1),
+        coefficients, prototypes = as_usual(
+            predictions[:, -self.nm :], prototypes, predictions[:, :4] / CELL
         )
+        outputs = torch.cat([predictions[:, : -self.nm], coefficients], 1), prototypes
         return outputs if self.export else (outputs, *rest)
 
 
@@ -81,6 +79,31 @@ def begin(model: Any) -> None:
         for layer in last:
             layer.weight[-TERMS:] = 0
             layer.bias[-TERMS:] = torch.tensor(START)
+
+
+def as_usual(
+    coefficients: torch.Tensor, prototypes: torch.Tensor, boxes: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Coefficients and prototypes that any YOLOv8-seg network might give, for the same masks.
+
+    Parameters
+    ----------
+    coefficients : float tensor (B, C, A)
+        The last six are shape terms.
+    prototypes : float tensor (B, C, h, w)
+        The last six are not used.
+    boxes : float tensor (B, 4, A)
+        Centre and size (x, y, w, h) in cells.
+
+    Returns
+    -------
+    two float tensors (B, C, A) and (B, C, h, w)
+    """
+    terms = in_image(coefficients[:, -TERMS:], boxes, *prototypes.shape[2:])
+    return (
+        torch.cat([coefficients[:, :-TERMS], terms], 1),
+        torch.cat([prototypes[:, :-TERMS], maps(prototypes)], 1),
+    )
 
 
 def quadrics(terms: torch.Tensor, boxes: torch.Tensor, h: int, w: int) -> torch.Tensor:

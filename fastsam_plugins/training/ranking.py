@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from ultralytics.utils.loss import SegmentLoss26
+from typing import Any
 
+import torch
+from ultralytics.utils.loss import SegmentLoss26
+from ultralytics.utils.ops import xyxy2xywh
+from ultralytics.utils.tal import make_anchors
+
+from fastsam_plugins import shape
+from fastsam_plugins.masks.sampling import CELL
 from fastsam_plugins.training.loss import MaskLoss
 
 
@@ -13,3 +20,17 @@ class RankedByMask(MaskLoss, SegmentLoss26):
     YOLOv8 teaches scores how well the box fits. Of a thousand proposals with like boxes those with
     the better masks are to come first: YOLO26 rates anchors by the mean of both IoUs.
     """
+
+    def get_assigned_targets_and_loss(
+        self, preds: dict[str, torch.Tensor], batch: dict[str, Any]
+    ) -> tuple[Any, ...]:
+        """Ultralytics' own, which rates the masks that the network's outputs will draw."""
+        if self._shaped:
+            with torch.no_grad():
+                anchors, strides = make_anchors(preds["feats"], self.stride, 0.5)
+                corners = self.bbox_decode(anchors, preds["boxes"].permute(0, 2, 1))
+                boxes = xyxy2xywh(corners * strides / CELL).permute(0, 2, 1)
+                usual = shape.as_usual(preds["mask_coefficient"], preds["proto"], boxes)
+            preds = {**preds, "mask_coefficient": usual[0], "proto": usual[1]}
+        found: tuple[Any, ...] = super().get_assigned_targets_and_loss(preds, batch)
+        return found

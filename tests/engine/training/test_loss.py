@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from ultralytics.nn.tasks import SegmentationModel
+from ultralytics.nn.tasks import SegmentationModel, yaml_model_load
 from ultralytics.utils import DEFAULT_CFG, IterableSimpleNamespace
 from ultralytics.utils.loss import BboxLoss, v8SegmentationLoss
 from ultralytics.utils.metrics import bbox_iou
 from ultralytics.utils.ops import crop_mask
 from ultralytics.utils.tal import dist2bbox
 
-from fastsam_plugins import shape
+from fastsam_plugins import checkpoints, shape
 from fastsam_plugins.training.loss import MaskLoss
 from fastsam_plugins.training.ranking import RankedByMask
 
@@ -138,10 +138,13 @@ def test_per_image_a_crowd_weighs_no_more_than_one_object():
     assert of_batch(loss(1.0), 30) != pytest.approx(alone, rel=1e-2)
 
 
+@pytest.mark.parametrize("terms", [0, 6])
 @pytest.mark.parametrize(("kind", "minds"), [(MaskLoss, False), (RankedByMask, True)])
-def test_scores_are_taught_how_well_masks_fit(kind, minds):
+def test_scores_are_taught_how_well_masks_fit(kind, minds, terms):
     """Two anchors with the same, right box: one has the object's mask, the other what is around."""
-    model = SegmentationModel("yolov8n-seg.yaml", nc=1, verbose=False)
+    described = {**yaml_model_load("yolov8n-seg.yaml"), checkpoints.SHAPE_TERMS: terms}
+    model = SegmentationModel(described, nc=1, verbose=False)
+    shape.give(model)
     model.args = IterableSimpleNamespace(**{**vars(DEFAULT_CFG), "overlap_mask": False})
     criterion = kind(model, dice=1.0)
     sides = (8, 4, 2)  # cells of an image of 64 x 64
@@ -154,10 +157,11 @@ def test_scores_are_taught_how_well_masks_fit(kind, minds):
             edges[0, side, low, cell] = edges[0, side, low + 1, cell] = 9.0  # half way between
     prototypes = torch.zeros(1, 32, 16, 16)
     truth = torch.zeros(1, 16, 16)
-    truth[0, 2:10, 2:9] = 1  # cells of 4 px: half of the box
+    truth[0, 2:10, 2:8] = 1  # cells of 4 px: the box's left half
     prototypes[0, 0] = truth[0] * 2 - 1
+    channel, value = (-5, -5.0) if terms else (0, 5.0)  # b of the shape terms grows to the right
     coefficients = torch.zeros(1, 32, anchors)
-    coefficients[0, 0, right], coefficients[0, 0, wrong] = 5.0, -5.0
+    coefficients[0, channel, right], coefficients[0, channel, wrong] = value, -value
     scores = torch.zeros(1, 1, anchors, requires_grad=True)
     found = {
         "feats": [torch.zeros(1, 1, s, s) for s in sides], "boxes": edges.flatten(1, 2),
