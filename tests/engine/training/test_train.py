@@ -114,9 +114,13 @@ def test_a_killed_training_goes_on_after_its_last_epoch(pictures, tmp_path):
     output = tmp_path / "out"
     command = f"-m fastsam_plugins train -o {output} --device cpu"
     words = [sys.executable, *command.split()]
+    # Beside other work OpenMP's threads would spin until they hardly got on: minutes, not seconds.
+    patient = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
     fresh = "--preset nano --imgsz 64 --epochs 6 --batch 2 --workers 0 --held-out 0.1".split()  # noqa: SIM905
     with open(tmp_path / "log", "w") as log:
-        running = subprocess.Popen([*words, str(pictures), *fresh], stdout=log, stderr=log)
+        running = subprocess.Popen(
+            [*words, str(pictures), *fresh], stdout=log, stderr=log, env=patient
+        )
         last = output / "run" / "weights" / "last.pt"
         deadline = time.monotonic() + 240
         while not (last.exists() and len(epochs(output)) >= 2):
@@ -127,7 +131,9 @@ def test_a_killed_training_goes_on_after_its_last_epoch(pictures, tmp_path):
         running.wait()
     saved = torch.load(last, weights_only=False)["epoch"] + 1
     assert 1 <= saved < 6
-    done = subprocess.run([*words, "--resume"], capture_output=True, text=True, timeout=400)
+    done = subprocess.run(
+        [*words, "--resume"], capture_output=True, text=True, timeout=400, env=patient
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert f"Going on after epoch {saved}." in done.stderr
     after = epochs(output)
