@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fastsam_plugins import FastSAM, backends
+from fastsam_plugins.shape import TERMS
 
 OTHERS = [("openvino", "openvino"), ("onnx", "onnxruntime")]
 
@@ -21,14 +22,16 @@ def test_outputs_are_those_of_torch_at_any_size(model, name, package):
     device = torch.device("cpu")
     run = backends.make(name, model.network.module, device)
     torch.manual_seed(0)
-    for shape in ((1, 3, 96, 160), (3, 3, 256, 224), (1, 3, 64, 64)):
-        inputs = torch.rand(shape)
+    for size in ((1, 3, 96, 160), (3, 3, 256, 224), (1, 3, 64, 64)):
+        inputs = torch.rand(size)
         predictions, prototypes = run(inputs)
         expected = model._run(inputs)
         assert torch.allclose(predictions[:, :4], expected[0][:, :4], atol=0.01)
-        assert torch.allclose(predictions[:, 4:-6], expected[0][:, 4:-6], atol=1e-3)
+        assert torch.allclose(predictions[:, 4:-TERMS], expected[0][:, 4:-TERMS], atol=1e-3)
         # The last six, shape terms, are in the hundreds.
-        assert torch.allclose(predictions[:, -6:], expected[0][:, -6:], rtol=1e-4, atol=1e-3)
+        assert torch.allclose(
+            predictions[:, -TERMS:], expected[0][:, -TERMS:], rtol=1e-4, atol=1e-3
+        )
         assert torch.allclose(prototypes, expected[1], atol=1e-3)
         found, wanted = logits(predictions, prototypes), logits(*expected)
         assert torch.allclose(found, wanted, rtol=1e-3, atol=1e-2)

@@ -9,12 +9,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from ultralytics.nn.tasks import SegmentationModel, yaml_model_load
+from ultralytics.nn.tasks import SegmentationModel
 
 from fastsam_plugins import checkpoints, shape, weights
 from fastsam_plugins.geometry import Letterbox
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.prototypes import PrototypeMasks
+from tests.tiny_network import describe
 
 INPUT = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 
@@ -23,8 +24,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def build(terms=6):
     torch.manual_seed(0)
-    narrow = {**yaml_model_load("yolov8n-seg.yaml"), "scales": {"n": [0.33, 0.0625, 256]}}
-    model = SegmentationModel({**narrow, checkpoints.SHAPE_TERMS: terms}, nc=1, verbose=False)
+    described = describe(**{checkpoints.SHAPE_TERMS: terms})
+    model = SegmentationModel(described, nc=1, verbose=False)
     for layer in model.modules():  # as if trained
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.bias.data.normal_()
