@@ -21,6 +21,7 @@ _HOMES = {
     "LinkOptions": "options",
     "ReadOptions": "options",
     "TextOptions": "options",
+    "TileOptions": "options",
     "TrainOptions": "options",
     "WeightsError": "checkpoints",
     "ImageError": "images",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         ReadOptions,
         SegmentOptions,
         TextOptions,
+        TileOptions,
         TrainOptions,
     )
     from fastsam_plugins.segmentation import Segmentation
@@ -57,6 +59,7 @@ __all__ = [
     "SegmentOptions",
     "Segmentation",
     "TextOptions",
+    "TileOptions",
     "TrainOptions",
     "WeightsError",
     "read_image",

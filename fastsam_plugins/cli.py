@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,7 +36,9 @@ from fastsam_plugins.options import (
     ReadOptions,
     SegmentOptions,
     TextOptions,
+    TileOptions,
     TrainOptions,
+    parameters,
 )
 
 
@@ -88,12 +91,18 @@ class _Numbers(click.ParamType):
 @backend
 @click.option("--batch", default=4, show_default=True, help="Images per forward pass.")
 @flags(SegmentOptions)
+@click.option(
+    "--tiled", is_flag=True, help="Look at images in windows: for those too large for one look."
+)
+@flags(TileOptions)
 @flags(PromptOptions)
 @flags(TextOptions)
 @flags(ReadOptions)
 @as_json
-def segment(images: tuple[Path, ...], output: Path, points: Any, boxes: Any, texts: Any,
-            negatives: Any, batch: int, as_json: bool, **values: Any) -> None:  # fmt: skip
+@click.pass_context
+def segment(context: click.Context, images: tuple[Path, ...], output: Path, points: Any,
+            boxes: Any, texts: Any, negatives: Any, batch: int, tiled: bool, as_json: bool,
+            **values: Any) -> None:  # fmt: skip
     """Segment IMAGES; with prompts, keep what they select."""
     from fastsam_plugins import files, prompts
     from fastsam_plugins.text import loading, selection
@@ -101,6 +110,10 @@ def segment(images: tuple[Path, ...], output: Path, points: Any, boxes: Any, tex
     # Everything that can be wrong is looked at before the network is loaded.
     segmenting, prompting = pick(SegmentOptions, values), pick(PromptOptions, values)
     wording, reading = pick(TextOptions, values), pick(ReadOptions, values)
+    tiling = pick(TileOptions, values)
+    for p in parameters(TileOptions):
+        if given(context, p.name) and not tiled:
+            raise ValueError(f"--{p.name.replace('_', '-')} is about windows: it needs --tiled")
     files.check_output(output, images)
     if texts or negatives:
         selection.check_alone(texts or None, points or None, boxes or None)
@@ -111,15 +124,29 @@ def segment(images: tuple[Path, ...], output: Path, points: Any, boxes: Any, tex
     labels = [p[2] if len(p) > 2 else 1 for p in points]
     prompts.check_labels(labels, len(prompts.check_points(clicks or [])))
     prompts.check_boxes(boxes)
-    pixels = [files.read_image(path, reading) for path in images]
+    opened = [(files.open_raster if tiled else files.read_image)(path, reading) for path in images]
     places = files.georeferences(output, images, reading.page)
 
     clip = loading.load(wording.clip, values["device"]) if texts else None
     network = load(values)
-    found = network.segment_many(pixels, segmenting, batch=batch)
     results = []
-    bar = progress("Segmenting", len(images))
-    for path, image, place, seg in bar(zip(images, pixels, places, found, strict=True)):
+    pictured = output.suffix.lower() == ".png" or bool(texts)
+
+    def found() -> Iterator[tuple[Any, Any]]:
+        """The images, as far as they are needed, and what is in them."""
+        if not tiled:
+            bar = progress("Segmenting", len(images))
+            yield from bar(
+                zip(opened, network.segment_many(opened, segmenting, batch), strict=True)
+            )
+            return
+        for path, raster in zip(images, opened, strict=True):
+            bar = progress(f"Segmenting {path.name}")
+            seg = network.segment_tiled(raster, segmenting, tiling, batch, bar)
+            image = raster[:, :] if pictured else None
+            yield image, seg.with_image(image, network.device) if texts else seg
+
+    for path, place, (image, seg) in zip(images, places, found(), strict=True):
         if points or boxes:
             seg = seg.select(clicks, labels if clicks else None, boxes or None, prompting)
         named: dict[str, Any] = {}

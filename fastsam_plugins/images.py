@@ -40,20 +40,30 @@ def to_rgb(image: Any, options: ReadOptions = _DEFAULT) -> NDArray[np.uint8]:
     ImageError
         If the array is empty, not an image, has NaN or infinite values, or lacks a band.
     """
-    array = np.asarray(image)
-    if array.dtype == object or array.dtype.kind not in "buif":
-        raise ImageError(f"an image needs numbers, got {array.dtype}")
-    if array.ndim not in (2, 3):
+    return _stretch(*chosen(image, options), options)
+
+
+def check(shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Refuse what cannot be an image."""
+    if dtype.kind not in "buif":
+        raise ImageError(f"an image needs numbers, got {dtype}")
+    if len(shape) not in (2, 3):
         raise ImageError(
-            f"an image has shape (height, width) or (height, width, channels), got {array.shape}"
+            f"an image has shape (height, width) or (height, width, channels), got {shape}"
         )
-    if not array.size:
-        raise ImageError(f"the image is empty: its shape is {array.shape}")
-    if array.ndim == 3 and array.shape[0] <= 4 < 16 < array.shape[2]:
+    if not np.prod(shape):
+        raise ImageError(f"the image is empty: its shape is {shape}")
+    if len(shape) == 3 and shape[0] <= 4 < 16 < shape[2]:
         raise ImageError(
-            f"an array of shape {array.shape} looks as if channels came first: use "
+            f"an array of shape {shape} looks as if channels came first: use "
             "image.transpose(1, 2, 0)"
         )
+
+
+def chosen(image: Any, options: ReadOptions) -> tuple[NDArray, Any]:
+    """The bands to show (H, W, 3 or 1), and where there are no data: (H, W), or just False."""
+    array = np.asarray(image)
+    check(array.shape, array.dtype)
     array = _bands(array, options.bands)
     hidden = np.ma.getmask(image)  # plain False where there is none
     if hidden is not np.ma.nomask:
@@ -62,7 +72,7 @@ def to_rgb(image: Any, options: ReadOptions = _DEFAULT) -> NDArray[np.uint8]:
             array = np.where(hidden[:, :, None], 0, array)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ImageError("the image has NaN or infinite values: replace them, as by np.nan_to_num")
-    return _stretch(array, hidden, options)
+    return array, hidden
 
 
 def _bands(array: NDArray, bands: str | None) -> NDArray:
@@ -95,14 +105,14 @@ def _stretch(array: NDArray, hidden: Any, options: ReadOptions) -> NDArray[np.ui
     if contrast == "none" and array.dtype == np.uint8:
         out = array
     else:
-        low, high = _limits(array[~hidden], contrast, options)
+        low, high = limits(array[~hidden], contrast, options)
         scaled = (array.astype(np.float64) - low) * (255 / (high - low) if high > low else 0)
         out = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
         out[hidden] = 0
     return np.ascontiguousarray(np.broadcast_to(out, (*out.shape[:2], 3)))
 
 
-def _limits(pixels: NDArray, contrast: str, options: ReadOptions) -> tuple[Any, Any]:
+def limits(pixels: NDArray, contrast: str, options: ReadOptions) -> tuple[Any, Any]:
     """Black and white point: two numbers, or one pair per band."""
     if contrast == "fixed":
         if options.high <= options.low:

@@ -17,8 +17,7 @@ def link(
 ) -> list[NDArray[np.int64]]:
     """Number the objects of a stack.
 
-    Instances of each slice are matched one to one with those of the slice before, such that the sum
-    of their IoUs is largest (Kuhn 1955, "The Hungarian method for the assignment problem").
+    Instances of each slice are :func:`matched` with those of the slice before.
 
     Parameters
     ----------
@@ -34,24 +33,40 @@ def link(
         For every slice, the object that each instance belongs to, counted from 0. Instances of one
         slice are never one object.
     """
-    from scipy.optimize import linear_sum_assignment
-
     options = options or LinkOptions()
     numbers: list[NDArray[np.int64]] = []
     count = 0
     for k, masks in enumerate(slices):
         found = np.full(len(masks), -1)
         if k:
-            overlap = overlaps(slices[k - 1], masks, shape)
-            overlap[overlap < options.min_iou] = 0
-            before, now = linear_sum_assignment(overlap, maximize=True)
-            linked = overlap[before, now] > 0
-            found[now[linked]] = numbers[-1][before[linked]]
+            before, now = matched(slices[k - 1], masks, shape, options.min_iou)
+            found[now] = numbers[-1][before]
         fresh = np.flatnonzero(found < 0)
         found[fresh] = count + np.arange(len(fresh))
         count += len(fresh)
         numbers.append(found)
     return numbers
+
+
+def matched(
+    masks: Sequence[R.Runs], others: Sequence[R.Runs], shape: R.Shape, min_iou: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Match masks one to one, such that the sum of their IoUs is largest.
+
+    Kuhn 1955, "The Hungarian method for the assignment problem".
+
+    Returns
+    -------
+    two int64 arrays (K,)
+        Places in ``masks`` and in ``others`` of the pairs, which overlap at least ``min_iou``.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    overlap = overlaps(masks, others, shape)
+    overlap[overlap < min_iou] = 0
+    one, other = linear_sum_assignment(overlap, maximize=True)
+    linked = overlap[one, other] > 0
+    return one[linked], other[linked]
 
 
 def overlaps(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
@@ -17,10 +18,13 @@ from fastsam_plugins.devices import pick_device
 from fastsam_plugins.geometry import Letterbox, snap_to_canvas
 from fastsam_plugins.images import to_rgb
 from fastsam_plugins.masks.prototypes import PrototypeMasks
+from fastsam_plugins.masks.sources import Window
 from fastsam_plugins.nms import nms
-from fastsam_plugins.options import SegmentOptions
+from fastsam_plugins.options import SegmentOptions, TileOptions
 from fastsam_plugins.parallel import Workers
 from fastsam_plugins.segmentation import Segmentation
+from fastsam_plugins.shown import Shown
+from fastsam_plugins.tiling import Mosaic, windows
 
 
 class Interrupted(RuntimeError):
@@ -159,6 +163,63 @@ class FastSAM:
                     chain(chunk, source),
                     batch,
                 )
+
+    def segment_tiled(
+        self,
+        raster: Any,
+        options: SegmentOptions | None = None,
+        tiling: TileOptions | None = None,
+        batch: int = 8,
+        progress: Callable[[Sequence[Window]], Iterable[Window]] = iter,
+        **changes: Any,
+    ) -> Segmentation:
+        """Segment an image of any size, window by window; see :mod:`fastsam_plugins.tiling`.
+
+        Memory grows with the instances found, not with the image.
+
+        Parameters
+        ----------
+        raster : array (H, W) or (H, W, C), or Shown
+            Anything that has ``shape`` and ``dtype`` and can be sliced: numpy, dask, zarr, an open
+            raster. Values that are not 8-bit get one contrast for all windows; for another, or
+            other bands, pass :class:`fastsam_plugins.shown.Shown`, or a file by
+            :func:`fastsam_plugins.files.open_raster`.
+        options : SegmentOptions
+            Of every window: ``max_det``, for example, is the most that is found in one.
+        tiling : TileOptions
+        batch : int
+            Windows per pass through the network.
+        progress : callable
+            Wraps the iteration over windows.
+        **changes
+            Fields of either options by name, for example ``conf=0.1, overlap=0.5``.
+
+        Returns
+        -------
+        Segmentation
+            Highest confidence first. Its masks keep no logits, so it has no stability; text
+            prompts need :meth:`Segmentation.with_image`.
+
+        Raises
+        ------
+        ImageError
+            If a window cannot be shown.
+        """
+        of_tiles = {f.name for f in dataclasses.fields(TileOptions)} & changes.keys()
+        tiling = (tiling or TileOptions()).replace(**{n: changes.pop(n) for n in of_tiles})
+        options = (options or SegmentOptions()).replace(**changes)
+        shown = raster if isinstance(raster, Shown) else Shown(raster)
+        shape, imgsz = shown.shape[:2], options.imgsz or self.imgsz
+        side = tiling.tile or imgsz
+        if max(shape) <= side:
+            return self.segment(shown[:, :], options)
+        places = windows(shape, side, tiling.overlap)
+        mosaic = Mosaic(shape, places, tiling)
+        pixels = (shown[y0:y1, x0:x1] for x0, y0, x1, y1 in progress(places))
+        for seg in self.segment_many(pixels, options, batch):
+            mosaic.add(seg)
+        whole = self.segment(shown.reduced(imgsz), options, shape) if tiling.whole else None
+        return mosaic.instances(whole)
 
     def _segment_batch(
         self,

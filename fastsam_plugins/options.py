@@ -226,6 +226,36 @@ class FilterOptions(Options):
 
 
 @dataclass(frozen=True)
+class TileOptions(Options):
+    """How an image too large to look at at once is cut into windows and put together again."""
+
+    tile: int | None = option(
+        None,
+        "Side of the windows; by default the network's input size, so that no detail is lost",
+        unit="px",
+        ge=64,
+        le=8192,
+    )
+    overlap: float = option(
+        0.25,
+        "Share of its side that a window has in common with the next: objects up to this size are "
+        "seen whole by one of them",
+        ge=0,
+        le=0.5,
+    )
+    seam_iou: float = option(
+        0.5,
+        "Instances of two windows are one object if their masks overlap this much where both "
+        "windows look",
+        ge=0,
+        le=1,
+    )
+    whole: bool = option(
+        True, "Look at the whole image once as well, scaled down, for objects larger than a window"
+    )
+
+
+@dataclass(frozen=True)
 class LinkOptions(Options):
     """How instances of neighbouring slices become one object."""
 

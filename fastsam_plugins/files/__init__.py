@@ -2,7 +2,7 @@
 
 from fastsam_plugins.files.geo import Georeference, Raster, georeferences
 from fastsam_plugins.files.labels import write_labels
-from fastsam_plugins.files.reading import TIFF, open_image, read_image
+from fastsam_plugins.files.reading import TIFF, open_image, open_raster, read_image
 from fastsam_plugins.files.results import COLUMNS, Segmented, coco, table
 from fastsam_plugins.files.vectors import Feature, features, geojson, write_geopackage
 from fastsam_plugins.files.writing import check_output, target, write
@@ -20,6 +20,7 @@ __all__ = [
     "geojson",
     "georeferences",
     "open_image",
+    "open_raster",
     "read_image",
     "table",
     "target",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastsam_plugins.files import geo
 from fastsam_plugins.images import ImageError, to_rgb
 from fastsam_plugins.options import ReadOptions
+from fastsam_plugins.shown import Shown
 
 TIFF = (".tif", ".tiff")
 
@@ -48,6 +49,29 @@ def read_image(path: str | Path, options: ReadOptions | None = None) -> NDArray[
         return to_rgb(array, options)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
+
+
+def open_raster(path: str | Path, options: ReadOptions | None = None) -> Shown:
+    """Open an image file to be read window by window, as RGB.
+
+    A GeoTIFF is read as far as somebody asks (extra ``geo``), whatever its size; any other file at
+    once, as by :func:`read_image`, which also says what is raised.
+    """
+    options = options or ReadOptions()
+    if not options.page and geo.available() and _gdal_reads(Path(path)):
+        raster = geo.Raster(path)
+        return Shown(raster, options, raster.read)
+    return Shown(read_image(path, options))
+
+
+def _gdal_reads(path: Path) -> bool:
+    """Whether a file is a GeoTIFF whose colours GDAL and this room understand alike."""
+    import tifffile
+
+    if not geo.is_geotiff(path):
+        return False
+    with tifffile.TiffFile(path) as tiff:
+        return tiff.pages[0].photometric not in _NOT_BY_GDAL
 
 
 def open_image(path: Path) -> Any:
@@ -89,6 +113,8 @@ def _read_pil(path: Path, page: int = 0) -> NDArray:
 
 _NODATA = 42113  # GDAL's tag: a number as text
 
+_NOT_BY_GDAL = (0, 3)  # photometric: inverted gray, palette
+
 # What tifffile hands out as stored and Pillow turns into RGB.
 _COLOR_SPACES = ("PALETTE", "SEPARATED", "YCBCR", "CIELAB")
 
@@ -102,11 +128,9 @@ def _read_tiff(path: Path, page: int) -> NDArray:
                 raise ImageError(f"{path} has {len(tiff.pages)} pages, counted from 0: no {page}")
             found = tiff.pages[page]
             kind = found.photometric
+            georeferenced = page == 0 and geo.GEO_KEYS in found.tags
             if (
-                page == 0
-                and geo.GEO_KEYS in found.tags
-                and geo.available()
-                and kind not in (tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.MINISWHITE)
+                georeferenced and geo.available() and kind not in _NOT_BY_GDAL
             ):  # GDAL knows every compression, mask and alpha band that GeoTIFF come with
                 return geo.Raster(path).read()
             if kind in [tifffile.PHOTOMETRIC[name] for name in _COLOR_SPACES]:

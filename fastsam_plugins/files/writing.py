@@ -25,9 +25,9 @@ def write(
 ) -> list[Path]:
     """Write results in the format that the output's ending names.
 
-    ``.json`` (COCO), ``.csv`` and ``.gpkg`` (GeoPackage) hold all images; ``.png`` (overlay),
-    ``.tif`` (labels) and ``.geojson`` are one file per image, and for several the name needs
-    ``{stem}``.
+    ``.json`` (COCO), ``.csv`` and ``.gpkg`` (GeoPackage) hold all images, unless the name has
+    ``{stem}``; ``.png`` (overlay), ``.tif`` (labels) and ``.geojson`` are one file per image, and
+    for several the name needs it.
 
     Returns
     -------
@@ -43,6 +43,8 @@ def write(
     ending = output.suffix.lower()
     check_output(output, [r.path for r in results])
     output.parent.mkdir(parents=True, exist_ok=True)
+    if ending in TOGETHER and "{stem}" in output.name:
+        return [p for r in results for p in write([r], target(output, r.path), points, boxes)]
     if ending == ".json":
         output.write_text(json.dumps(coco(results)))
         return [output]
@@ -98,9 +100,10 @@ def check_output(output: Path, images: Sequence[Path]) -> None:
             f"{output}: the ending says what to write: .png overlay, .json COCO, .tif labels, "
             ".csv table, .geojson or .gpkg polygons"
         )
-    if ending in (".json", ".csv"):
+    apart = "{stem}" in output.name
+    if ending in (".json", ".csv") and not apart:
         return
-    if len(images) > 1 and "{stem}" not in output.name and ending not in TOGETHER:
+    if len(images) > 1 and not apart and ending not in TOGETHER:
         raise ValueError(
             f"{len(images)} images need {len(images)} files: put {{stem}} into the name, as in "
             f"{output.with_name('{stem}' + ending)}"

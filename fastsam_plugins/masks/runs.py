@@ -138,16 +138,26 @@ def area(runs: Runs) -> int:
     return int((runs[:, 1] - runs[:, 0]).sum())
 
 
+def _spans_inside(
+    runs: Runs, height: int, window: tuple[int, int, int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Vertical spans ``(x, y0, y1)`` of what lies in a window; without any where y1 <= y0."""
+    x0, y0, x1, y1 = window
+    first = np.searchsorted(runs[:, 1], x0 * height, "right")
+    x, top, bottom = columns(runs[first : np.searchsorted(runs[:, 0], x1 * height)], height)
+    inside = (x >= x0) & (x < x1)
+    return x[inside], np.maximum(top[inside], y0), np.minimum(bottom[inside], y1)
+
+
 def area_inside(runs: Runs, height: int, window: tuple[int, int, int, int]) -> int:
     """Number of foreground pixels inside the window ``(x0, y0, x1, y1)``."""
-    x0, y0, x1, y1 = window
-    span = runs[
-        np.searchsorted(runs[:, 1], x0 * height, "right") : np.searchsorted(runs[:, 0], x1 * height)
-    ]
-    x, top, bottom = columns(span, height)
-    inside = (x >= x0) & (x < x1)
-    lengths = np.minimum(bottom, y1) - np.maximum(top, y0)
-    return int(np.maximum(lengths[inside], 0).sum())
+    _, top, bottom = _spans_inside(runs, height, window)
+    return int(np.maximum(bottom - top, 0).sum())
+
+
+def crop(runs: Runs, height: int, window: tuple[int, int, int, int]) -> Runs:
+    """The foreground pixels inside the window ``(x0, y0, x1, y1)``, where they are."""
+    return from_columns(*_spans_inside(runs, height, window), height)
 
 
 def bounds(runs: Runs, height: int) -> tuple[int, int, int, int]:

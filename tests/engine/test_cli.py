@@ -21,6 +21,7 @@ from fastsam_plugins.options import (
     PromptOptions,
     ReadOptions,
     SegmentOptions,
+    TileOptions,
     TrainOptions,
     parameters,
 )
@@ -117,6 +118,27 @@ def test_several_images_are_told_apart_by_their_stems(tmp_path):
         assert tifffile.imread(file).max() == image["instances"]
 
 
+def test_windows_find_what_the_engine_finds_in_them(model, tmp_path):
+    output = tmp_path / "{stem}.json"
+    tiling = ("--tiled", "--tile", "200", "--overlap", "0.4", "--no-whole")
+    result = done("segment", COINS, "-o", output, *QUICK, *tiling)
+    seg = model.segment_tiled(
+        files.read_image(COINS), imgsz=160, conf=0.2, tile=200, overlap=0.4, whole=False
+    )
+    found = json.loads((tmp_path / "coins.json").read_text())["annotations"]
+    assert [a["segmentation"] for a in found] == seg.rles()
+    assert len(found) > 10
+    assert "Segmenting coins.png" in result.stderr
+
+
+def test_windows_have_overlays_of_the_whole_image(tmp_path):
+    output = tmp_path / "a.png"
+    done("segment", COINS, "-o", output, *QUICK, "--tiled", "--point", "50,46")
+    overlay = np.asarray(Image.open(output))
+    assert overlay.shape == files.read_image(COINS).shape
+    assert overlay[46, 50].tolist() == [0, 220, 0]
+
+
 def test_reading_options_reach_the_reader(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 40, 60), np.uint8))
     refused = run("segment", tmp_path / "a.tif", "-o", tmp_path / "b.csv", *QUICK, "--page", "2")
@@ -150,9 +172,10 @@ def parse(subcommand, words):
         (cli.segment, SegmentOptions, ["a.png", "-o", "b.png"]),
         (cli.segment, PromptOptions, ["a.png", "-o", "b.png"]),
         (cli.segment, ReadOptions, ["a.png", "-o", "b.png"]),
+        (cli.segment, TileOptions, ["a.png", "-o", "b.png"]),
         (cli.train, TrainOptions, [__file__]),
     ],
-    ids=["SegmentOptions", "PromptOptions", "ReadOptions", "TrainOptions"],
+    ids=["SegmentOptions", "PromptOptions", "ReadOptions", "TileOptions", "TrainOptions"],
 )
 def test_every_option_has_a_flag_of_its_default_and_help(subcommand, options, words):
     context = parse(subcommand, words)
@@ -226,6 +249,12 @@ def one_error(result):
         ([COINS, "-o", "{tmp}/a.png", "--model", __file__], "no PyTorch checkpoint"),
         ([COINS, "-o", "{tmp}/a.png", "--device", "gpu"], "device must be auto"),
         ([COINS, "-o", "{tmp}/a.png", "--bands", "0,1,9"], "bands"),
+        ([COINS, "-o", "{tmp}/a.png", "--tiled", "--bands", "0,1,9"], "bands"),
+        ([COINS, "-o", "{tmp}/a.png", "--tiled", "--overlap", "0.9"], "between 0 and 0.5, got 0.9"),
+        (
+            [COINS, "-o", "{tmp}/a.png", "--tile", "512"],
+            "--tile is about windows: it needs --tiled",
+        ),
         ([COINS, "-o", "{tmp}/a.png", "--bandz", "0,1,9"], "--bandz"),
         ([COINS, "-o", "{tmp}/file/a.png", *QUICK], "file"),
     ],

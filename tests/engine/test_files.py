@@ -354,6 +354,15 @@ def test_no_instances_can_be_written_in_every_format(ending, results, tmp_path):
         assert not tifffile.imread(path).any()
 
 
+@pytest.mark.parametrize("ending", ["json", "csv"])
+def test_a_stem_in_the_name_asks_for_a_file_each(ending, results, tmp_path):
+    written = write(results, tmp_path / f"{{stem}}.{ending}")
+    assert [p.name for p in written] == [f"{stem}.{ending}" for stem in ("one", "two", "none")]
+    for path, result in zip(written, results, strict=True):
+        write([result], tmp_path / f"alone.{ending}")
+        assert path.read_text() == (tmp_path / f"alone.{ending}").read_text()
+
+
 @pytest.mark.parametrize("ending", ["", ".jpg", ".txt", ".shp"])
 def test_an_unknown_ending_lists_the_known_ones(ending, results, tmp_path):
     with pytest.raises(ValueError, match=r"\.png overlay, .* \.geojson or \.gpkg polygons$"):
@@ -372,6 +381,12 @@ def test_images_of_one_name_are_not_written_over_each_other(results, tmp_path):
     twin = Segmented(tmp_path / "other" / "one.png", results[0].image, results[0].segmentation)
     with pytest.raises(ValueError, match="same name"):
         write([results[0], twin], tmp_path / "{stem}.png")
+
+
+@pytest.mark.parametrize("ending", ["json", "csv"])
+def test_nor_are_files_that_could_hold_several(ending, results, tmp_path):
+    with pytest.raises(ValueError, match="same name"):
+        write([results[0], results[0]], tmp_path / f"{{stem}}.{ending}")
 
 
 @pytest.mark.parametrize("name", ["{stem}.png", "photo.png", "sub/../photo.png"])

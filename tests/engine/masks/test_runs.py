@@ -44,6 +44,7 @@ def test_windows_of_a_mask(case):
     cropped = np.zeros_like(bitmap)
     cropped[y0:y1, x0:x1] = part
     assert np.array_equal(R.from_bitmap(part, bitmap.shape, (x0, y0)), R.from_bitmap(cropped))
+    assert np.array_equal(R.crop(runs, bitmap.shape[0], (x0, y0, x1, y1)), R.from_bitmap(cropped))
 
 
 @given(bitmaps)

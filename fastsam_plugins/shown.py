@@ -1,0 +1,97 @@
+"""An image too large for memory, as RGB windows that all have one contrast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_plugins.images import check, chosen, limits, to_rgb
+from fastsam_plugins.masks.sources import Window
+from fastsam_plugins.options import ReadOptions
+
+LARGE_SIDE = 4096  # pixels: of a square image that is no longer looked at whole
+SAMPLES = 512, 8  # pixels, and how many of such windows along each axis stand for a larger one
+
+
+class Shown:
+    """Any array, however large, as an RGB image that is read window by window.
+
+    What is not 8-bit gets one contrast for all windows: that of the whole array, or of windows
+    spread over it where it is large.
+
+    Parameters
+    ----------
+    raster : array (H, W) or (H, W, C)
+        Anything with ``shape`` and ``dtype`` that can be sliced: numpy, dask, zarr, HDF5,
+        :class:`fastsam_plugins.files.Raster`.
+    options : ReadOptions
+        See :func:`fastsam_plugins.images.to_rgb`, which also says what is raised here and when a
+        window is read.
+    read : callable, optional
+        Pixels of a window ``(x0, y0, x1, y1)``, masked where there are no data; slices of the
+        raster by default.
+
+    Attributes
+    ----------
+    shape : (H, W, 3)
+    """
+
+    dtype, ndim = np.dtype(np.uint8), 3
+
+    def __init__(
+        self,
+        raster: Any,
+        options: ReadOptions | None = None,
+        read: Callable[[Window], NDArray] | None = None,
+    ) -> None:
+        check(tuple(raster.shape), np.dtype(raster.dtype))
+        height, width = raster.shape[:2]
+        self.shape = (int(height), int(width), 3)
+        self._read = read or (lambda w: raster[w[1] : w[3], w[0] : w[2]])
+        self._options = options or ReadOptions()
+        if np.dtype(raster.dtype) not in (np.uint8, np.bool_) or self._options.contrast != "auto":
+            self._options = self._settled()
+        _ = self[:32, :32]  # bands that there are not are told now
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: tuple[slice, slice]) -> NDArray[np.uint8]:
+        """RGB pixels of a window: ``shown[y0:y1, x0:x1]``."""
+        y, x = (range(n)[i] for i, n in zip(index, self.shape[:2], strict=True))
+        return to_rgb(self._read((x.start, y.start, x.stop, y.stop)), self._options)
+
+    def reduced(self, side: int) -> NDArray[np.uint8]:
+        """The whole image (h, w, 3), no side longer than so many pixels, read in bands."""
+        import cv2
+
+        height, width = self.shape[:2]
+        scale = min(side / max(height, width), 1)
+        h, w = max(round(height * scale), 1), max(round(width * scale), 1)
+        bands = -(-height * width // LARGE_SIDE**2)
+        out = []
+        for rows in np.array_split(np.arange(h), min(bands, h)):
+            low, high = (round(r * height / h) for r in (rows[0], rows[-1] + 1))
+            band = self[low:high, 0:width]
+            out.append(cv2.resize(band, (w, len(rows)), interpolation=cv2.INTER_AREA))
+        return np.concatenate(out)
+
+    def _settled(self) -> ReadOptions:
+        """The options with the contrast's limits as numbers."""
+        options = self._options
+        if options.contrast in ("none", "fixed"):
+            return options
+        height, width = self.shape[:2]
+        side, count = (max(height, width), 1) if height * width <= LARGE_SIDE**2 else SAMPLES
+        values = []
+        for y in np.linspace(0, max(height - side, 0), count).astype(int).tolist():
+            for x in np.linspace(0, max(width - side, 0), count).astype(int).tolist():
+                window = x, y, min(x + side, width), min(y + side, height)
+                array, hidden = chosen(self._read(window), options)
+                values.append(array[~np.broadcast_to(hidden, array.shape[:2])])
+        kind = "percentile" if options.contrast == "auto" else options.contrast
+        low, high = limits(np.concatenate(values), kind, options)
+        return options.replace(contrast="fixed", low=low, high=high if high > low else low + 1)
