@@ -17,7 +17,8 @@ def link(
 ) -> list[NDArray[np.int64]]:
     """Number the objects of a stack.
 
-    Instances of each slice are :func:`matched` with those of the slice before.
+    Instances of each slice are matched one to one with those of the slice before, such that the sum
+    of their IoUs is largest (Kuhn 1955, "The Hungarian method for the assignment problem").
 
     Parameters
     ----------
@@ -33,14 +34,18 @@ def link(
         For every slice, the object that each instance belongs to, counted from 0. Instances of one
         slice are never one object.
     """
+    from scipy.optimize import linear_sum_assignment
+
     options = options or LinkOptions()
     numbers: list[NDArray[np.int64]] = []
     count = 0
     for k, masks in enumerate(slices):
         found = np.full(len(masks), -1)
         if k:
-            before, now = matched(slices[k - 1], masks, shape, options.min_iou)
-            found[now] = numbers[-1][before]
+            overlap = overlaps(slices[k - 1], masks, shape, options.min_iou)
+            before, now = linear_sum_assignment(overlap, maximize=True)
+            linked = overlap[before, now] > 0
+            found[now[linked]] = numbers[-1][before[linked]]
         fresh = np.flatnonzero(found < 0)
         found[fresh] = count + np.arange(len(fresh))
         count += len(fresh)
@@ -48,37 +53,22 @@ def link(
     return numbers
 
 
-def matched(
-    masks: Sequence[R.Runs], others: Sequence[R.Runs], shape: R.Shape, min_iou: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Match masks one to one, such that the sum of their IoUs is largest.
-
-    Kuhn 1955, "The Hungarian method for the assignment problem".
-
-    Returns
-    -------
-    two int64 arrays (K,)
-        Places in ``masks`` and in ``others`` of the pairs, which overlap at least ``min_iou``.
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    overlap = overlaps(masks, others, shape)
-    overlap[overlap < min_iou] = 0
-    one, other = linear_sum_assignment(overlap, maximize=True)
-    linked = overlap[one, other] > 0
-    return one[linked], other[linked]
-
-
 def overlaps(
-    masks: Sequence[R.Runs], others: Sequence[R.Runs], shape: R.Shape
+    masks: Sequence[R.Runs], others: Sequence[R.Runs], shape: R.Shape, least: float = 0.0
 ) -> NDArray[np.float64]:
-    """IoU (N, M) of all pairs of masks; only those whose boxes meet are measured."""
-    boxes = [
-        np.array([R.bounds(m, shape[0]) for m in side]).reshape(-1, 4) for side in (masks, others)
-    ]
-    near = box_intersections(*boxes) > 0
+    """IoU (N, M) of all pairs of masks, 0 where it is less than ``least``.
+
+    Masks share no more than their boxes do, and no more than the smaller one has: pairs that cannot
+    reach the least IoU by that are not measured.
+    """
+    sides = masks, others
+    boxes = [np.array([R.bounds(m, shape[0]) for m in side]).reshape(-1, 4) for side in sides]
+    one, other = (np.array([R.area(m) for m in side], np.float64) for side in sides)
+    most = np.minimum(np.minimum(one[:, None], other), box_intersections(*boxes))
+    near = (most > 0) & (most >= least * (one[:, None] + other - most))
     iou = np.zeros(near.shape)
     for i in np.flatnonzero(near.any(1)).tolist():
         meeting = np.flatnonzero(near[i])
         iou[i, meeting] = R.ious(masks[i], [others[j] for j in meeting.tolist()])
+    iou[iou < least] = 0
     return iou

@@ -205,6 +205,8 @@ class FastSAM:
         ImageError
             If a window cannot be shown.
         """
+        import torch
+
         of_tiles = {f.name for f in dataclasses.fields(TileOptions)} & changes.keys()
         tiling = (tiling or TileOptions()).replace(**{n: changes.pop(n) for n in of_tiles})
         options = (options or SegmentOptions()).replace(**changes)
@@ -219,7 +221,9 @@ class FastSAM:
         for seg in self.segment_many(pixels, options, batch):
             mosaic.add(seg)
         whole = self.segment(shown.reduced(imgsz), options, shape) if tiling.whole else None
-        return mosaic.instances(whole)
+        found = mosaic.instances(whole)
+        boxes, scores = (torch.tensor(a) for a in (found.boxes, found.scores))
+        return found[nms(boxes, scores, options.iou, -1.0, len(found)).numpy()]
 
     def _segment_batch(
         self,

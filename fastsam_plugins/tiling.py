@@ -3,29 +3,30 @@
 Neighbouring windows share a strip. Of an object that reaches into it both have a mask, and inside
 the strip, where both look, these two are nearly the same; outside of it they need not be, since
 each window may see another part. So instances are one object where their masks overlap *inside what
-both windows see*, whatever they do elsewhere, matched one to one. That is transitive along a road
-through ten windows, and does not mistake a wheel for the car that another window cuts off behind
-it.
+both windows see*, whatever they do elsewhere: the best pairs first, on and on along a road through
+ten windows, but never two of one window, or everything would soon be one.
 
 Of the masks of one object
 
 - the largest is the object, if no window's border cuts it: the others are parts or copies of it;
 - else they are put together, each pixel from the window in whose middle it lies more.
 
-What a border cuts off and nobody continues is a fragment. It stays if its window is the one that
-sees it best, as when the next window missed the object; else it goes.
+What a border cuts off and nobody continues is a fragment. It goes if it is like a whole object, or
+like a larger fragment, that has another piece of the same window; and if another window saw more of
+it, and found nothing; and if it fills a window, which says no more than that the ground goes on.
+Else it stays: the next window may have missed the object.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.geometry import box_intersections
-from fastsam_plugins.linking import matched
+from fastsam_plugins.linking import overlaps
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.sources import RunMasks, Window
 from fastsam_plugins.options import TileOptions
@@ -72,6 +73,7 @@ class _Piece:
     box: NDArray[np.float32]
     score: float
     cut: NDArray[np.bool_]  # (4,), by which of the window's sides
+    fills: bool = False  # the window, from side to side
 
 
 class Mosaic:
@@ -88,11 +90,10 @@ class Mosaic:
     def __init__(self, shape: R.Shape, windows: Sequence[Window], options: TileOptions) -> None:
         self._shape, self._options = shape, options
         self._windows = np.array(windows).reshape(-1, SIDES)
+        self._near: dict[int, list[int]] = {}
         self._pieces: list[_Piece] = []
         self._found: list[list[int]] = []  # pieces of each window so far
-        self._object: list[
-            int
-        ] = []  # of each piece: an earlier piece of the same object, or itself
+        self._pairs: list[tuple[float, float, int, int]] = []  # that may be one object
 
     def add(self, seg: Segmentation) -> None:
         """The instances of the next window."""
@@ -101,45 +102,46 @@ class Mosaic:
         if seg.shape != (y1 - y0, x1 - x0):
             raise ValueError(f"window {number} is {(y1 - y0, x1 - x0)}, its masks {seg.shape}")
         boxes = seg.boxes + np.array([x0, y0, x0, y0], np.float32)
-        cut = self._cut(boxes, number)
+        ends = self._ends(boxes, number)
+        cut = ends & (self._windows[number] != (0, 0, *self._shape[::-1]))
         first = len(self._pieces)
         for i, score in enumerate(seg.scores.tolist()):
             runs = R.shift(seg.runs(i), y1 - y0, self._shape[0], x0, y0)
-            self._pieces.append(_Piece(number, runs, boxes[i], score, cut[i]))
+            fills = bool(ends[i].all())
+            self._pieces.append(_Piece(number, runs, boxes[i], score, cut[i], fills))
         self._found.append(list(range(first, len(self._pieces))))
-        self._object += self._found[-1]
         for earlier in self._neighbours(number):
             if earlier < number:
-                self._match(earlier, number)
+                self._compare(earlier, number)
 
     def _neighbours(self, number: int) -> list[int]:
         """Windows that share pixels with one, itself among them."""
-        shared = box_intersections(self._windows[number : number + 1], self._windows)[0]
-        return np.flatnonzero(shared).tolist()
+        if number not in self._near:
+            shared = box_intersections(self._windows[number : number + 1], self._windows)[0]
+            self._near[number] = np.flatnonzero(shared).tolist()
+        return self._near[number]
 
-    def _cut(self, boxes: NDArray[np.float32], number: int) -> NDArray[np.bool_]:
-        """Which sides (N, 4) of boxes end at a side of the window that is none of the image."""
-        height, width = self._shape
-        window = self._windows[number]
-        inner = window != (0, 0, width, height)
+    def _ends(self, boxes: NDArray[np.float32], number: int) -> NDArray[np.bool_]:
+        """Which sides (N, 4) of boxes end at a side of the window."""
         sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
         # A network is never exact to the pixel, and less so for large objects.
-        return inner & (np.abs(boxes - window) <= 1 + sides / 50)
+        return np.abs(boxes - self._windows[number]) <= 1 + sides / 50
 
-    def _match(self, one: int, other: int) -> None:
-        """Join the pieces of two windows that are the same where both look."""
+    def _compare(self, one: int, other: int) -> None:
+        """Note the pieces of two windows that are alike where both look."""
         a, b = self._windows[[one, other]]
         low, high = np.maximum(a, b)[:2], np.minimum(a, b)[2:]
         shared: Window = (*low.tolist(), *high.tolist())
-        sides = []
-        for number in (one, other):
-            near = self._reaching(number, shared)
-            parts = [R.crop(self._pieces[p].runs, self._shape[0], shared) for p in near]
-            sides.append([(p, part) for p, part in zip(near, parts, strict=True) if len(part)])
-        masks = [[part for _, part in side] for side in sides]
-        pairs = matched(masks[0], masks[1], self._shape, self._options.seam_iou)
-        for i, j in zip(*pairs, strict=True):
-            self._object[self._first(sides[1][j][0])] = self._first(sides[0][i][0])
+        near = [self._reaching(number, shared) for number in (one, other)]
+        masks, others = (
+            [R.crop(self._pieces[p].runs, self._shape[0], shared) for p in side] for side in near
+        )
+        iou = overlaps(masks, others, self._shape, self._options.seam_iou)
+        for i, j in np.argwhere(iou).tolist():
+            p, q = near[0][i], near[1][j]
+            # Where many cover all of the strip, those of like size are more likely to be the same.
+            small, large = sorted(R.area(self._pieces[k].runs) for k in (p, q))
+            self._pairs.append((float(iou[i, j]), small / large, p, q))
 
     def _reaching(self, number: int, window: Window) -> list[int]:
         """Pieces whose boxes reach into a window."""
@@ -148,10 +150,43 @@ class Mosaic:
         shared = box_intersections(boxes, np.array([window]))[:, 0]
         return [p for p, area in zip(pieces, shared, strict=True) if area]
 
-    def _first(self, piece: int) -> int:
-        while self._object[piece] != piece:
-            piece = self._object[piece]
-        return piece
+    def _objects(self) -> list[list[_Piece]]:
+        """The pieces of each object, without fragments of others."""
+        members = [[p] for p in range(len(self._pieces))]
+        seen = [{piece.window} for piece in self._pieces]
+        place = list(range(len(self._pieces)))  # of the object that a piece belongs to
+        for *_, p, q in sorted(self._pairs, key=lambda pair: (-pair[0], -pair[1])):
+            one, other = sorted((place[p], place[q]), key=lambda k: -len(members[k]))
+            if one != other and seen[one].isdisjoint(seen[other]):
+                for k in members[other]:
+                    place[k] = one
+                members[one] += members[other]
+                seen[one] |= seen[other]
+                members[other] = []
+        found = {k: [self._pieces[p] for p in group] for k, group in enumerate(members) if group}
+        size = {k: self._size(group) for k, group in found.items()}
+        parts = {
+            k
+            for k, group in found.items()
+            if size[k] < 0 and (any(piece.fills for piece in group) or self._beyond(group))
+        }
+        for *_, p, q in self._pairs:
+            less, more = sorted((place[p], place[q]), key=size.__getitem__)
+            if size[less] < 0 and size[less] < size[more]:
+                parts.add(less)
+        return [group for k, group in found.items() if k not in parts]
+
+    def _size(self, group: list[_Piece]) -> float:
+        """What decides which of two that are alike is part of the other: positive if complete."""
+        area = max(R.area(piece.runs) for piece in group)
+        return -1 / area if self._open(group).any() else area
+
+    def _beyond(self, group: list[_Piece]) -> bool:
+        """Whether most of a fragment lies where another window sees more, but did not find it."""
+        if len(group) > 1:
+            return False
+        runs, height = group[0].runs, self._shape[0]
+        return 2 * R.area_inside(runs, height, self._core(group[0].window)) < R.area(runs)
 
     def instances(self, whole: Segmentation | None = None) -> Segmentation:
         """All of them, highest score first.
@@ -162,10 +197,7 @@ class Mosaic:
             What was found in the whole image at once: what is too large to be seen whole by any
             window comes from there, if the windows do not have it.
         """
-        groups: dict[int, list[_Piece]] = {}
-        for place, piece in enumerate(self._pieces):
-            groups.setdefault(self._first(place), []).append(piece)
-        kept = [found for group in groups.values() if (found := self._one(group)) is not None]
+        kept = [self._one(group) for group in self._objects()]
         if whole is not None:
             kept = list(self._with_large(kept, whole))
         kept.sort(key=lambda piece: -piece.score)
@@ -175,44 +207,36 @@ class Mosaic:
             np.array([piece.score for piece in kept], np.float32),
         )
 
-    def _one(self, group: list[_Piece]) -> _Piece | None:
-        """One object from its pieces; None if it is a fragment that another window sees better."""
+    def _one(self, group: list[_Piece]) -> _Piece:
+        """One object from its pieces."""
         largest = max(group, key=lambda piece: R.area(piece.runs))
         score = max(piece.score for piece in group)
-        if not largest.cut.any():
-            return _Piece(largest.window, largest.runs, largest.box, score, largest.cut)
-        open_sides = self._open(group)
-        if len(group) == 1:
-            core = self._core(largest.window)
-            inside = R.area_inside(largest.runs, self._shape[0], core)
-            return largest if 2 * inside >= R.area(largest.runs) else None
-        runs = R.union(
-            R.crop(piece.runs, self._shape[0], self._own(piece.window, group)) for piece in group
-        )
-        if not len(runs):
-            return None
+        if len(group) == 1 or not largest.cut.any():
+            return replace(largest, score=score)
+        present = {piece.window for piece in group}
+        own = {n: self._own(n, [o for o in self._neighbours(n) if o in present]) for n in present}
+        runs = R.union(R.crop(p.runs, self._shape[0], own[p.window]) for p in group)
         box = np.array(R.bounds(runs, self._shape[0]), np.float32)
-        return _Piece(largest.window, runs, box, score, open_sides)
+        return _Piece(largest.window, runs, box, score, self._open(group))
 
     def _open(self, group: list[_Piece]) -> NDArray[np.bool_]:
-        """Sides (4,) on which a border cuts the object off and no other piece continues it."""
-        seen = self._windows[[piece.window for piece in group]]
-        sign = np.array([-1, -1, 1, 1])
+        """Sides (4,) on which a border cuts the object off and no piece beside continues it."""
+        present = {piece.window for piece in group}
         out = np.zeros(SIDES, np.bool_)
-        for piece, window in zip(group, seen, strict=True):
-            continued = ((seen - window) * sign > 0).any(0)
-            out |= piece.cut & ~continued
+        for piece in group:
+            if piece.cut.any():
+                beside = [n for n in self._neighbours(piece.window) if n in present]
+                own, others = self._windows[piece.window], self._windows[beside]
+                along = (others == own)[:, [1, 0, 1, 0]]  # in its row, in its column
+                beyond = (others - own) * (-1, -1, 1, 1) > 0
+                out |= piece.cut & ~(along & beyond).any(0)
         return out
 
     def _core(self, number: int) -> Window:
         """The part of a window that lies nearer to its middle than to any neighbour's."""
-        return self._own_among(number, self._neighbours(number))
+        return self._own(number, self._neighbours(number))
 
-    def _own(self, number: int, group: list[_Piece]) -> Window:
-        """The part of a window that is its own among those of a group."""
-        return self._own_among(number, [piece.window for piece in group])
-
-    def _own_among(self, number: int, others: Sequence[int]) -> Window:
+    def _own(self, number: int, others: Sequence[int]) -> Window:
         """A window without the halves of the strips shared with others beside, above and below."""
         x0, y0, x1, y1 = window = self._windows[number].tolist()
         for a0, b0, a1, b1 in self._windows[list(others)].tolist():
@@ -230,8 +254,8 @@ class Mosaic:
         large = whole[(whole.boxes[:, 2:] - whole.boxes[:, :2]).max(1, initial=0) > side]
         masks = [large.runs(i) for i in range(len(large))]
         complete = [piece.runs for piece in kept if not piece.cut.any()]
-        _, known = matched(complete, masks, self._shape, self._options.seam_iou)
-        added = [i for i in range(len(large)) if i not in set(known.tolist())]
+        known = overlaps(complete, masks, self._shape, self._options.seam_iou).any(0)
+        added = np.flatnonzero(~known).tolist()
         new = [masks[i] for i in added]
         for piece in kept:
             shared = R.intersection_areas(piece.runs, new)

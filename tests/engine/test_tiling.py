@@ -129,6 +129,20 @@ def test_a_fragment_goes_where_another_window_looks_better_and_stays_where_none_
     assert same(put_together([wide], find=only_the_first), [seen])
 
 
+def test_what_fills_a_window_is_an_object_only_if_its_borders_are_found():
+    lake = disks(SHAPE, [(100, 75, 70)])[0]
+    assert any(lake[y0:y1, x0:x1].all() for x0, y0, x1, y1 in PLACES)
+    assert same(put_together([lake]), [lake])
+    boat = disks(SHAPE, [(100, 75, 5)])[0]
+
+    def ground(masks, place):
+        """In some windows all is ground."""
+        every = np.ones(SHAPE, bool)
+        return cut_out([*masks, every] if place in PLACES[::3] else masks, place)
+
+    assert same(put_together([boat], find=ground), [boat])
+
+
 def test_of_two_masks_of_one_object_each_gives_the_pixels_that_lie_in_its_middle():
     (_, _, x1, _), (a0, _, _, _) = PLACES[:2]
     middle = (a0 + x1) // 2
