@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins import kept
-from fastsam_plugins.options import SegmentOptions
+from fastsam_plugins.options import SegmentOptions, TileOptions
 from fastsam_plugins.segmentation import Segmentation
 from napari_plugin.scene import Scene
 from napari_plugin.words import Words
@@ -70,6 +70,7 @@ class Network:
         network: tuple[str, str, str],
         options: SegmentOptions,
         stop: threading.Event,
+        tiling: TileOptions | None = None,
     ) -> Segmentation:
         """Segment an image.
 
@@ -82,6 +83,8 @@ class Network:
         options : SegmentOptions
         stop : threading.Event
             Give up once it is set.
+        tiling : TileOptions, optional
+            Look in windows.
 
         Raises
         ------
@@ -95,6 +98,7 @@ class Network:
             request = {
                 "do": "segment", "network": network, "size": pixels.shape[:2], "shape": shape,
                 "out": str(out), "options": dataclasses.asdict(options),
+                "tiling": dataclasses.asdict(tiling) if tiling else None,
             }  # fmt: skip
             self._ask(request, pixels, stop)
             return kept.read(out)

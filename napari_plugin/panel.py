@@ -25,6 +25,7 @@ from fastsam_plugins.options import (
     ReadOptions,
     SegmentOptions,
     TextOptions,
+    TileOptions,
     parameters,
 )
 from napari_plugin.forms import Form
@@ -84,6 +85,7 @@ class Panel(Container):
         )  # fmt: skip
         self.backend = ComboBox(label="backend", choices=list(backends.NAMES))
         self.advanced = Form(SegmentOptions, leave_out=("conf",))
+        self.tiling = Form(TileOptions)
         self.layer_options = Form(LayerOptions)
         self.reading = Form(ReadOptions, leave_out=("page",))
         self.hidden = Container(
@@ -134,8 +136,8 @@ class Panel(Container):
         self.reopen_button = PushButton(text="Reopen")
         rows = [list(self.buttons.values())[k : k + 3] for k in (0, 3, 6)]
         more = _column(
-            self.hidden, self.advanced, self.layer_options, self.reading, self.prompting,
-            self.wording,
+            self.hidden, self.advanced, self.tiling, self.layer_options, self.reading,
+            self.prompting, self.wording,
         )  # fmt: skip
         more.visible = False
         self._more = more

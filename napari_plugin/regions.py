@@ -22,8 +22,10 @@ from napari_plugin.worker import Found, picture
 class RegionOptions(Options):
     """What of an image is segmented."""
 
-    region: Literal["whole image", "field of view"] = option(
-        "whole image", "Zoom in and take the field of view to find small objects in a large image"
+    region: Literal["whole image", "field of view", "windows"] = option(
+        "whole image",
+        "To find small objects in a large image, zoom in and take the field of view, or look at "
+        "all of it in windows",
     )
     slices: str = option(
         "", "Slices of a stack, as 0-5,8; all for every one; empty for the one that is shown"

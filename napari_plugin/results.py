@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins import kept, weights
 from fastsam_plugins.masks.prototypes import PrototypeMasks
-from fastsam_plugins.options import SegmentOptions
+from fastsam_plugins.options import SegmentOptions, TileOptions
 from fastsam_plugins.segmentation import Segmentation
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,11 @@ PART = 1 << 20  # bytes hashed at a time
 
 
 def digest(
-    pixels: NDArray[np.uint8], shape: tuple[int, int], model: str, options: SegmentOptions
+    pixels: NDArray[np.uint8],
+    shape: tuple[int, int],
+    model: str,
+    options: SegmentOptions,
+    tiling: TileOptions | None = None,
 ) -> str:
     """Name what the network is asked.
 
@@ -39,8 +43,10 @@ def digest(
     model : str
         Name or file of the weights.
     options : SegmentOptions
+    tiling : TileOptions, optional
     """
-    said = repr((pixels.shape, shape, _fingerprint(model), options))
+    how = (options, tiling) if tiling else (options,)
+    said = repr((pixels.shape, shape, _fingerprint(model), *how))
     made = hashlib.blake2b(said.encode(), digest_size=16)
     flat = np.ascontiguousarray(pixels).reshape(-1)
     for start in range(0, flat.size, PART):

@@ -61,7 +61,7 @@ def _answer(
 ) -> Any:
     from fastsam_plugins import kept
     from fastsam_plugins.model import FastSAM, Interrupted
-    from fastsam_plugins.options import SegmentOptions
+    from fastsam_plugins.options import SegmentOptions, TileOptions
 
     number = request["number"]
     try:
@@ -74,8 +74,12 @@ def _answer(
         network = loaded[name]
         if request["do"] == "segment":
             options = SegmentOptions(**request["options"])
+            pixels, tiling = request["pixels"], request["tiling"]
             with network.interruptible(stop.is_set):
-                seg = network.segment(request["pixels"], options, tuple(request["shape"]))
+                if tiling:
+                    seg = network.segment_tiled(pixels, options, TileOptions(**tiling))
+                else:
+                    seg = network.segment(pixels, options, tuple(request["shape"]))
             kept.write(seg, Path(request["out"]))
         return {"number": number, "done": True}
     except Interrupted:

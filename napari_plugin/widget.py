@@ -134,11 +134,12 @@ class FastSAMWidget(Panel):
         plane = self._plane(image)
         annotation = self._open(image, plane).annotation
         pixels = self._pixels(image, plane)
-        jobs = regions.jobs(self.region.read(), image, plane, annotation.key)
+        region = self.region.read()
+        jobs = regions.jobs(region, image, plane, annotation.key)
         model = self.model_name()
         request = Request(
             pixels, jobs, annotation.shape, model, self.device.value, self.backend.value, options,
-            self.filters.read(),
+            self.filters.read(), self.tiling.read() if region.region == "windows" else None,
         )  # fmt: skip
         return request, annotation
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.options import FilterOptions, SegmentOptions
+from fastsam_plugins.options import FilterOptions, SegmentOptions, TileOptions
 from napari_plugin.edits import Key
 from napari_plugin.network import Network, Stopped
 from napari_plugin.reading import Pixels
@@ -42,6 +42,8 @@ class Request:
     options : SegmentOptions
     filters : FilterOptions
         Of the picture that is made at once.
+    tiling : TileOptions, optional
+        Look at full resolution, window by window.
     """
 
     pixels: Pixels
@@ -52,6 +54,7 @@ class Request:
     backend: str
     options: SegmentOptions
     filters: FilterOptions
+    tiling: TileOptions | None = None
 
     @property
     def steps(self) -> int:
@@ -93,15 +96,16 @@ def work(
         for key, window in request.jobs:
             if stop.is_set():
                 return
-            pixels = request.pixels.read(key, window, request.options.imgsz or ENOUGH)
-            yield None
             x0, y0, x1, y1 = window
             shape = (y1 - y0, x1 - x0)
-            name = digest(pixels, shape, request.model, request.options)
+            enough = max(shape) if request.tiling else request.options.imgsz or ENOUGH
+            pixels = request.pixels.read(key, window, enough)
+            yield None
+            name = digest(pixels, shape, request.model, request.options, request.tiling)
             seg = results.get(name)
             if seg is None:
                 asked = (request.model, request.device, request.backend)
-                seg = network.segment(pixels, shape, asked, request.options, stop)
+                seg = network.segment(pixels, shape, asked, request.options, stop, request.tiling)
                 # Asked for by every click; measured once, here.
                 _ = seg.areas, seg.stability
                 results.put(name, seg)

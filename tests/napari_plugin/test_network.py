@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from fastsam_plugins.options import FilterOptions, ReadOptions, SegmentOptions
+from fastsam_plugins.options import FilterOptions, ReadOptions, SegmentOptions, TileOptions
 from napari_plugin.geometry import Plane
 from napari_plugin.network import Network, NetworkError, Stopped
 from napari_plugin.reading import Pixels
@@ -43,6 +44,16 @@ def test_it_answers_as_the_network_in_this_process_does(network, model, coins):
     expected = model.segment(coins, QUICK)
     assert len(found) == len(expected) > 10
     assert np.array_equal(found.labels(), expected.labels())
+
+
+def test_it_looks_in_windows_as_the_network_in_this_process_does(network, model, coins):
+    large, tiling = np.tile(coins, (2, 2, 1)), TileOptions(tile=320, overlap=0.3)
+    asked = request(large, options=QUICK.replace(imgsz=160))
+    asked = dataclasses.replace(asked, tiling=tiling)
+    _, found = work(asked, network, Results(), threading.Event())
+    expected = model.segment_tiled(large, QUICK.replace(imgsz=160), tiling)
+    assert len(found.scene.seg) == len(expected) > 40
+    assert np.array_equal(found.scene.seg.labels(), expected.labels())
 
 
 def test_it_stops_in_the_middle_and_works_again(network, coins):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastsam_plugins.options import SegmentOptions
+from fastsam_plugins.options import SegmentOptions, TileOptions
 from fastsam_plugins.weights import BUNDLED
 from napari_plugin.results import Results, digest
 
@@ -27,8 +27,10 @@ def test_a_digest_names_pixels_shape_model_and_options(tmp_path):
         digest(PIXELS, (30, 40), "FastSAM-s", OPTIONS),
         digest(PIXELS, (30, 40), str(own), OPTIONS),
         digest(PIXELS, (30, 40), "FastSAM-n", OPTIONS.replace(conf=0.1)),
+        digest(PIXELS, (30, 40), "FastSAM-n", OPTIONS, TileOptions()),
+        digest(PIXELS, (30, 40), "FastSAM-n", OPTIONS, TileOptions(tile=512)),
     }
-    assert len(others | {first}) == 7
+    assert len(others | {first}) == 9
 
 
 def test_results_outlive_the_program(dummy, tmp_path):

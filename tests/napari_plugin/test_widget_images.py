@@ -87,6 +87,32 @@ def test_every_kind_of_image_is_segmented_and_committed(window, kind, tmp_path):
     assert not window.told
 
 
+def test_windows_look_at_full_resolution(window):
+    """A large image of several levels: a look at the whole of it reads the small one."""
+    coins = np.tile(read_image(SAMPLES / "coins.png"), (3, 4, 1))
+    levels = [coins, coins[::4, ::4]]
+    layer = window.viewer.add_image(levels, name="coins", multiscale=True)
+    widget = window.open()
+    widget.advanced.imgsz.value = "256"
+    widget.segment()
+    window.wait(lambda: widget.now is not None and widget.now.scene is not None)
+    before = widget.now.scene
+    widget.region.region.value = "windows"
+    widget.tiling.overlap.value = 0.4
+    widget.segment()
+    window.wait(lambda: widget.now.scene is not before)
+    seg = widget.now.scene.seg
+    assert seg.shape == coins.shape[:2]
+    assert len(seg) > 1.5 * len(before.seg)
+    assert len(seg) > 12 * 20
+    window.click(layer, (46, 50))
+    window.key("N")
+    labels = widget.now.objects.data
+    picked = seg.select([(50, 46)], points_mode="best")
+    assert np.array_equal(labels == labels[46, 50], picked.mask(0))
+    assert not window.told
+
+
 def test_the_field_of_view_is_segmented_where_it_is(window):
     coins = window.viewer.add_image(read_image(SAMPLES / "coins.png"), name="coins")
     widget = window.open()
