@@ -35,7 +35,8 @@ from fastsam_plugins.masks import runs as R
 
 SIDE = 512
 OVERLAP = 0.25
-IOU = 0.5  # of boxes, by which the network's own copies of an object go: what is left is seams
+Way = Callable[[NDArray[np.uint8], float], Segmentation]
+IOUS = 0.5, 0.9  # of boxes, from which NMS drops copies within a window; 0.9 is FastSAM's
 
 
 def canvas(folder: Path) -> tuple[NDArray[np.uint8], list[R.Runs], list[tuple[int, int]]]:
@@ -67,7 +68,7 @@ def canvas(folder: Path) -> tuple[NDArray[np.uint8], list[R.Runs], list[tuple[in
 class Peer:
     """SAHI with this project's network."""
 
-    def __init__(self, model: FastSAM, conf: float, **merging: Any) -> None:
+    def __init__(self, model: FastSAM, conf: float, iou: float, **merging: Any) -> None:
         from sahi.models.base import DetectionModel
         from sahi.prediction import ObjectPrediction
         from sahi.utils.cv import get_coco_segmentation_from_bool_mask as polygons
@@ -80,7 +81,7 @@ class Peer:
 
             def perform_inference(self, image: NDArray[np.uint8]) -> None:
                 self._original_predictions = model.segment(
-                    np.ascontiguousarray(image), conf=conf, iou=IOU
+                    np.ascontiguousarray(image), conf=conf, iou=iou
                 )
 
             def _create_object_prediction_list_from_original_predictions(
@@ -145,32 +146,38 @@ def main(folder: Path, conf: float) -> None:
     image, truth, corners = canvas(folder)
     model = FastSAM("FastSAM-n")
 
-    def no_seam(image: NDArray[np.uint8]) -> Segmentation:
+    def no_seam(image: NDArray[np.uint8], iou: float) -> Segmentation:
         height = image.shape[0]
         masks, scores = [], []
         parts = [image[y : y + SIDE, x : x + SIDE] for x, y in corners]
-        for (x, y), seg in zip(corners, model.segment_many(parts, conf=conf, iou=IOU), strict=True):
+        found = model.segment_many(parts, conf=conf, iou=iou)
+        for (x, y), seg in zip(corners, found, strict=True):
             masks += [R.shift(seg.runs(i), SIDE, height, x, y) for i in range(len(seg))]
             scores += seg.scores.tolist()
         return Segmentation.from_runs(masks, image.shape[:2], scores).sort()
 
-    nmm = {"postprocess_type": "GREEDYNMM", "postprocess_match_metric": "IOS"}
-    nms = {"postprocess_type": "NMS", "postprocess_match_metric": "IOU"}
-    ways: dict[str, Callable[[NDArray[np.uint8]], Segmentation]] = {
+    def windows(image: NDArray[np.uint8], iou: float) -> Segmentation:
+        options = {"conf": conf, "iou": iou, "imgsz": SIDE, "overlap": OVERLAP, "whole": False}
+        return model.segment_tiled(image, **options)
+
+    def sahi(kind: str, metric: str) -> Way:
+        merging = {"postprocess_type": kind, "postprocess_match_metric": metric}
+        return lambda image, iou: Peer(model, conf, iou, **merging)(image)
+
+    ways: dict[str, Way] = {
         "no seam": no_seam,
-        "segment_tiled": lambda image: model.segment_tiled(
-            image, conf=conf, iou=IOU, imgsz=SIDE, overlap=OVERLAP, whole=False
-        ),
-        "SAHI, greedy NMM (its default)": Peer(model, conf, **nmm),
-        "SAHI, NMS": Peer(model, conf, **nms),
+        "segment_tiled": windows,
+        "SAHI, greedy NMM (its default)": sahi("GREEDYNMM", "IOS"),
+        "SAHI, NMS": sahi("NMS", "IOU"),
     }
     print(f"{image.shape[1]} x {image.shape[0]}, {len(truth)} instances, conf {conf}:\n")
-    row("", "AR", "F1", "twice", "found", "s")
-    row(*["---"] * 6)
-    for name, way in ways.items():
-        start = time.perf_counter()
-        seg = way(image)
-        row(name, *figures(seg, truth, time.perf_counter() - start))
+    row("iou", "", "AR", "F1", "twice", "found", "s")
+    row(*["---"] * 7)
+    for iou in IOUS:
+        for name, way in ways.items():
+            start = time.perf_counter()
+            seg = way(image, iou)
+            row(str(iou), name, *figures(seg, truth, time.perf_counter() - start))
 
 
 if __name__ == "__main__":

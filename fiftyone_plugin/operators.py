@@ -23,6 +23,7 @@ from fastsam_plugins.options import (
     ReadOptions,
     SegmentOptions,
     TextOptions,
+    TileOptions,
     parameters,
 )
 from fiftyone_plugin import forms, labels, promoting, prompts, recall, segmenting, transfer
@@ -142,7 +143,7 @@ class SegmentEverything(Operation):
 
     def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
         _target(ctx, inputs, "proposals")
-        _model(inputs)
+        _model(ctx, inputs)
         _options(ctx, inputs, (SegmentOptions, StoreOptions, ReadOptions), ("imgsz", "conf"))
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
@@ -180,7 +181,7 @@ class SegmentFromPrompts(Operation):
         )  # fmt: skip
         if _selected(ctx):
             inputs.view("only", types.Notice(label="Only the selected labels are prompts"))
-        _model(inputs)
+        _model(ctx, inputs)
         how = TextOptions if ctx.params.get("text") else PromptOptions
         _options(
             ctx, inputs, (how, SegmentOptions, StoreOptions, ReadOptions),
@@ -318,7 +319,7 @@ def _field(
     inputs.enum(name, usable, required=required, label=label, description=help)
 
 
-def _model(inputs: types.Object) -> None:
+def _model(ctx: Any, inputs: types.Object) -> None:
     view = types.AutocompleteView()
     for name in MODELS:
         view.add_choice(name, label=name)
@@ -327,6 +328,10 @@ def _model(inputs: types.Object) -> None:
         description="FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file",
     )  # fmt: skip
     inputs.int("batch", default=8, min=1, label="Batch", description="Images saved together")
+    help = "Look at images in windows: for those too large for one look"
+    inputs.bool("tiled", default=False, label="In windows", description=help)
+    if ctx.params.get("tiled"):
+        forms.add(inputs, TileOptions)
 
 
 def _options(
@@ -358,6 +363,7 @@ def _network(params: dict[str, Any]) -> dict[str, Any]:
         "reading": forms.read(params, ReadOptions),
         "existing": params.get("existing") or "refuse",
         "batch": params.get("batch") or 8,
+        "tiling": forms.read(params, TileOptions) if params.get("tiled") else None,
     }
 
 

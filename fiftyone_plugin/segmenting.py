@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins import FastSAM, ImageError, weights
 from fastsam_plugins.files import read_image
-from fastsam_plugins.options import PromptOptions, ReadOptions, SegmentOptions
+from fastsam_plugins.options import PromptOptions, ReadOptions, SegmentOptions, TileOptions
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import documents, labels, prompts
 from fiftyone_plugin.documents import Change
@@ -75,6 +75,7 @@ def everything(
     storing: StoreOptions | None = None,
     existing: Existing = "refuse",
     batch: int = 8,
+    tiling: TileOptions | None = None,
 ) -> Iterator[Report]:
     """Segment all instances of every sample.
 
@@ -92,6 +93,8 @@ def everything(
         them.
     batch : int
         Samples that go through the network, and are saved, together.
+    tiling : TileOptions, optional
+        Look at images in windows: for those too large for one look.
 
     Returns
     -------
@@ -106,7 +109,7 @@ def everything(
     """
     job = Job(view, field, storing or StoreOptions(), existing)
     _check_model(model)
-    network = _network(job.items(), model, segmenting or SegmentOptions(), reading, batch)
+    network = _network(job.items(), model, segmenting or SegmentOptions(), reading, batch, tiling)
     return job.save(_ahead(network, 2 * batch), batch)
 
 
@@ -125,6 +128,7 @@ def from_prompts(
     existing: Existing = "refuse",
     batch: int = 8,
     words: prompts.Words | None = None,
+    tiling: TileOptions | None = None,
 ) -> Iterator[Report]:
     """Prompt every sample with its labels; the results carry the prompts' labels and ids.
 
@@ -166,7 +170,9 @@ def from_prompts(
                 rest.append((sample, file))
             else:
                 yield Found(sample, file, seg)
-        yield from _network(iter(rest), model, segmenting or SegmentOptions(), reading, batch)
+        yield from _network(
+            iter(rest), model, segmenting or SegmentOptions(), reading, batch, tiling
+        )
 
     def by_labels(found: Found, seg: Segmentation) -> None:
         sample = job.dataset[found.sample]
@@ -311,6 +317,7 @@ def _network(
     segmenting: SegmentOptions,
     reading: ReadOptions | None,
     batch: int,
+    tiling: TileOptions | None,
 ) -> Iterator[Found]:
     def read() -> Iterator[tuple[Found, NDArray | None]]:
         for sample, file in items:
@@ -332,7 +339,12 @@ def _network(
     if first is None:  # no network is loaded
         return
     network = loaded(model) if isinstance(model, str) else model
-    for seg in network.segment_many(images(first), segmenting, batch=batch):
+    found_in: Iterator[Segmentation] = (
+        (network.segment_tiled(image, segmenting, tiling, batch) for image in images(first))
+        if tiling
+        else network.segment_many(images(first), segmenting, batch=batch)
+    )
+    for seg in found_in:
         while waiting[0].error:
             yield waiting.popleft()
         found = waiting.popleft()

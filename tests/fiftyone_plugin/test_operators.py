@@ -14,12 +14,14 @@ from fiftyone.operators.operator import OperatorConfig
 from fiftyone.operators.types import RiskLevel
 
 import fiftyone_plugin
+from fastsam_plugins import read_image
 from fastsam_plugins.demo import SAMPLES
 from fastsam_plugins.options import (
     CleanOptions,
     PromptOptions,
     SegmentOptions,
     TextOptions,
+    TileOptions,
     parameters,
 )
 from fiftyone_plugin.operators import OPERATORS
@@ -140,6 +142,24 @@ def test_a_text_asks_for_options_of_text(samples):
     assert told[-2].body.params["message"] == "2 samples, 4 instances"
     for sample in samples:
         assert [d.label for d in sample["named"].detections] == ["a star", "a ring"]
+
+
+def test_windows_ask_how_large_and_find_what_the_engine_finds_in_them(samples, model):
+    fields, _ = form(samples, "segment_everything", more=True)
+    assert not {p.name for p in parameters(TileOptions)} & set(fields)
+    how = {"tiled": True, "tile": 150, "overlap": 0.3}
+    fields, problem = form(samples, "segment_everything", **how)
+    assert problem is None
+    assert {p.name for p in parameters(TileOptions)} <= set(fields)
+    _, problem = form(samples, "segment_everything", **how | {"overlap": 0.9})
+    assert problem == "Overlap must be between 0 and 0.5, got 0.9"
+    executed(samples, "segment_everything", field="found", **QUICK, **how)
+    options = SegmentOptions(**{k: v for k, v in QUICK.items() if k != "keep"})
+    for sample in samples:
+        image = read_image(sample.filepath)
+        expected = model.segment_tiled(image, options, tile=150, overlap=0.3)
+        found = [d.mask.sum() for d in sample["found"].detections]
+        assert found == expected.areas.tolist()
 
 
 def test_segmenting_tells_its_progress_and_reloads(samples):
