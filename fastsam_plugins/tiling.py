@@ -101,6 +101,7 @@ class Mosaic:
         x0, y0, x1, y1 = self._windows[number].tolist()
         if seg.shape != (y1 - y0, x1 - x0):
             raise ValueError(f"window {number} is {(y1 - y0, x1 - x0)}, its masks {seg.shape}")
+        seg = seg[seg.areas > 0]
         boxes = seg.boxes + np.array([x0, y0, x0, y0], np.float32)
         ends = self._ends(boxes, number)
         cut = ends & (self._windows[number] != (0, 0, *self._shape[::-1]))
@@ -216,6 +217,8 @@ class Mosaic:
         present = {piece.window for piece in group}
         own = {n: self._own(n, [o for o in self._neighbours(n) if o in present]) for n in present}
         runs = R.union(R.crop(p.runs, self._shape[0], own[p.window]) for p in group)
+        if not len(runs):  # each has only what a third one, without having it, sees better
+            runs = R.union(piece.runs for piece in group)
         box = np.array(R.bounds(runs, self._shape[0]), np.float32)
         return _Piece(largest.window, runs, box, score, self._open(group))
 

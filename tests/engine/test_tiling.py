@@ -208,6 +208,16 @@ def test_no_instance_is_no_instance():
     assert seg.shape == SHAPE
 
 
+def test_masks_without_a_pixel_are_left_out():
+    def empty_ones(masks, place):
+        x0, y0, x1, y1 = place
+        empty = Segmentation.from_runs([R.EMPTY] * 2, (y1 - y0, x1 - x0))
+        return Segmentation.concatenate([empty, cut_out(masks, place)])
+
+    masks = apart([(60, 60, 20), (150, 90, 30)])
+    assert same(put_together(masks, find=empty_ones), masks)
+
+
 def test_a_window_of_another_size_is_refused():
     with pytest.raises(ValueError, match=r"window 0 is \(64, 64\), its masks \(32, 32\)"):
         Mosaic(SHAPE, PLACES, OPTIONS).add(Segmentation.empty((32, 32)))
