@@ -85,6 +85,46 @@ def test_objects_of_any_size_come_back_to_the_pixel(circles, overlap):
     assert same(put_together(masks, places=places), masks)
 
 
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 0.3, 1.0]), st.booleans())
+def test_whatever_windows_see_comes_out_whole(seed, seam_iou, with_whole):
+    """Nothing fits together: no mask is empty, and each is from what some windows saw."""
+    rng = np.random.default_rng(seed)
+    seen = np.zeros(SHAPE, bool)
+
+    def guessing(masks, place):
+        x0, y0, x1, y1 = place
+        circles = rng.uniform((x0, y0, 2), (x1, y1, 50), (4, 3))
+        found = disks(SHAPE, circles)
+        seen[y0:y1, x0:x1] |= found.any(0)[y0:y1, x0:x1]
+        return cut_out(found, place)
+
+    whole = Segmentation.from_masks(disks(SHAPE, [(100, 75, 60)])) if with_whole else None
+    seg = put_together([], OPTIONS.replace(seam_iou=seam_iou), whole, find=guessing)
+    if whole is not None:
+        seen |= whole.mask(0)
+    assert len(seg)
+    assert (seg.areas > 0).all()
+    assert not (seg.masks().any(0) & ~seen).any()
+    tight = seg.tight_boxes()
+    assert (tight[:, :2] >= seg.boxes[:, :2]).all()
+    assert (tight[:, 2:] <= seg.boxes[:, 2:]).all()
+    assert (np.diff(seg.scores) <= 0).all()
+
+
+def test_pieces_that_lie_where_a_third_window_looks_best_are_kept():
+    rng = np.random.default_rng(72)
+
+    def corners(masks, place):
+        """Blobs where four windows look."""
+        x0, y0, x1, y1 = place
+        x = rng.choice([x0 + 8, x1 - 8], 4) + rng.uniform(-6, 6, 4)
+        y = rng.choice([y0 + 8, y1 - 8], 4) + rng.uniform(-6, 6, 4)
+        return cut_out(disks(SHAPE, np.c_[x, y, rng.uniform(2, 8, 4)]), place)
+
+    seg = put_together([], OPTIONS.replace(seam_iou=0.0), find=corners)
+    assert (seg.areas > 0).all()
+
+
 def test_an_object_across_many_windows_is_one_with_its_best_score_and_the_box_around_it():
     road = np.zeros(SHAPE, bool)
     road[70:80, 5:195] = True
