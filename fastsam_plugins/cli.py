@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -124,48 +125,63 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     labels = [p[2] if len(p) > 2 else 1 for p in points]
     prompts.check_labels(labels, len(prompts.check_points(clicks or [])))
     prompts.check_boxes(boxes)
-    opened = [(files.open_raster if tiled else files.read_image)(path, reading) for path in images]
+    opened = _opened(images, partial(files.open_raster if tiled else files.read_image,
+                                     options=reading), batch)  # fmt: skip
     places = files.georeferences(output, images, reading.page)
 
     clip = loading.load(wording.clip, values["device"]) if texts else None
     network = load(values)
-    results = []
     pictured = output.suffix.lower() == ".png" or bool(texts)
+    counts: list[tuple[Path, int]] = []
 
-    def found() -> Iterator[tuple[Any, Any]]:
-        """The images, as far as they are needed, and what is in them."""
+    def everything() -> Iterator[Any]:
+        """The instances of each image, with the image where it is needed."""
         if not tiled:
             bar = progress("Segmenting", len(images))
-            yield from bar(
-                zip(opened, network.segment_many(opened, segmenting, batch), strict=True)
-            )
+            yield from bar(network.segment_many(opened, segmenting, batch))
             return
         for path, raster in zip(images, opened, strict=True):
             bar = progress(f"Segmenting {path.name}")
             seg = network.segment_tiled(raster, segmenting, tiling, batch, bar)
-            image = raster[:, :] if pictured else None
-            yield image, seg.with_image(image, network.device) if texts else seg
+            yield seg.with_image(raster[:, :], network.device) if pictured else seg
 
-    for path, place, (image, seg) in zip(images, places, found(), strict=True):
-        if points or boxes:
-            seg = seg.select(clicks, labels if clicks else None, boxes or None, prompting)
-        named: dict[str, Any] = {}
-        if texts:
-            seg = seg.select(text=texts, negatives=negatives, options=wording, clip=clip)
-            similar = selection.answered(seg, texts, wording, clip)
-            named = {"text": [texts[p] for p in seg.prompts.tolist()],
-                     "similarity": [round(v, 6) for v in similar.tolist()]}  # fmt: skip
-        results.append(files.Segmented(path, image, seg, place, extra=named))
+    def results() -> Iterator[files.Segmented]:
+        """What was asked for in each, one after another: nothing is kept once it is written."""
+        for path, place, seg in zip(images, places, everything(), strict=True):
+            image = seg.image_features.image if pictured else None
+            if points or boxes:
+                seg = seg.select(clicks, labels if clicks else None, boxes or None, prompting)
+            named: dict[str, Any] = {}
+            if texts:
+                seg = seg.select(text=texts, negatives=negatives, options=wording, clip=clip)
+                similar = selection.answered(seg, texts, wording, clip)
+                named = {"text": [texts[p] for p in seg.prompts.tolist()],
+                         "similarity": [round(v, 6) for v in similar.tolist()]}  # fmt: skip
+            counts.append((path, len(seg)))
+            yield files.Segmented(path, image, seg, place, extra=named)
+
     marks = [(*click, label) for click, label in zip(clicks or [], labels, strict=True)]
-    written = files.write(results, output, marks, boxes)
+    written = files.write(results(), output, marks, boxes)
     if as_json:
-        counts = [{"image": str(r.path), "instances": len(r.segmentation)} for r in results]
-        done = {"model": network.network.name, "files": [str(p) for p in written], "images": counts}
+        found = [{"image": str(path), "instances": count} for path, count in counts]
+        done = {"model": network.network.name, "files": [str(p) for p in written], "images": found}
         tell(json.dumps(done))
         return
-    for result in results:
-        tell(f"{result.path}: {len(result.segmentation)} instances")
+    for path, count in counts:
+        tell(f"{path}: {count} instances")
     tell("Wrote " + ", ".join(str(p) for p in written))
+
+
+def _opened(images: tuple[Path, ...], read: Callable[[Path], Any], most: int) -> Iterable[Any]:
+    """All images, after all were read: who finds fault with one does so before the work.
+
+    If they are more than that, they are read again when it is their turn, and memory holds a few.
+    """
+    if len(images) <= most:
+        return [read(path) for path in images]
+    for path in progress("Reading")(images):
+        read(path)
+    return map(read, images)
 
 
 @main.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def columns(result: Segmented) -> dict[str, list[Any]]:
     return found
 
 
-def table(results: Sequence[Segmented]) -> list[dict[str, Any]]:
+def table(results: Iterable[Segmented]) -> list[dict[str, Any]]:
     """One row per instance: scores, area in pixels, box; the instance's number in label images."""
     rows: list[dict[str, Any]] = []
     for result in results:
@@ -109,7 +109,7 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), 6)
 
 
-def coco(results: Sequence[Segmented]) -> dict[str, Any]:
+def coco(results: Iterable[Segmented]) -> dict[str, Any]:
     """Results as a COCO dataset: one category, or one of each text that was asked for.
 
     Detector confidence is each annotation's ``score``, and CLIP's ``similarity`` another number.
@@ -117,8 +117,7 @@ def coco(results: Sequence[Segmented]) -> dict[str, Any]:
     An annotation's id is the instance's number where there is one image, and counts on where there
     are several, as ids must differ; ``instance`` is the number in either case.
     """
-    asked = dict.fromkeys(t for r in results for t in r.extra.get("text", ()))
-    categories = {name: k for k, name in enumerate(asked or ["object"], 1)}
+    categories: dict[str, int] = {}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, result in enumerate(results, 1):
@@ -136,9 +135,9 @@ def coco(results: Sequence[Segmented]) -> dict[str, Any]:
             x0, y0, x1, y1 = boxes[i]
             annotations.append(
                 {
-                    "id": instance if len(results) == 1 else len(annotations) + 1,
+                    "id": len(annotations) + 1,
                     "image_id": number,
-                    "category_id": categories[texts[i]],
+                    "category_id": categories.setdefault(texts[i], len(categories) + 1),
                     "iscrowd": 0,
                     "bbox": [x0, y0, x1 - x0, y1 - y0],
                     "area": int(seg.areas[i]),
@@ -148,8 +147,10 @@ def coco(results: Sequence[Segmented]) -> dict[str, Any]:
                     **({} if similarity is None else {"similarity": similarity[i]}),
                 }
             )
+    if len(images) == 1:
+        annotations = [{**a, "id": a["instance"]} for a in annotations]
     return {
         "images": images,
         "annotations": annotations,
-        "categories": [{"id": k, "name": name} for name, k in categories.items()],
+        "categories": [{"id": k, "name": n} for n, k in (categories or {"object": 1}).items()],
     }

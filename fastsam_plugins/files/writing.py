@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,23 @@ ENDINGS = (*TOGETHER, ".png", ".geojson", *TIFF)
 
 
 def write(
-    results: Sequence[Segmented], output: str | Path, points: Any = None, boxes: Any = None
+    results: Iterable[Segmented], output: str | Path, points: Any = None, boxes: Any = None
 ) -> list[Path]:
     """Write results in the format that the output's ending names.
 
     ``.json`` (COCO), ``.csv`` and ``.gpkg`` (GeoPackage) hold all images, unless the name has
     ``{stem}``; ``.png`` (overlay), ``.tif`` (labels) and ``.geojson`` are one file per image, and
     for several the name needs it.
+
+    Parameters
+    ----------
+    results : iterable of Segmented
+        A sequence is checked before anything is written. Of an iterator each result is let go when
+        it is written; :func:`check_output` and :func:`fastsam_plugins.files.georeferences` tell
+        beforehand what cannot be.
+    output : path
+    points, boxes : sequences
+        Prompts to draw on overlays.
 
     Returns
     -------
@@ -41,42 +51,59 @@ def write(
     """
     output = Path(output)
     ending = output.suffix.lower()
-    check_output(output, [r.path for r in results])
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if ending in TOGETHER and "{stem}" in output.name:
-        return [p for r in results for p in write([r], target(output, r.path), points, boxes)]
-    if ending == ".json":
-        output.write_text(json.dumps(coco(results)))
-        return [output]
-    if ending == ".csv":
-        _write_csv(table(results), output)
-        return [output]
+    if isinstance(results, Sequence):
+        check_output(output, [r.path for r in results])
+        if ending == ".gpkg":
+            for result in results:
+                checked(result.georeference, result.path)
+    if ending not in TOGETHER or "{stem}" in output.name:
+        return [
+            _write_one(result, target(output, result.path), points, boxes) for result in results
+        ]
     if ending == ".gpkg":
-        places = {r.path: checked(r.georeference, r.path) for r in results}
         for result in results:
-            layer = result.path.stem
-            write_geopackage(output, layer, features(result), places[result.path])
+            _write_layer(result, output)
         return [output]
-    written = []
-    for result in results:
-        path = target(output, result.path)
-        if ending == ".png":
-            from PIL import Image
+    found = json.dumps(coco(results)) if ending == ".json" else table(results)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(found, str):
+        output.write_text(found)
+    else:
+        _write_csv(found, output)
+    return [output]
 
-            from fastsam_plugins.draw import overlay
 
-            if result.image is None:
-                raise ValueError(f"an overlay needs the pixels of {result.path}")
-            drawn = overlay(result.image, result.segmentation, points, boxes, result.captions)
-            Image.fromarray(drawn).save(path)
-        elif ending == ".geojson":
-            content = geojson(features(result), result.georeference)
-            path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-        else:
-            numbers = np.array([0, *result.numbers])
-            write_labels(numbers[result.segmentation.labels()], path, result.georeference)
-        written.append(path)
-    return written
+def _write_one(result: Segmented, path: Path, points: Any, boxes: Any) -> Path:
+    """A file of one image."""
+    ending = path.suffix.lower()
+    if ending in (".json", ".csv"):
+        return write([result], path)[0]
+    if ending == ".png" and result.image is None:
+        raise ValueError(f"an overlay needs the pixels of {result.path}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if ending == ".gpkg":
+        _write_layer(result, path)
+    elif ending == ".png":
+        from PIL import Image
+
+        from fastsam_plugins.draw import overlay
+
+        assert result.image is not None
+        drawn = overlay(result.image, result.segmentation, points, boxes, result.captions)
+        Image.fromarray(drawn).save(path)
+    elif ending == ".geojson":
+        content = geojson(features(result), result.georeference)
+        path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    else:
+        numbers = np.array([0, *result.numbers])
+        write_labels(numbers[result.segmentation.labels()], path, result.georeference)
+    return path
+
+
+def _write_layer(result: Segmented, path: Path) -> None:
+    place = checked(result.georeference, result.path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_geopackage(path, result.path.stem, features(result), place)
 
 
 def _write_csv(rows: list[dict[str, Any]], path: Path) -> None:

@@ -118,6 +118,34 @@ def test_several_images_are_told_apart_by_their_stems(tmp_path):
         assert tifffile.imread(file).max() == image["instances"]
 
 
+def test_many_images_are_read_when_it_is_their_turn(tmp_path, monkeypatch):
+    names = [tmp_path / f"{k}.png" for k in range(5)]
+    for k, name in enumerate(names):
+        Image.fromarray(files.read_image(COINS)[:, : 200 + 32 * k]).save(name)
+    done("segment", *names, "-o", tmp_path / "once.json", *QUICK, "--batch", "5")
+    events = []
+    read, write = files.read_image, files.writing.write_labels
+    monkeypatch.setattr(files, "read_image", lambda *a, **k: events.append("read") or read(*a, **k))
+    monkeypatch.setattr(
+        files.writing, "write_labels", lambda *a: events.append("write") or write(*a)
+    )
+    done("segment", *names, "-o", tmp_path / "{stem}.tif", *QUICK, "--batch", "2")
+    assert events[:5] == ["read"] * 5, "all, before anything is segmented"
+    held = np.cumsum([1 if e == "read" else -1 for e in events[5:]])
+    assert held[-1] == 0
+    assert held.max() <= 3
+    done("segment", *names, "-o", tmp_path / "again.json", *QUICK, "--batch", "2")
+    assert (tmp_path / "again.json").read_text() == (tmp_path / "once.json").read_text()
+
+
+def test_a_damaged_image_among_many_is_found_before_the_work(tmp_path):
+    (tmp_path / "bad.png").write_bytes(COINS.read_bytes()[:5000])
+    result = run("segment", COINS, COINS, tmp_path / "bad.png", "-o", tmp_path / "a.csv", *QUICK,
+                 "--batch", "1")  # fmt: skip
+    assert "bad.png is damaged" in one_error(result)
+    assert [p.name for p in tmp_path.iterdir()] == ["bad.png"]
+
+
 def test_windows_find_what_the_engine_finds_in_them(model, tmp_path):
     output = tmp_path / "{stem}.json"
     tiling = ("--tiled", "--tile", "200", "--overlap", "0.4", "--no-whole")
