@@ -10,6 +10,7 @@ from PIL import Image
 from fastsam_plugins import FastSAM, Segmentation, read_image
 from fastsam_plugins.demo import CONF, DEMO
 from fastsam_plugins.draw import overlay
+from fastsam_plugins.tiling import windows
 from fastsam_plugins.training.synthetic import KINDS, scene
 
 HEIGHT = 260
@@ -52,6 +53,31 @@ def synthetic() -> None:
     Image.fromarray(np.vstack(rows)).save(DOCS / "synthetic.jpg", quality=85)
 
 
+def large() -> None:
+    """What each window sees of coins, and what comes out."""
+    coins = read_image(DEMO[0].path)
+    image = np.asarray(Image.fromarray(coins).resize((3 * coins.shape[1], 3 * coins.shape[0])))
+    model = FastSAM("FastSAM-n", device="cpu")
+    places = windows(image.shape[:2], model.imgsz, 0.25)
+    strips, gap = [], 20
+    for top in sorted({y0 for _, y0, _, _ in places}):
+        row = []
+        for x0, y0, x1, y1 in places:
+            if y0 == top:
+                seen = image[y0:y1, x0:x1]
+                drawn = overlay(seen, model.segment(seen, conf=CONF))
+                row.append(np.pad(drawn, ((0, gap), (0, gap), (0, 0)), constant_values=255))
+        strips.append(np.hstack(row))
+    sheet = np.vstack(strips)
+    whole = overlay(image, model.segment_tiled(image, conf=CONF))
+    pictures = []
+    for picture in (sheet, whole):
+        width = round(picture.shape[1] * 2 * HEIGHT / picture.shape[0])
+        pictures.append(np.asarray(Image.fromarray(picture).resize((width, 2 * HEIGHT))))
+    Image.fromarray(np.hstack(pictures)).save(DOCS / "large.jpg", quality=85)
+
+
 if __name__ == "__main__":
     demo()
     synthetic()
+    large()
