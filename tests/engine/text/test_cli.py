@@ -47,12 +47,16 @@ def iou(a, b):
     return (a & b).sum() / (a | b).sum()
 
 
-@pytest.mark.parametrize("features", [(), ("--features", "dense", "--dense-size", 448)])
-def test_words_find_their_objects(drawn, image, tmp_path, features) -> None:
+@pytest.mark.parametrize(
+    "how",
+    [(), ("--features", "dense", "--dense-size", 448), ("--tiled", "--tile", 200)],
+    ids=["crops", "dense", "windows"],
+)
+def test_words_find_their_objects(drawn, image, tmp_path, how) -> None:
     output = tmp_path / "found.json"
     asked = drawn.captions[:3]
     words = [w for text in asked for w in ("--text", text)]
-    done("segment", image, "-o", output, *QUICK, *words, *features)
+    done("segment", image, "-o", output, *QUICK, *words, *how)
     content = json.loads(output.read_text())
     names = {c["id"]: c["name"] for c in content["categories"]}
     assert [names[a["category_id"]] for a in content["annotations"]] == asked
