@@ -258,13 +258,15 @@ class Mosaic:
         masks = [large.runs(i) for i in range(len(large))]
         complete = [piece.runs for piece in kept if not piece.cut.any()]
         known = overlaps(complete, masks, self._shape, self._options.seam_iou).any(0)
-        added = np.flatnonzero(~known).tolist()
-        new = [masks[i] for i in added]
+        added = np.flatnonzero(~known)
         for piece in kept:
-            shared = R.intersection_areas(piece.runs, new)
-            part = shared.max(initial=0) > INSIDE * R.area(piece.runs)
-            if not (part and piece.cut.any()):
-                yield piece
-        for i in added:
+            if piece.cut.any():
+                near = box_intersections(piece.box[None], large.boxes[added])[0] > 0
+                over = [masks[i] for i in added[near].tolist()]
+                shared = R.intersection_areas(piece.runs, over)
+                if shared.max(initial=0) > INSIDE * R.area(piece.runs):
+                    continue
+            yield piece
+        for i in added.tolist():
             no = np.zeros(SIDES, np.bool_)
             yield _Piece(-1, masks[i], large.boxes[i], float(large.scores[i]), no)
