@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsam_plugins import FastSAM, Segmentation, TileOptions
+from fastsam_plugins.geometry import box_iou
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.tiling import Mosaic, windows
 from tests.conftest import disks
@@ -202,6 +203,72 @@ def test_of_two_masks_of_one_object_each_gives_the_pixels_that_lie_in_its_middle
     assert same(put_together([road], find=ragged), [road])
 
 
+def bar(*rows_and_columns):
+    y0, y1, x0, x1 = rows_and_columns
+    out = np.zeros(SHAPE, bool)
+    out[y0:y1, x0:x1] = True
+    return out
+
+
+def in_two_windows(first, second):
+    """What is seen in the first two windows."""
+
+    def find(masks, place):
+        seen = {PLACES[0]: first, PLACES[1]: second}.get(place, [])
+        return cut_out(seen, place)
+
+    return find
+
+
+def test_the_best_pairs_belong_together_whatever_their_order():
+    thick, thin = bar(20, 30, 10, 90), bar(20, 26, 10, 90)
+    for first, second in (([thick, thin],) * 2, ([thick, thin], [thin, thick])):
+        assert same(put_together([], find=in_two_windows(first, second)), [thick, thin])
+
+
+def test_where_many_cover_all_of_the_strip_those_of_like_size_belong_together():
+    large, small = bar(10, 50, 5, 105), bar(10, 50, 40, 70)
+    for first, second in (([large, small],) * 2, ([large, small], [small, large])):
+        assert same(put_together([], find=in_two_windows(first, second)), [large, small])
+
+
+def test_two_of_one_window_are_never_one_object():
+    thick, thin, between = (bar(20, y, 46, 60) for y in (30, 27, 29))
+    seg = put_together([], find=in_two_windows([thick, thin], [between]))
+    assert same(seg, [thick, thin])
+
+
+def test_a_fragment_of_what_was_found_goes():
+    whole, fragment = bar(20, 30, 10, 60), bar(20, 27, 10, 90)
+    seen = in_two_windows([fragment, whole], [whole])
+    assert same(put_together([], find=seen), [whole])
+
+
+def test_an_object_has_the_best_score_of_its_pieces():
+    road = bar(70, 80, 5, 195)
+
+    def unsure(masks, place):
+        seg = cut_out([road], place)
+        return Segmentation.from_runs(
+            [seg.runs(i) for i in range(len(seg))], seg.shape, [0.2 + place[0] / 1000] * len(seg)
+        )
+
+    seg = put_together([], find=unsure)
+    assert same(seg, [road])
+    assert seg.scores.tolist() == pytest.approx([0.2 + PLACES[-1][0] / 1000])
+
+
+def test_what_goes_on_in_a_window_across_the_corner_does_not_go_on():
+    shape = (100, 100)
+    places = windows(shape, 64, 0.25)
+    assert len(places) == 4
+    mosaic = Mosaic(shape, places, OPTIONS)
+    for k in range(4):
+        ground = np.ones((1 if k in (0, 3) else 0, 64, 64), bool)
+        mosaic.add(Segmentation.from_masks(ground))
+    assert len(mosaic.instances()) == 0
+
+
 def test_how_much_masks_must_agree_is_the_users_choice():
     thick, thin = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
     thick[20:30, 10:90], thin[20:26, 10:90] = True, True
@@ -232,6 +299,12 @@ def test_the_whole_image_adds_what_no_window_saw_and_takes_its_fragments_away():
     seg = put_together([], options, whole, find=blind)
     assert same(seg, [lake, boat, tree])
     assert seg.scores.min() == 0.5
+
+
+def test_what_a_window_could_have_seen_is_not_taken_from_the_whole_image():
+    lake, boat = disks(SHAPE, [(100, 75, 60), (60, 60, 5)])
+    seg = put_together([], whole=Segmentation.from_masks([lake, boat]))
+    assert same(seg, [lake])
 
 
 def test_what_windows_found_is_not_found_again_in_the_whole_image():
@@ -282,6 +355,14 @@ def test_windows_find_what_the_whole_image_shows_at_the_same_scale(model: FastSA
     best = [R.ious(m, [tiled.runs(i) for i in range(len(tiled))]).max() for m in masks]
     assert np.mean(np.array(best) > 0.8) > 0.9
     assert len(tiled) < 1.3 * len(once)
+
+
+def test_no_two_boxes_overlap_more_than_the_options_allow(model: FastSAM, coins_twice):
+    seg = model.segment_tiled(coins_twice, conf=0.05, iou=0.1)
+    assert len(seg) > 40
+    overlap = box_iou(seg.boxes, seg.boxes)
+    np.fill_diagonal(overlap, 0)
+    assert overlap.max() <= 0.1
 
 
 def test_an_image_no_larger_than_a_window_is_segmented_as_ever(model: FastSAM, coins):
