@@ -245,17 +245,19 @@ def test_a_fragment_of_what_was_found_goes():
 
 
 def test_an_object_has_the_best_score_of_its_pieces():
-    road = bar(70, 80, 5, 195)
 
-    def unsure(masks, place):
-        seg = cut_out([road], place)
-        return Segmentation.from_runs(
-            [seg.runs(i) for i in range(len(seg))], seg.shape, [0.2 + place[0] / 1000] * len(seg)
-        )
+    def surer_to_the_right(masks, place):
+        seg = cut_out(masks, place)
+        runs = [seg.runs(i) for i in range(len(seg))]
+        return Segmentation.from_runs(runs, seg.shape, [0.2 + place[0] / 1000] * len(seg))
 
-    seg = put_together([], find=unsure)
-    assert same(seg, [road])
-    assert seg.scores.tolist() == pytest.approx([0.2 + PLACES[-1][0] / 1000])
+    (_, _, x1, _), (a0, _, _, _) = PLACES[:2]
+    whole_in_the_first = bar(20, 30, 10, a0 + 8)
+    assert a0 + 8 < x1 - 3
+    for object, last in ((bar(70, 80, 5, 195), PLACES[-1]), (whole_in_the_first, PLACES[1])):
+        seg = put_together([object], find=surer_to_the_right)
+        assert same(seg, [object])
+        assert seg.scores.tolist() == pytest.approx([0.2 + last[0] / 1000])
 
 
 def test_what_goes_on_in_a_window_across_the_corner_does_not_go_on():
@@ -358,7 +360,7 @@ def test_windows_find_what_the_whole_image_shows_at_the_same_scale(model: FastSA
 
 
 def test_no_two_boxes_overlap_more_than_the_options_allow(model: FastSAM, coins_twice):
-    seg = model.segment_tiled(coins_twice, conf=0.05, iou=0.1)
+    seg = model.segment_tiled(coins_twice, conf=0.05, iou=0.1, seam_iou=1.0)
     assert len(seg) > 40
     overlap = box_iou(seg.boxes, seg.boxes)
     np.fill_diagonal(overlap, 0)
