@@ -9,6 +9,9 @@ looks at it in windows of 512 pixels that overlap by a quarter, whose borders li
 (Akyon et al. 2022, "Slicing aided hyper inference") and ``segment_tiled`` put together what it
 found. "No seam" is each image looked at by itself: what the network finds where nothing is cut.
 
+First come larger images, which repeat this one and whose pixels are made when they are read: memory
+is that above the process's before, and "pixels" is what the image itself would take.
+
 Instances are matched one to one with the truth, highest score first. AR is the mean recall at IoU
 0.5 to 0.95, F1 is at IoU 0.5, "twice" counts found instances that overlap, IoU 0.5, a true one
 which a better one has already.
@@ -27,7 +30,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import row
+from benchmarks.common import peak_extra_megabytes, row
 from fastsam_plugins import FastSAM, Segmentation, read_image
 from fastsam_plugins.linking import overlaps
 from fastsam_plugins.masks import rle
@@ -35,6 +38,7 @@ from fastsam_plugins.masks import runs as R
 
 SIDE = 512
 OVERLAP = 0.25
+SIDES = 2048, 8192, 16384
 Way = Callable[[NDArray[np.uint8], float], Segmentation]
 IOUS = 0.5, 0.9  # of boxes, from which NMS drops copies within a window; 0.9 is FastSAM's
 
@@ -120,6 +124,19 @@ class Peer:
         return Segmentation.from_runs(masks, image.shape[:2], scores).sort()
 
 
+class Endless:
+    """An image (side, side, 3) that repeats another and takes no memory."""
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, image: NDArray[np.uint8], side: int) -> None:
+        self._image, self.shape = image, (side, side, 3)
+
+    def __getitem__(self, index: tuple[slice, slice]) -> NDArray[np.uint8]:
+        y, x = (np.arange(i.start, i.stop) for i in index)
+        return self._image[np.ix_(y % self._image.shape[0], x % self._image.shape[1])]
+
+
 def figures(seg: Segmentation, truth: list[R.Runs], seconds: float) -> list[str]:
     """AR, F1, how many are found twice, how many there are, seconds."""
     iou = overlaps([seg.runs(i) for i in range(len(seg))], truth, seg.shape)
@@ -170,7 +187,23 @@ def main(folder: Path, conf: float) -> None:
         "SAHI, greedy NMM (its default)": sahi("GREEDYNMM", "IOS"),
         "SAHI, NMS": sahi("NMS", "IOU"),
     }
-    print(f"{image.shape[1]} x {image.shape[0]}, {len(truth)} instances, conf {conf}:\n")
+    row("image", "instances", "s", "memory", "pixels")
+    row(*["---"] * 5)
+    for side in SIDES:
+        found, start = [], time.perf_counter()
+        endless = Endless(image, side)
+        used = peak_extra_megabytes(
+            lambda endless=endless, found=found: found.append(windows(endless, 0.5))
+        )
+        seconds = time.perf_counter() - start
+        row(
+            f"{side}²",
+            len(found[0]),
+            f"{seconds:.0f}",
+            f"{used:.0f} MB",
+            f"{side**2 * 3e-6:.0f} MB",
+        )
+    print(f"\n{image.shape[1]} x {image.shape[0]}, {len(truth)} instances, conf {conf}:\n")
     row("iou", "", "AR", "F1", "twice", "found", "s")
     row(*["---"] * 7)
     for iou in IOUS:
