@@ -8,7 +8,8 @@ ten windows, but never two of one window, or everything would soon be one.
 
 Of the masks of one object
 
-- the largest is the object, if no window's border cuts it: the others are parts or copies of it;
+- the largest is the object, if no window's border cuts it and none of the others goes on beyond its
+  window: they are parts or copies of it;
 - else they are put together, each pixel from the window in whose middle it lies more.
 
 What a border cuts off and nobody continues is a fragment. It goes if it is like a whole object, or
@@ -187,7 +188,9 @@ class Mosaic:
         if len(group) > 1:
             return False
         runs, height = group[0].runs, self._shape[0]
-        return 2 * R.area_inside(runs, height, self._core(group[0].window)) < R.area(runs)
+        number = group[0].window
+        core = self._own(number, self._neighbours(number))
+        return 2 * R.area_inside(runs, height, core) < R.area(runs)
 
     def instances(self, whole: Segmentation | None = None) -> Segmentation:
         """All of them, highest score first.
@@ -212,7 +215,7 @@ class Mosaic:
         """One object from its pieces."""
         largest = max(group, key=lambda piece: R.area(piece.runs))
         score = max(piece.score for piece in group)
-        if len(group) == 1 or not largest.cut.any():
+        if len(group) == 1 or not (largest.cut.any() or self._goes_on(largest, group)):
             return replace(largest, score=score)
         present = {piece.window for piece in group}
         own = {n: self._own(n, [o for o in self._neighbours(n) if o in present]) for n in present}
@@ -221,6 +224,13 @@ class Mosaic:
             runs = R.union(piece.runs for piece in group)
         box = np.array(R.bounds(runs, self._shape[0]), np.float32)
         return _Piece(largest.window, runs, box, score, self._open(group))
+
+    def _goes_on(self, piece: _Piece, group: list[_Piece]) -> bool:
+        """Whether others have pixels beyond a piece's window, as objects of several parts do."""
+        x0, y0, x1, y1 = self._windows[piece.window].tolist()
+        return any(
+            R.area_inside(p.runs, self._shape[0], (x0, y0, x1, y1)) < R.area(p.runs) for p in group
+        )
 
     def _open(self, group: list[_Piece]) -> NDArray[np.bool_]:
         """Sides (4,) on which a border cuts the object off and no piece beside continues it."""
@@ -234,10 +244,6 @@ class Mosaic:
                 beyond = (others - own) * (-1, -1, 1, 1) > 0
                 out |= piece.cut & ~(along & beyond).any(0)
         return out
-
-    def _core(self, number: int) -> Window:
-        """The part of a window that lies nearer to its middle than to any neighbour's."""
-        return self._own(number, self._neighbours(number))
 
     def _own(self, number: int, others: Sequence[int]) -> Window:
         """A window without the halves of the strips shared with others beside, above and below."""

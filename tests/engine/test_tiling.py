@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import label
 
 from fastsam_plugins import FastSAM, Segmentation, TileOptions
 from fastsam_plugins.geometry import box_iou
@@ -52,6 +53,12 @@ def apart(circles):
     return out
 
 
+def connected(mask):
+    """The parts of a mask that hang together."""
+    numbers, count = label(mask)
+    return [numbers == k for k in range(1, count + 1)]
+
+
 # --- windows ------------------------------------------------------------------------------------
 
 
@@ -81,9 +88,16 @@ circle = st.tuples(st.integers(0, 199), st.integers(0, 149), st.integers(1, 70))
 
 @given(st.lists(circle, max_size=8), st.sampled_from([0.1, 0.25, 0.5]))
 def test_objects_of_any_size_come_back_to_the_pixel(circles, overlap):
-    masks = apart(circles)
+    """Those of one piece: of several, nothing in a strip may show that they belong together."""
+    masks = [part for mask in apart(circles) for part in connected(mask)]
     places = windows(SHAPE, 64, overlap)
     assert same(put_together(masks, places=places), masks)
+
+
+def test_of_an_object_in_parts_no_part_is_lost_that_its_largest_piece_does_not_show():
+    masks = apart([(15, 81, 70), (0, 105, 70)])
+    assert [len(connected(mask)) for mask in masks] == [1, 3]
+    assert same(put_together(masks, places=windows(SHAPE, 64, 0.5)), masks)
 
 
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.3, 1.0]), st.booleans())
