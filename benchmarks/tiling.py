@@ -19,7 +19,6 @@ which a better one has already.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,8 +32,8 @@ from numpy.typing import NDArray
 from benchmarks.common import peak_extra_megabytes, row
 from fastsam_plugins import FastSAM, Segmentation, read_image
 from fastsam_plugins.linking import overlaps
-from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.training import sources
 
 SIDE = 512
 OVERLAP = 0.25
@@ -45,24 +44,20 @@ IOUS = 0.5, 0.9  # of boxes, from which NMS drops copies within a window; 0.9 is
 
 def canvas(folder: Path) -> tuple[NDArray[np.uint8], list[R.Runs], list[tuple[int, int]]]:
     """The large image (H, W, 3), its true instances, and where its parts begin (x, y)."""
-    truth = json.loads((folder / "instances.json").read_text())
-    by_image: dict[int, list[Any]] = {}
-    for annotation in truth["annotations"]:
-        by_image.setdefault(annotation["image_id"], []).append(annotation["segmentation"])
-    across = int(np.ceil(np.sqrt(len(truth["images"]))))
-    down = -(-len(truth["images"]) // across)
+    labelled = list(sources.read(folder / "instances.json"))
+    across = int(np.ceil(np.sqrt(len(labelled))))
+    down = -(-len(labelled) // across)
     image = np.zeros((down * SIDE, across * SIDE, 3), np.uint8)
     masks, corners = [], []
-    for k, entry in enumerate(truth["images"]):
+    for k, item in enumerate(labelled):
         x, y = k % across * SIDE, k // across * SIDE
-        pixels = read_image(folder / "images" / entry["file_name"])
+        pixels = read_image(item.image)
         scale = SIDE / max(pixels.shape[:2])
         size = round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)
         image[y : y + size[1], x : x + size[0]] = cv2.resize(pixels, size)
         corners.append((x, y))
-        for encoded in by_image.get(entry["id"], []):
-            runs, shape = rle.decode(encoded)
-            bitmap = R.to_bitmap(runs, shape).astype(np.uint8)
+        for runs in item.masks:
+            bitmap = R.to_bitmap(runs, item.shape).astype(np.uint8)
             large = cv2.resize(bitmap, size, interpolation=cv2.INTER_NEAREST)
             if large.any():
                 masks.append(R.from_bitmap(large, image.shape[:2], (x, y)))

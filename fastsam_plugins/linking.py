@@ -69,6 +69,7 @@ def overlaps(
     iou = np.zeros(near.shape)
     for i in np.flatnonzero(near.any(1)).tolist():
         meeting = np.flatnonzero(near[i])
-        iou[i, meeting] = R.ious(masks[i], [others[j] for j in meeting.tolist()])
+        shared = R.intersection_areas(masks[i], [others[j] for j in meeting.tolist()])
+        iou[i, meeting] = shared / (one[i] + other[meeting] - shared)
     iou[iou < least] = 0
     return iou

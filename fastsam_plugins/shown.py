@@ -39,8 +39,6 @@ class Shown:
     shape : (H, W, 3)
     """
 
-    dtype, ndim = np.dtype(np.uint8), 3
-
     def __init__(
         self,
         raster: Any,
@@ -55,9 +53,6 @@ class Shown:
         if np.dtype(raster.dtype) not in (np.uint8, np.bool_) or self._options.contrast != "auto":
             self._options = self._settled()
         _ = self[:32, :32]  # bands that there are not are told now
-
-    def __len__(self) -> int:
-        return self.shape[0]
 
     def __getitem__(self, index: tuple[slice, slice]) -> NDArray[np.uint8]:
         """RGB pixels of a window: ``shown[y0:y1, x0:x1]``."""

@@ -58,20 +58,23 @@ def open_raster(path: str | Path, options: ReadOptions | None = None) -> Shown:
     once, as by :func:`read_image`, which also says what is raised.
     """
     options = options or ReadOptions()
-    if not options.page and geo.available() and _gdal_reads(Path(path)):
-        raster = geo.Raster(path)
-        return Shown(raster, options, raster.read)
+    if not options.page and geo.is_geotiff(path):
+        import tifffile
+
+        with tifffile.TiffFile(path) as tiff:
+            by_gdal = _gdal_reads(tiff.pages[0])
+        if by_gdal:
+            raster = geo.Raster(path)
+            return Shown(raster, options, raster.read)
     return Shown(read_image(path, options))
 
 
-def _gdal_reads(path: Path) -> bool:
-    """Whether a file is a GeoTIFF whose colours GDAL and this room understand alike."""
+def _gdal_reads(page: Any) -> bool:
+    """Whether GDAL is to read the first page of a TIFF: it lies on the map, in common colours."""
     import tifffile
 
-    if not geo.is_geotiff(path):
-        return False
-    with tifffile.TiffFile(path) as tiff:
-        return tiff.pages[0].photometric not in _NOT_BY_GDAL
+    others = tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.MINISWHITE
+    return geo.GEO_KEYS in page.tags and geo.available() and page.photometric not in others
 
 
 def open_image(path: Path) -> Any:
@@ -113,8 +116,6 @@ def _read_pil(path: Path, page: int = 0) -> NDArray:
 
 _NODATA = 42113  # GDAL's tag: a number as text
 
-_NOT_BY_GDAL = (0, 3)  # photometric: inverted gray, palette
-
 # What tifffile hands out as stored and Pillow turns into RGB.
 _COLOR_SPACES = ("PALETTE", "SEPARATED", "YCBCR", "CIELAB")
 
@@ -128,10 +129,8 @@ def _read_tiff(path: Path, page: int) -> NDArray:
                 raise ImageError(f"{path} has {len(tiff.pages)} pages, counted from 0: no {page}")
             found = tiff.pages[page]
             kind = found.photometric
-            georeferenced = page == 0 and geo.GEO_KEYS in found.tags
-            if (
-                georeferenced and geo.available() and kind not in _NOT_BY_GDAL
-            ):  # GDAL knows every compression, mask and alpha band that GeoTIFF come with
+            if page == 0 and _gdal_reads(found):
+                # GDAL knows every compression, mask and alpha band that GeoTIFF come with.
                 return geo.Raster(path).read()
             if kind in [tifffile.PHOTOMETRIC[name] for name in _COLOR_SPACES]:
                 return _read_pil(path, page)
