@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -56,7 +55,9 @@ def read(path: Path) -> Checkpoint:
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write parameters in half precision, with the architecture, as safetensors."""
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save as serialized
+
+    from fastsam_plugins.files import atomic
 
     state = {
         k: v.to(torch.float16).contiguous() if v.is_floating_point() else v.contiguous()
@@ -68,11 +69,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "classes": str(checkpoint.classes),
         **checkpoint.notes,
     }
-    save_file(state, path, metadata=metadata)
-    # It writes files that only their owner can read, whatever the person's umask says.
-    mask = os.umask(0)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)
+    atomic.write_bytes(path, serialized(state, metadata=metadata))
 
 
 def average(paths: Sequence[Path]) -> Checkpoint:

@@ -8,6 +8,7 @@ writer leaves no half of one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -93,6 +94,70 @@ def replacing(path: str | Path, *, flush: bool = True, empty: bool = False) -> I
         raise  # of another file: what was to be read, perhaps
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Make a folder that appears when it is complete, in place of the one that is there.
+
+    Whether that one may go is for the caller to know. Links in it go; what they lead to stays.
+
+    Yields
+    ------
+    path
+        An empty folder beside it, which takes its place when the block ends without error.
+    """
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _tidy(path.parent)
+        new, old = path.parent / _part_name(), path.parent / _part_name()
+        new.mkdir()
+    try:
+        yield new
+        with _naming(path):
+            if path.is_dir():
+                os.rename(path, old)
+            os.rename(new, path)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def alone(folder: Path, wait: bool = True) -> Iterator[None]:
+    """Work in a folder that no other process does this in; leaves nothing behind, however it ends.
+
+    Where the system or the disk (as some network disks) has no such locks, everyone goes ahead.
+
+    Parameters
+    ----------
+    folder : path
+        It must exist.
+    wait : bool
+        Whether to wait for another process to be done.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process is there, and nobody waits for it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise BlockingIOError(f"another process is at work in {folder}") from None
+        except OSError as error:
+            if error.errno not in (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP):
+                raise
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_bytes(path: str | Path, content: bytes, *, flush: bool = True) -> None:

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 from fastsam_plugins.draw import figure
+from fastsam_plugins.files import atomic
 
 LOSSES = {"box_loss": "boxes", "seg_loss": "masks", "cls_loss": "objectness", "dfl_loss": "edges"}
 
@@ -33,4 +34,5 @@ def draw(table: Path, picture: Path) -> None:
             plot.plot(epochs, columns[name], marker=".", label=name.removeprefix("recall/"))
         plot.set(title="Recall on the images held out", xlabel="epoch", ylim=(0, 1))
         plot.legend()
-    drawn.savefig(picture, dpi=100)
+    with atomic.replacing(picture) as part:
+        drawn.savefig(part, dpi=100)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.files import atomic
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.polygons import keyhole_polygon
 from fastsam_plugins.options import TrainOptions
 from fastsam_plugins.training.sources import Labelled, read
+
+MARK = "conversion.json"
+"""In every folder that a conversion made, and nowhere else: only such a folder is replaced."""
 
 
 @dataclass
@@ -55,7 +60,7 @@ class Report:
 
 
 def convert(
-    data: Iterable[str | Path], output: Path, options: TrainOptions | None = None
+    data: Collection[str | Path], output: Path, options: TrainOptions | None = None
 ) -> Report:
     """Write an ultralytics segmentation dataset of one class.
 
@@ -66,6 +71,8 @@ def convert(
     output : path
         Folder to write: ``images/`` (links, or PNG of what is not 8-bit), ``labels/`` (polygons),
         ``train.txt`` and ``data.yaml``; ``held_out.json``, COCO instances, if images are held out.
+        It appears when it is complete, in place of one that a conversion made before. Nothing is
+        written through a link.
     options : TrainOptions
         ``balance`` lists the images of each kind (COCO's field ``images.source``) about equally
         often; ``held_out`` takes that share of each kind, evenly spread, at most 64.
@@ -73,11 +80,53 @@ def convert(
     Raises
     ------
     ValueError
-        If the data cannot be read or nothing usable is left, saying why.
+        If the data cannot be read or nothing usable is left, saying why; if the folder is there and
+        none of a conversion, or the data lie in it.
     """
     options = options or TrainOptions()
-    (output / "images").mkdir(parents=True, exist_ok=True)
-    (output / "labels").mkdir(exist_ok=True)
+    check_ours(output)
+    check_outside(data, output)
+    with atomic.replacing_folder(output) as folder:
+        return _convert(data, folder, output, options)
+
+
+def check_ours(output: Path) -> None:
+    """Refuse to replace a folder that no conversion made.
+
+    Raises
+    ------
+    ValueError
+        If it is another one: a person's own.
+    """
+    there = output.is_symlink() or output.exists()
+    if there and (output.is_symlink() or not (output / MARK).is_file()):
+        raise ValueError(
+            f"{output} is there and no conversion of this program: name another output folder"
+        )
+
+
+def check_outside(data: Iterable[str | Path], output: Path) -> None:
+    """Refuse what lies in the folder that will be replaced.
+
+    Raises
+    ------
+    ValueError
+        Naming the first that does.
+    """
+    inside = output.resolve()
+    for source in data:
+        if Path(source).resolve().is_relative_to(inside):
+            raise ValueError(
+                f"{source} lies in the folder that would be replaced, {output}: name another"
+            )
+
+
+def _convert(
+    data: Collection[str | Path], folder: Path, output: Path, options: TrainOptions
+) -> Report:
+    """Write into ``folder`` what will lie in ``output``."""
+    (folder / "images").mkdir()
+    (folder / "labels").mkdir()
     report = Report()
     by_kind: dict[str, list[str]] = defaultdict(list)
     held_out = _HeldOut(options.held_out)
@@ -87,9 +136,11 @@ def convert(
         if reason:
             report.dropped[reason] += 1
             continue
+        check_outside([labelled.image], output)
         report.dropped.update(labelled.dropped)
         name = f"{report.images:06d}"
-        placed = str(_place(labelled.image, output / "images" / name))
+        file = _place(labelled.image, folder / "images" / name).name
+        placed = str(output.absolute() / "images" / file)
         report.images += 1
         report.instances += len(labelled.masks)
         if held_out.takes(labelled, placed):
@@ -100,13 +151,13 @@ def convert(
             ious.append(_polygon_iou(points, runs, labelled.shape))
             points /= labelled.shape[::-1]
             lines.append("0 " + " ".join(f"{v:.6f}" for v in points.ravel()))
-        (output / "labels" / f"{name}.txt").write_text("\n".join(lines))
+        (folder / "labels" / f"{name}.txt").write_text("\n".join(lines))
         by_kind[labelled.kind].append(placed)
     if not ious:
         reasons = ", ".join(f"{n} {why}" for why, n in report.dropped.items()) or "no image at all"
         raise ValueError(f"{', '.join(map(str, data))}: nothing to train on ({reasons})")
     report.mean_iou, report.lowest_iou = float(np.mean(ious)), float(np.min(ious))
-    report.held_out = held_out.write(output / "held_out.json")
+    report.held_out = held_out.write(folder / "held_out.json")
 
     most = max(map(len, by_kind.values()))
     listed = [
@@ -114,12 +165,14 @@ def convert(
         for files in by_kind.values()
         for name in files * (round(most / len(files)) if options.balance else 1)
     ]
-    (output / "train.txt").write_text("\n".join(listed))
+    (folder / "train.txt").write_text("\n".join(listed))
     # The trainer wants images to validate on, which it will not do: one is enough.
-    (output / "val.txt").write_text(listed[0])
+    (folder / "val.txt").write_text(listed[0])
     description = {"path": str(output.resolve()), "names": {0: "object"}}
     files = {"train": "train.txt", "val": "val.txt"}
-    (output / "data.yaml").write_text(json.dumps({**description, **files}))
+    (folder / "data.yaml").write_text(json.dumps({**description, **files}))
+    made = {"made by": "fastsam train", "of": [str(d) for d in data], "kept": str(report)}
+    (folder / MARK).write_text(json.dumps(made, indent=2))
     return report
 
 
@@ -160,7 +213,6 @@ class _HeldOut:
 
     def write(self, path: Path) -> int:
         """Write what was taken, if anything; returns the number of images."""
-        path.unlink(missing_ok=True)
         if self._images:
             category = {"id": 1, "name": "object"}
             content = {"images": self._images, "annotations": self._annotations}
@@ -195,14 +247,17 @@ def _unusable(labelled: Labelled) -> str:
 
 
 def _place(image: Path, target: Path) -> Path:
-    """Put an image into the dataset: a link, or a PNG as the network will see it."""
+    """Put an image into the dataset: a link, or a PNG as the network will see it.
+
+    What ultralytics would mend in place is no link: it would write into the person's own file.
+    """
     from PIL import Image
 
     from fastsam_plugins.files import open_image
 
     suffix = image.suffix.lower()
     with_suffix = target.with_suffix(suffix)
-    exact = suffix in (".jpg", ".jpeg", ".bmp", ".webp")
+    exact = suffix in (".bmp", ".webp") or (suffix in (".jpg", ".jpeg") and _ends(image))
     if suffix == ".png":
         with open_image(image) as opened:
             exact = opened.mode in ("L", "RGB")
@@ -211,10 +266,16 @@ def _place(image: Path, target: Path) -> Path:
 
         with_suffix = target.with_suffix(".png")
         Image.fromarray(read_image(image)).save(with_suffix)
-        return with_suffix.absolute()
-    with_suffix.unlink(missing_ok=True)
+        return with_suffix
     with_suffix.symlink_to(image.resolve())
-    return with_suffix.absolute()
+    return with_suffix
+
+
+def _ends(jpeg: Path) -> bool:
+    """Whether a JPEG ends as it should."""
+    with open(jpeg, "rb") as stream:
+        stream.seek(-2, os.SEEK_END)
+        return stream.read() == b"\xff\xd9"
 
 
 def _polygon_iou(points: NDArray[np.float64], runs: R.Runs, shape: R.Shape) -> float:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from fastsam_plugins import checkpoints, weights
+from fastsam_plugins.files import atomic
 from fastsam_plugins.options import TrainOptions
 from fastsam_plugins.training import data as training_data
 
-RECIPE = "recipe.json"
+RECIPE, DATA, RUN = "recipe.json", "data", "run"  # what a training's folder holds
 SCRATCH = 640  # input size in pixels of a network that starts from nothing
 
 
@@ -42,22 +44,38 @@ def train(
     Raises
     ------
     ValueError
-        If the data cannot be used, or the folder already holds a training.
+        If the data cannot be used, or the folder already holds a training, or things of the
+        person's own where a training would write.
+    BlockingIOError
+        If another training is at work in the folder.
     WeightsError
         If the weights to start from cannot be read.
     """
-    if _checkpoint(output).exists():
-        raise ValueError(
-            f"{output} already holds a training: go on with --resume, or name another folder"
-        )
+    _check_ours(output)
+    training_data.check_outside(data, output / RUN)
     imgsz = SCRATCH
     if options.weights:
         imgsz = checkpoints.read(weights.resolve(options.weights)).imgsz
     options = options.replace(imgsz=options.imgsz or imgsz)
-    report = training_data.convert(data, output / "data", options)
-    print(f"Training on {report}.", file=sys.stderr)
-    (output / RECIPE).write_text(json.dumps(dataclasses.asdict(options), indent=2))
-    return _run(output, options, device, resume=False)
+    output.mkdir(parents=True, exist_ok=True)
+    with atomic.alone(output, wait=False):
+        report = training_data.convert(data, output / DATA, options)
+        print(f"Training on {report}.", file=sys.stderr)
+        atomic.write_text(output / RECIPE, json.dumps(dataclasses.asdict(options), indent=2))
+        return _run(output, options, device, resume=False)
+
+
+def _check_ours(output: Path) -> None:
+    """Refuse a folder with a training to go on with, or with what no training put there."""
+    if _checkpoint(output).exists():
+        raise ValueError(
+            f"{output} already holds a training: go on with --resume, or name another folder"
+        )
+    training_data.check_ours(output / DATA)
+    begun = (output / DATA).exists()
+    for name in (RUN, RECIPE):
+        if os.path.lexists(output / name) and not begun:
+            raise ValueError(f"{output / name} is there and of no training: name another folder")
 
 
 def resume(output: Path, device: str = "auto") -> Path:
@@ -70,11 +88,18 @@ def resume(output: Path, device: str = "auto") -> Path:
     ------
     ValueError
         If the folder holds no training, or a complete one.
+    BlockingIOError
+        If another training is at work in the folder.
     """
     recipe = output / RECIPE
     if not recipe.is_file():
         raise ValueError(f"{output} holds no training to resume: there is no {RECIPE}")
     options = TrainOptions(**json.loads(recipe.read_text()))
+    with atomic.alone(output, wait=False):
+        return _go_on(output, options, device)
+
+
+def _go_on(output: Path, options: TrainOptions, device: str) -> Path:
     if not _checkpoint(output).exists():  # interrupted in its first epoch
         return _run(output, options, device, resume=False)
     import torch
@@ -87,7 +112,7 @@ def resume(output: Path, device: str = "auto") -> Path:
 
 
 def _checkpoint(output: Path) -> Path:
-    return output / "run" / "weights" / "last.pt"
+    return output / RUN / "weights" / "last.pt"
 
 
 def _run(output: Path, options: TrainOptions, device: str, resume: bool) -> Path:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -21,13 +21,14 @@ from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 from fastsam_plugins import checkpoints, shape, weights
 from fastsam_plugins.checkpoints import SHAPE_TERMS
 from fastsam_plugins.evaluation.everything import measure
+from fastsam_plugins.files import atomic
 from fastsam_plugins.model import FastSAM
 from fastsam_plugins.options import TrainOptions
 from fastsam_plugins.training import curves, sources
 from fastsam_plugins.training.loss import MaskLoss
 from fastsam_plugins.training.mixing import Mixed
+from fastsam_plugins.training.train import DATA, RUN
 
-RUN = "run"
 SUCCESS = "mask AR@1000"  # what makes weights the best
 MEASURED = ("box AR@1000", "mask AR@100", SUCCESS)
 
@@ -50,13 +51,14 @@ class Trainer(SegmentationTrainer):
 
     best_fitness: float | None
     last: Path
+    best: Path
 
     def __init__(
         self, output: Path, options: TrainOptions, device: str = "auto", resume: bool = False
     ) -> None:
         self.options = options
         self.mask_loss = _mask_loss(options)
-        self.truth = output / "data" / "held_out.json"
+        self.truth = output / DATA / "held_out.json"
         settings = _settings(output, options, device)
         if resume:
             settings["resume"] = str(output / RUN / "weights" / "last.pt")
@@ -104,7 +106,7 @@ class Trainer(SegmentationTrainer):
         fitness = recall.get(SUCCESS, 0.0)
         if self.best_fitness is None or self.best_fitness <= fitness:
             self.best_fitness = fitness
-            shutil.copyfile(last, self.wdir / "best.safetensors")
+            atomic.write_bytes(self.wdir / "best.safetensors", last.read_bytes())
         return {f"recall/{name}": value for name, value in recall.items()}, fitness
 
     def save_metrics(self, metrics: dict[str, float]) -> None:
@@ -113,14 +115,20 @@ class Trainer(SegmentationTrainer):
         curves.draw(self.csv, self.save_dir / "curves.png")
 
     def save_model(self) -> bool:
-        """Write the checkpoint in one move: a kill leaves the one before it whole."""
-        last, self.last = self.last, self.last.with_suffix(".part")
+        """Write the checkpoints in one move each: a kill leaves those before them whole."""
+        last, best = self.last, self.best
         try:
-            saved: bool = super().save_model()
-            if saved:
-                os.replace(self.last, last)
+            # Ultralytics would note the git repository of the current folder, and its origin.
+            unknown = SimpleNamespace(
+                root=None, branch=None, commit=None, message=None, origin=None
+            )
+            with atomic.replacing(last) as self.last, mock.patch.object(engine, "GIT", unknown):
+                self.best = self.last.with_name(best.name)
+                saved: bool = super().save_model()
+                if self.best.exists():
+                    atomic.write_bytes(best, self.best.read_bytes())
         finally:
-            self.last = last
+            self.last, self.best = last, best
         return saved
 
     def final_eval(self) -> None:
@@ -179,7 +187,7 @@ def _settings(output: Path, options: TrainOptions, device: str) -> dict[str, Any
     settings: dict[str, Any] = {
         "model": f"{options.architecture}.yaml",
         "pretrained": False,
-        "data": str(output / "data" / "data.yaml"),
+        "data": str(output / DATA / "data.yaml"),
         "project": str(output.resolve()),
         "name": RUN,
         "exist_ok": True,

@@ -237,3 +237,89 @@ def test_white_masks_with_soft_edges_are_masks_and_not_one_label_for_each_gray(t
     (labelled,) = sources.read(tmp_path)
     assert len(labelled.masks) == 2
     assert all(R.area(m) > 400 for m in labelled.masks)
+
+
+# --- the images and folders of the person -------------------------------------------------------
+
+
+def hashes(folder):
+    return {
+        str(p.relative_to(folder)): (p.read_bytes(), p.lstat().st_mtime_ns, p.lstat().st_ino)
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+
+
+def labelled_folder(folder, suffix=".png", channels=3, count=3):
+    rng = np.random.default_rng(channels)
+    (disk,) = disks((64, 64), [(30, 30, 12)])
+    for number in range(count):
+        picture = rng.integers(0, 255, (64, 64, channels), np.uint8)
+        save(folder / "images" / f"{number}{suffix}", picture)
+        save(folder / "labels" / f"{number}.png", disk.astype(np.uint8))
+    return folder
+
+
+def test_a_second_conversion_does_not_write_through_the_links_of_the_first(tmp_path):
+    """As after a killed training: 6 of 6 images of the first were replaced by the second's."""
+    first = labelled_folder(tmp_path / "first")
+    second = labelled_folder(tmp_path / "second", channels=4)  # written as PNG, not linked
+    before = hashes(first), hashes(second)
+    training_data.convert([first], tmp_path / "out" / "data")
+    training_data.convert([second], tmp_path / "out" / "data")
+    assert (hashes(first), hashes(second)) == before
+    written = np.asarray(Image.open(tmp_path / "out" / "data" / "images" / "000000.png"))
+    assert np.array_equal(written, np.asarray(Image.open(second / "images" / "0.png"))[..., :3])
+
+
+def test_nothing_of_the_conversion_before_is_left(tmp_path):
+    training_data.convert([labelled_folder(tmp_path / "a", count=5)], tmp_path / "data")
+    training_data.convert([labelled_folder(tmp_path / "b", ".jpg", count=2)], tmp_path / "data")
+    names = sorted(p.name for p in (tmp_path / "data" / "images").iterdir())
+    assert names == ["000000.jpg", "000001.jpg"]
+    assert len(list((tmp_path / "data" / "labels").iterdir())) == 2
+
+
+def test_a_jpeg_without_its_end_is_copied(tmp_path):
+    """Ultralytics mends such files in place, which would be the person's own."""
+    from ultralytics.data.utils import check_image
+
+    folder = labelled_folder(tmp_path / "set", ".jpg", count=2)
+    short = folder / "images" / "0.jpg"
+    short.write_bytes(short.read_bytes() + b"\0\0")  # as some cameras leave them
+    before = hashes(folder)
+    training_data.convert([folder], tmp_path / "data")
+    for placed in (tmp_path / "data" / "images").iterdir():
+        check_image(str(placed))
+    assert hashes(folder) == before
+    assert (tmp_path / "data" / "images" / "000000.png").is_file()
+    assert (tmp_path / "data" / "images" / "000001.jpg").is_symlink()
+
+
+def test_a_folder_that_is_not_of_a_conversion_is_left_alone(tmp_path):
+    mine = labelled_folder(tmp_path / "data")
+    before = hashes(mine)
+    other = labelled_folder(tmp_path / "other")
+    with pytest.raises(ValueError, match="data is there and no conversion of this program") as told:
+        training_data.convert([other], mine)
+    assert "name another" in str(told.value)
+    assert hashes(mine) == before
+
+
+def test_a_conversion_cannot_be_made_of_itself(tmp_path):
+    folder = labelled_folder(tmp_path / "set")
+    training_data.convert([folder], tmp_path / "data", TrainOptions(held_out=0.4))
+    before = hashes(tmp_path / "data")
+    with pytest.raises(ValueError, match="lies in the folder that would be replaced"):
+        training_data.convert([tmp_path / "data" / "held_out.json"], tmp_path / "data")
+    assert hashes(tmp_path / "data") == before
+
+
+def test_an_error_leaves_the_conversion_before(tmp_path):
+    training_data.convert([labelled_folder(tmp_path / "set")], tmp_path / "data")
+    before = hashes(tmp_path / "data")
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(ValueError, match="not a COCO"):
+        training_data.convert([tmp_path / "bad.json"], tmp_path / "data")
+    assert hashes(tmp_path / "data") == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.json", "data", "set"]

@@ -17,6 +17,7 @@ from PIL import Image
 from ultralytics.utils.torch_utils import ModelEMA
 
 from fastsam_plugins import FastSAM, TrainOptions
+from fastsam_plugins.files import atomic
 from fastsam_plugins.options import PRESETS
 from fastsam_plugins.shape import ShapedSegment
 from fastsam_plugins.training import train as rooms
@@ -100,6 +101,39 @@ def test_a_second_training_does_not_overwrite_the_first(trained, pictures):
     output, _ = trained
     with pytest.raises(ValueError, match="already holds a training: go on with --resume"):
         rooms.train([pictures], output, SMALL, device="cpu")
+
+
+def test_checkpoints_do_not_say_in_which_repository_they_were_made(trained):
+    output, _ = trained
+    content = torch.load(output / "run" / "weights" / "last.pt", weights_only=False)
+    assert set(content.get("git", {}).values()) <= {"None", None}
+
+
+def contents(folder):
+    return {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.mark.parametrize("own", ["data", "run", "recipe.json"])
+def test_what_is_there_and_of_no_training_is_left_alone(pictures, tmp_path, own):
+    """``fastsam train data/instances.json -o .``, for one."""
+    place = tmp_path / own
+    if place.suffix:
+        place.write_text("{}")
+    else:
+        (place / "images").mkdir(parents=True)
+        (place / "images" / "000000.png").write_bytes(b"mine")
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match=f"{own} is there and .* name another"):
+        rooms.train([pictures], tmp_path, SMALL, device="cpu")
+    assert contents(tmp_path) == before
+
+
+def test_two_trainings_are_not_at_work_in_one_folder(trained, tmp_path, pictures):
+    with atomic.alone(tmp_path), pytest.raises(BlockingIOError, match="another process is at work"):
+        rooms.train([pictures], tmp_path, SMALL, device="cpu")
+    output, _ = trained
+    with atomic.alone(output), pytest.raises(BlockingIOError, match="another process is at work"):
+        rooms.resume(output, device="cpu")
 
 
 def test_a_finished_training_has_nothing_to_resume(trained, tmp_path):
