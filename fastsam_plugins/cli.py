@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -106,6 +107,8 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
             **values: Any) -> None:  # fmt: skip
     """Segment IMAGES; with prompts, keep what they select."""
     from fastsam_plugins import files, prompts
+    from fastsam_plugins.batch import Skipped, readable
+    from fastsam_plugins.images import ImageError
     from fastsam_plugins.text import loading, selection
 
     # Everything that can be wrong is looked at before the network is loaded.
@@ -125,29 +128,47 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     labels = [p[2] if len(p) > 2 else 1 for p in points]
     prompts.check_labels(labels, len(prompts.check_points(clicks or [])))
     prompts.check_boxes(boxes)
-    opened = _opened(images, partial(files.open_raster if tiled else files.read_image,
-                                     options=reading), batch)  # fmt: skip
-    places = files.georeferences(output, images, reading.page)
+    read = files.open_raster if tiled else files.read_image
 
+    skipped = Skipped(len(images), say)
+
+    def all_of(path: Path) -> tuple[Any, files.Georeference | None]:
+        return read(path, reading), files.georeference(output, path, reading.page)
+
+    found_in = readable(images, all_of, skipped)
+    if len(images) == 1:  # who finds fault with it does so before the network is loaded
+        found_in = iter(list(found_in))
+        skipped.check()
     clip = loading.load(wording.clip, values["device"]) if texts else None
     network = load(values)
     pictured = output.suffix.lower() == ".png" or bool(texts)
     counts: list[tuple[Path, int]] = []
+    waiting: deque[tuple[Path, files.Georeference | None]] = deque()  # for their instances
+
+    def opened() -> Iterator[Any]:
+        for path, (image, place) in found_in:
+            waiting.append((path, place))
+            yield image
 
     def everything() -> Iterator[Any]:
         """The instances of each image, with the image where it is needed."""
         if not tiled:
             bar = progress("Segmenting", len(images))
-            yield from bar(network.segment_many(opened, segmenting, batch))
+            yield from bar(network.segment_many(opened(), segmenting, batch))
             return
-        for path, raster in zip(images, opened, strict=True):
+        for raster in opened():
+            path, _ = waiting[0]
             bar = progress(f"Segmenting {path.name}")
-            seg = network.segment_tiled(raster, segmenting, tiling, batch, bar)
-            yield seg.with_image(raster[:, :], network.device) if pictured else seg
+            try:
+                seg = network.segment_tiled(raster, segmenting, tiling, batch, bar)
+                yield seg.with_image(raster[:, :], network.device) if pictured else seg
+            except (ImageError, OSError) as error:  # further down in the file
+                skipped.add(waiting.popleft()[0], error)
 
     def results() -> Iterator[files.Segmented]:
         """What was asked for in each, one after another: nothing is kept once it is written."""
-        for path, place, seg in zip(images, places, everything(), strict=True):
+        for seg in everything():
+            path, place = waiting.popleft()
             image = seg.image_features.image if pictured else None
             if points or boxes:
                 seg = seg.select(clicks, labels if clicks else None, boxes or None, prompting)
@@ -159,29 +180,22 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
                          "similarity": [round(v, 6) for v in similar.tolist()]}  # fmt: skip
             counts.append((path, len(seg)))
             yield files.Segmented(path, image, seg, place, extra=named)
+        if not counts:
+            skipped.check()
 
     marks = [(*click, label) for click, label in zip(clicks or [], labels, strict=True)]
     written = files.write(results(), output, marks, boxes)
     if as_json:
         found = [{"image": str(path), "instances": count} for path, count in counts]
-        done = {"model": network.network.name, "files": [str(p) for p in written], "images": found}
+        failed = [{"image": str(p), "error": reason} for p, reason in skipped.reasons.items()]
+        done = {"model": network.network.name, "files": [str(p) for p in written],
+                "images": found, "failed": failed}  # fmt: skip
         tell(json.dumps(done))
-        return
-    for path, count in counts:
-        tell(f"{path}: {count} instances")
-    tell("Wrote " + ", ".join(str(p) for p in written))
-
-
-def _opened(images: tuple[Path, ...], read: Callable[[Path], Any], most: int) -> Iterable[Any]:
-    """All images, after all were read: who finds fault with one does so before the work.
-
-    If they are more than that, they are read again when it is their turn, and memory holds a few.
-    """
-    if len(images) <= most:
-        return [read(path) for path in images]
-    for path in progress("Reading")(images):
-        read(path)
-    return map(read, images)
+    else:
+        for path, count in counts:
+            tell(f"{path}: {count} instances")
+        tell("Wrote " + ", ".join(str(p) for p in written))
+    skipped.check()
 
 
 @main.command()
@@ -203,17 +217,25 @@ def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
     from PIL import Image
 
     from fastsam_plugins import files
+    from fastsam_plugins.batch import Skipped, readable
+    from fastsam_plugins.files import atomic
 
     drawing, segmenting = pick(EdgeOptions, values), pick(SegmentOptions, values)
     reading = pick(ReadOptions, values)
     maps = output / "{stem}.png"
     files.check_output(maps, images)
+    skipped = Skipped(len(images), say)
+    read = partial(files.read_image, options=reading)
+    found_in = readable(progress("Segmenting")(images), read, skipped)
     network = load(values)
-    output.mkdir(parents=True, exist_ok=True)
-    for path in progress("Segmenting")(images):
-        found = network.segment(files.read_image(path, reading), segmenting).edges(drawing)
-        Image.fromarray(np.round(found * 65535).astype(np.uint16)).save(files.target(maps, path))
-    tell(f"Wrote {len(images)} edge maps to {output}")
+    for path, image in found_in:
+        found = network.segment(image, segmenting).edges(drawing)
+        with atomic.replacing(files.target(maps, path)) as part:
+            Image.fromarray(np.round(found * 65535).astype(np.uint16)).save(part)
+    done = len(images) - len(skipped.reasons)
+    if done:
+        tell(f"Wrote {done} edge maps to {output}")
+    skipped.check()
 
 
 @main.command()
@@ -329,8 +351,12 @@ def train(context: click.Context, data: tuple[str, ...], output: Path, preset: s
 def average(names: tuple[str, ...], output: Path) -> None:
     """Write the mean of the WEIGHTS of trainings that began alike, for example with two seeds."""
     from fastsam_plugins import checkpoints, weights
+    from fastsam_plugins.files import atomic
 
     if output.suffix != ".safetensors":
         raise ValueError(f"{output} must end in .safetensors")
-    checkpoints.save(checkpoints.average([weights.resolve(name) for name in names]), output)
+    paths = [weights.resolve(name) for name in names]
+    atomic.check_apart([output], paths)
+    atomic.check_writable(output)
+    checkpoints.save(checkpoints.average(paths), output)
     tell(f"Mean of {len(names)} networks: {output}")

@@ -70,12 +70,17 @@ def _adapters() -> EntryPoints:
 
 def tell(text: str) -> None:
     """A result, on standard output."""
-    click.echo(text, file=click.get_current_context().obj)
+    click.echo(_printable(text), file=click.get_current_context().obj)
 
 
 def say(text: str) -> None:
     """A line for the person, on standard error."""
-    click.echo(text, err=True)
+    click.echo(_printable(text), err=True)
+
+
+def _printable(text: str) -> str:
+    """Names of files need not be UTF-8: what is not is shown by its number."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def progress(label: str, length: int | None = None) -> Callable[[Iterable[Any]], Iterable[Any]]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins import files
 from fastsam_plugins.files import geo
-from fastsam_plugins.files.vectors import Feature, features, geojson, write_geopackage
+from fastsam_plugins.files.vectors import Feature, Layer, features, geojson, write_geopackage
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.outlines import signed_area
 from fastsam_plugins.segmentation import Segmentation
@@ -147,7 +147,8 @@ def _write_features(
     output: Path, found: list[Feature], place: files.Georeference | None, about: About, kind: str
 ) -> None:
     if output.suffix.lower() == ".gpkg":
-        write_geopackage(output, _source(about).stem, found, geo.checked(place, output))
+        layer = Layer(_source(about).stem, found, geo.checked(place, output))
+        write_geopackage(output, [layer])
         return
     content = geojson(found, place, kind)
     output.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")

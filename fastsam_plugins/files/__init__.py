@@ -1,10 +1,11 @@
 """Read images and rasters; write overlays, COCO JSON, label TIFF, tables, GeoJSON, GeoPackage."""
 
-from fastsam_plugins.files.geo import Georeference, Raster, georeferences
+from fastsam_plugins.files.atomic import OutputError
+from fastsam_plugins.files.geo import Georeference, Raster, georeference
 from fastsam_plugins.files.labels import write_labels
 from fastsam_plugins.files.reading import TIFF, open_image, open_raster, read_image
 from fastsam_plugins.files.results import COLUMNS, Segmented, coco, table
-from fastsam_plugins.files.vectors import Feature, features, geojson, write_geopackage
+from fastsam_plugins.files.vectors import Feature, Layer, features, geojson, write_geopackage
 from fastsam_plugins.files.writing import check_output, target, write
 
 __all__ = [
@@ -12,13 +13,15 @@ __all__ = [
     "TIFF",
     "Feature",
     "Georeference",
+    "Layer",
+    "OutputError",
     "Raster",
     "Segmented",
     "check_output",
     "coco",
     "features",
     "geojson",
-    "georeferences",
+    "georeference",
     "open_image",
     "open_raster",
     "read_image",

@@ -173,7 +173,11 @@ def write_text(path: str | Path, content: str) -> None:
 
 def write_json(path: str | Path, content: Any) -> None:
     """Write a JSON file in one move; see :func:`replacing`."""
-    write_text(path, json.dumps(content, ensure_ascii=False))
+    text = json.dumps(content, ensure_ascii=False)
+    try:
+        write_text(path, text)
+    except UnicodeEncodeError:  # the name of a file that is no UTF-8
+        write_text(path, json.dumps(content))
 
 
 def check_writable(path: Path) -> None:

@@ -6,13 +6,14 @@ import functools
 import importlib.util
 import math
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from fastsam_plugins.images import ImageError
 
 GEO_KEYS = 34735  # the TIFF tag that makes a GeoTIFF
 INSTALL = "pip install 'fastsam-plugins[geo]'"
@@ -193,43 +194,48 @@ def without(array: NDArray, nodata: float) -> np.ma.MaskedArray:
     return np.ma.masked_array(array, same)
 
 
-def georeferences(output: Path, images: Sequence[Path], page: int = 0) -> list[Georeference | None]:
-    """Where images lie, as far as a format needs it, before anything is segmented.
+def check_installed(output: Path) -> None:
+    """Refuse a format that needs what is not installed."""
+    if output.suffix.lower() == ".gpkg" and not available():
+        raise ValueError(f"{output}: writing GeoPackage needs pyogrio: {INSTALL}")
+
+
+def georeference(output: Path, image: Path, page: int = 0) -> Georeference | None:
+    """Where an image lies, as far as a format needs it, before it is segmented.
 
     Parameters
     ----------
     output : path
         Its ending is the format.
-    images : sequence of path
+    image : path
     page : int
         The page read; only the first of a GeoTIFF is georeferenced.
 
     Raises
     ------
+    ImageError
+        If the format needs what the image lacks.
     ValueError
-        If the format needs what the image or the installation lacks.
+        If it needs what the installation lacks.
     """
     ending = output.suffix.lower()
-    if ending == ".gpkg" and not available():
-        raise ValueError(f"{output}: writing GeoPackage needs pyogrio: {INSTALL}")
     vector = ending in (".geojson", ".gpkg")
     if not vector and ending not in (".tif", ".tiff", ".csv"):
-        return [None] * len(images)
-    found = [None if page else _georeference(image, vector) for image in images]
-    for image, place in zip(images, found, strict=True):
-        if ending == ".gpkg":
-            checked(place, image)
-        if ending == ".geojson" and place is not None and place.name is None:
-            raise ValueError(
-                f"the CRS of {image} has no EPSG code for GeoJSON to name it by: write .gpkg"
-            )
-    return found
+        return None
+    place = None if page else _georeference(image, vector)
+    if ending == ".gpkg":
+        checked(place, image)
+    if ending == ".geojson" and place is not None and place.name is None:
+        raise ImageError(
+            f"the CRS of {image} has no EPSG code for GeoJSON to name it by: write .gpkg"
+        )
+    return place
 
 
 def checked(place: Georeference | None, image: Path | str) -> Georeference:
     """A georeference that a format cannot do without."""
     if place is None:
-        raise ValueError(f"{image} has no CRS, which .gpkg needs: write .geojson, in pixels then")
+        raise ImageError(f"{image} has no CRS, which .gpkg needs: write .geojson, in pixels then")
     return place
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import sqlite3
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.files import atomic
 from fastsam_plugins.files.geo import Georeference
 from fastsam_plugins.files.results import Segmented, columns
 from fastsam_plugins.masks.outlines import outlines
@@ -135,27 +138,102 @@ def _mapped(ring: NDArray[Any], place: Georeference) -> NDArray[np.float64]:
     return points[::-1] if place.determinant < 0 else points
 
 
-def write_geopackage(path: Path, layer: str, found: Sequence[Feature], place: Georeference) -> None:
-    """Write features as a layer of a GeoPackage; layers of other names that it holds stay."""
+@dataclass(frozen=True)
+class Layer:
+    """What a GeoPackage holds of one image.
+
+    Attributes
+    ----------
+    name : str
+    features : sequence of Feature
+    place : Georeference
+    """
+
+    name: str
+    features: Sequence[Feature]
+    place: Georeference
+
+
+def write_geopackage(path: Path, layers: Sequence[Layer]) -> None:
+    """Write layers of a GeoPackage; layers of other names that it holds stay.
+
+    The file is copied, the layers are added, and the copy takes its place: two programs that write
+    layers of their own to one file at once both find theirs in it.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, what is there is no GeoPackage, or another program has it open and
+        has not written all of it yet; what was there stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic.alone(path.parent), atomic.replacing(path) as part:
+        if path.is_file() and path.stat().st_size:
+            _copy_database(path, part)
+        for layer in layers:
+            _write_layer(part, layer)
+        _check_database(part, layers)
+
+
+def _copy_database(path: Path, part: Path) -> None:
+    log = path.with_name(path.name + "-wal")
+    if log.is_file() and log.stat().st_size:  # it would be applied to the file that replaces this
+        raise OSError("another program has it open: close it there, or name another file")
+    with (
+        contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as old,
+        contextlib.closing(sqlite3.connect(part)) as new,
+    ):
+        try:
+            old.backup(new)
+        except sqlite3.Error as error:
+            raise OSError(
+                f"what is there is no GeoPackage that can be added to ({error})"
+            ) from None
+
+
+def _check_database(part: Path, layers: Sequence[Layer]) -> None:
+    """Refuse a file in which not all layers arrived."""
+    with contextlib.closing(sqlite3.connect(part)) as database:
+        try:
+            ((sound,),) = database.execute("pragma quick_check(1)").fetchall()
+            counts = [
+                database.execute(f"select count(*) from {_quoted(layer.name)}").fetchone()[0]
+                for layer in layers
+            ]
+        except sqlite3.Error as error:
+            raise OSError(f"GDAL wrote only a part of it ({error})") from None
+    if sound != "ok" or counts != [len(layer.features) for layer in layers]:
+        raise OSError("GDAL wrote only a part of it: is the disk full?")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _write_layer(part: Path, layer: Layer) -> None:
     import pyogrio.raw
 
+    found, place = layer.features, layer.place
     shapes = [
         _wkb([[_mapped(r, place) for r in polygon] for polygon in one.polygons]) for one in found
     ]
     names = dict.fromkeys(name for one in found for name in one.values)
     fields = {n: _typed([_plain(one.values.get(n)) for one in found]) for n in names}
     fields = {n: (values, mask) for n, (values, mask) in fields.items() if not mask.all()}
-    pyogrio.raw.write(
-        path,
-        driver="GPKG",
-        layer=layer,
-        crs=place.crs,
-        geometry=np.array(shapes, object),
-        geometry_type="MultiPolygon",
-        fields=list(fields),
-        field_data=[values for values, _ in fields.values()],
-        field_mask=[mask for _, mask in fields.values()],
-    )
+    try:
+        pyogrio.raw.write(
+            part,
+            driver="GPKG",
+            layer=layer.name,
+            crs=place.crs,
+            geometry=np.array(shapes, object),
+            geometry_type="MultiPolygon",
+            fields=list(fields),
+            field_data=[values for values, _ in fields.values()],
+            field_mask=[mask for _, mask in fields.values()],
+        )
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise OSError(str(error)) from error
 
 
 def _typed(values: list[Any]) -> tuple[NDArray, NDArray[np.bool_]]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastsam_plugins.files.geo import checked
+from fastsam_plugins.files import atomic
+from fastsam_plugins.files.geo import check_installed, checked
 from fastsam_plugins.files.labels import write_labels
 from fastsam_plugins.files.reading import TIFF
 from fastsam_plugins.files.results import COLUMNS, Segmented, coco, table
-from fastsam_plugins.files.vectors import features, geojson, write_geopackage
+from fastsam_plugins.files.vectors import Layer, features, geojson, write_geopackage
 
 TOGETHER = (".json", ".csv", ".gpkg")  # one file holds all images
 ENDINGS = (*TOGETHER, ".png", ".geojson", *TIFF)
@@ -33,8 +33,7 @@ def write(
     ----------
     results : iterable of Segmented
         A sequence is checked before anything is written. Of an iterator each result is let go when
-        it is written; :func:`check_output` and :func:`fastsam_plugins.files.georeferences` tell
-        beforehand what cannot be.
+        it is written; :func:`check_output` tells beforehand what cannot be.
     output : path
     points, boxes : sequences
         Prompts to draw on overlays.
@@ -48,6 +47,8 @@ def write(
     ------
     ValueError
         If the ending is unknown, names would collide, or a CRS is needed and not there.
+    OutputError
+        If a file cannot be written; what was there stays.
     """
     output = Path(output)
     ending = output.suffix.lower()
@@ -61,15 +62,11 @@ def write(
             _write_one(result, target(output, result.path), points, boxes) for result in results
         ]
     if ending == ".gpkg":
-        for result in results:
-            _write_layer(result, output)
-        return [output]
-    found = json.dumps(coco(results)) if ending == ".json" else table(results)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(found, str):
-        output.write_text(found)
+        write_geopackage(output, [_layer(result) for result in results])
+    elif ending == ".json":
+        atomic.write_json(output, coco(results))
     else:
-        _write_csv(found, output)
+        _write_csv(table(results), output)
     return [output]
 
 
@@ -80,9 +77,8 @@ def _write_one(result: Segmented, path: Path, points: Any, boxes: Any) -> Path:
         return write([result], path)[0]
     if ending == ".png" and result.image is None:
         raise ValueError(f"an overlay needs the pixels of {result.path}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     if ending == ".gpkg":
-        _write_layer(result, path)
+        write_geopackage(path, [_layer(result)])
     elif ending == ".png":
         from PIL import Image
 
@@ -90,25 +86,27 @@ def _write_one(result: Segmented, path: Path, points: Any, boxes: Any) -> Path:
 
         assert result.image is not None
         drawn = overlay(result.image, result.segmentation, points, boxes, result.captions)
-        Image.fromarray(drawn).save(path)
+        with atomic.replacing(path) as part:
+            Image.fromarray(drawn).save(part)
     elif ending == ".geojson":
-        content = geojson(features(result), result.georeference)
-        path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        atomic.write_json(path, geojson(features(result), result.georeference))
     else:
         numbers = np.array([0, *result.numbers])
         write_labels(numbers[result.segmentation.labels()], path, result.georeference)
     return path
 
 
-def _write_layer(result: Segmented, path: Path) -> None:
-    place = checked(result.georeference, result.path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_geopackage(path, result.path.stem, features(result), place)
+def _layer(result: Segmented) -> Layer:
+    return Layer(result.path.stem, features(result), checked(result.georeference, result.path))
 
 
 def _write_csv(rows: list[dict[str, Any]], path: Path) -> None:
     names = list(COLUMNS) + [name for row in rows for name in row if name not in COLUMNS]
-    with open(path, "w", newline="", encoding="utf-8") as stream:
+    with (
+        atomic.replacing(path) as part,
+        # Names of files need not be UTF-8.
+        open(part, "w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
+    ):
         writer = csv.DictWriter(stream, list(dict.fromkeys(names)))
         writer.writeheader()
         writer.writerows(rows)
@@ -120,23 +118,33 @@ def target(output: Path, image: Path) -> Path:
 
 
 def check_output(output: Path, images: Sequence[Path]) -> None:
-    """Refuse an output that :func:`write` could not write for these images."""
+    """Refuse an output that :func:`write` could not write for these images.
+
+    Raises
+    ------
+    ValueError
+        If the ending is unknown or needs what is not installed, names would collide, or an image
+        would be written over, under whatever name.
+    OutputError
+        If a file cannot be written where it is to lie.
+    """
     ending = output.suffix.lower()
     if ending not in ENDINGS:
         raise ValueError(
             f"{output}: the ending says what to write: .png overlay, .json COCO, .tif labels, "
             ".csv table, .geojson or .gpkg polygons"
         )
+    check_installed(output)
     apart = "{stem}" in output.name
-    if ending in (".json", ".csv") and not apart:
-        return
     if len(images) > 1 and not apart and ending not in TOGETHER:
         raise ValueError(
             f"{len(images)} images need {len(images)} files: put {{stem}} into the name, as in "
             f"{output.with_name('{stem}' + ending)}"
         )
-    if len({i.stem for i in images}) < len(images):
+    several = apart or ending not in (".json", ".csv")
+    if several and len({i.stem for i in images}) < len(images):
         raise ValueError("two of the images have the same name: their results would collide")
-    for image in images:
-        if target(output, image).resolve() == image.resolve():
-            raise ValueError(f"{output} would overwrite the image {image}: choose another name")
+    outputs = [target(output, image) for image in images] if apart else [output]
+    atomic.check_apart(outputs, images)
+    for one in outputs:
+        atomic.check_writable(one)

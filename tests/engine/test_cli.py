@@ -130,20 +130,108 @@ def test_many_images_are_read_when_it_is_their_turn(tmp_path, monkeypatch):
         files.writing, "write_labels", lambda *a: events.append("write") or write(*a)
     )
     done("segment", *names, "-o", tmp_path / "{stem}.tif", *QUICK, "--batch", "2")
-    assert events[:5] == ["read"] * 5, "all, before anything is segmented"
-    held = np.cumsum([1 if e == "read" else -1 for e in events[5:]])
+    held = np.cumsum([1 if e == "read" else -1 for e in events])
     assert held[-1] == 0
     assert held.max() <= 3
     done("segment", *names, "-o", tmp_path / "again.json", *QUICK, "--batch", "2")
     assert (tmp_path / "again.json").read_text() == (tmp_path / "once.json").read_text()
 
 
-def test_a_damaged_image_among_many_is_found_before_the_work(tmp_path):
-    (tmp_path / "bad.png").write_bytes(COINS.read_bytes()[:5000])
-    result = run("segment", COINS, COINS, tmp_path / "bad.png", "-o", tmp_path / "a.csv", *QUICK,
-                 "--batch", "1")  # fmt: skip
-    assert "bad.png is damaged" in one_error(result)
-    assert [p.name for p in tmp_path.iterdir()] == ["bad.png"]
+def damaged(folder):
+    """A cut image, an empty one, one that is none, a folder, and one that is not there."""
+    bad = [folder / name for name in ("cut.png", "empty.png", "text.jpg", "folder.png", "no.png")]
+    bad[0].write_bytes(COINS.read_bytes()[:5000])
+    bad[1].touch()
+    bad[2].write_text("hello")
+    bad[3].mkdir()
+    return bad
+
+
+@pytest.mark.parametrize("tiled", [(), ("--tiled", "--tile", "200")], ids=["whole", "windows"])
+@pytest.mark.parametrize("ending", ["json", "csv", "tif", "png"])
+def test_images_that_cannot_be_read_cost_only_themselves(tmp_path, ending, tiled):
+    bad = damaged(tmp_path)
+    output, alone = (tmp_path / folder / f"{{stem}}.{ending}" for folder in ("out", "alone"))
+    if ending in ("json", "csv"):
+        output, alone = output.with_name(f"all.{ending}"), alone.with_name(f"all.{ending}")
+    good = [COINS, demo.SAMPLES / "ihc.jpg"]
+    mixed = [bad[0], bad[1], good[0], bad[2], bad[3], good[1], bad[4]]
+    result = run("segment", *mixed, "-o", output, *QUICK, *tiled, "--batch", "2", "--json")
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert [i["image"] for i in told["images"]] == [str(p) for p in good]
+    assert [f["image"] for f in told["failed"]] == [str(p) for p in sorted(bad, key=mixed.index)]
+    assert all(f["image"] in f["error"] for f in told["failed"])
+    assert "5 of 7 images could not be read" in result.stderr
+    assert "Traceback" not in result.stderr
+    done("segment", *good, "-o", alone, *QUICK, *tiled)
+    written = {p.name: p.read_bytes() for p in output.parent.iterdir()}
+    assert written == {p.name: p.read_bytes() for p in alone.parent.iterdir()}
+    assert len(written) == (1 if ending in ("json", "csv") else 2)
+
+
+def test_where_no_image_can_be_read_nothing_is_written(tmp_path):
+    bad = damaged(tmp_path)
+    for output in ("out.json", "out.csv", "{stem}.tif"):
+        result = run("segment", *bad, "-o", tmp_path / "out" / output, *QUICK)
+        assert "5 of 5 images could not be read" in result.stderr
+        assert result.exit_code == 1
+        assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+    assert "cut.png is damaged" in one_error(run("segment", bad[0], "-o", tmp_path / "a.csv"))
+    result = run("edges", *bad, "-o", tmp_path / "edges", *QUICK)
+    assert result.exit_code == 1
+
+
+def test_edges_of_images_that_can_be_read_are_written(tmp_path):
+    bad = damaged(tmp_path)
+    result = run("edges", bad[0], COINS, bad[4], "-o", tmp_path / "edges", *QUICK)
+    assert result.exit_code == 1
+    assert "2 of 3 images could not be read" in result.stderr
+    assert [p.name for p in (tmp_path / "edges").iterdir()] == ["coins.png"]
+
+
+@pytest.mark.parametrize("how", ["stem", "link", "hard link", "spelling", "itself"])
+@pytest.mark.parametrize("subcommand", ["segment", "edges"])
+def test_no_output_replaces_an_input(tmp_path, how, subcommand):
+    first, second = tmp_path / "a.png", tmp_path / "a_b.png"
+    for path in (first, second):
+        path.write_bytes(COINS.read_bytes())
+    (tmp_path / "out").mkdir()
+    if how == "link":
+        (tmp_path / "out" / "a.png").symlink_to(first)
+    elif how == "hard link":
+        os.link(second, tmp_path / "out" / "a.png")
+    outputs = {"stem": "{stem}_b.png", "spelling": "out/../{stem}.png", "itself": "{stem}.png"}
+    output = tmp_path / outputs.get(how, "out/{stem}.png")
+    if subcommand == "edges":
+        if how == "stem":
+            pytest.skip("its outputs have the names of the images")
+        output = output.parent
+    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (first, second)}
+    result = run(subcommand, first, second, "-o", output, *QUICK)
+    assert "would overwrite the input" in one_error(result)
+    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (first, second)} == before
+
+
+@pytest.mark.parametrize("target", ["folder", "file/a.png", "file/sub/a.png", "x" * 300])
+def test_an_output_that_cannot_be_written_is_found_before_the_network_runs(
+    tmp_path, monkeypatch, target
+):
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setattr(cli, "load", lambda *_: pytest.fail("the network was loaded"))
+    output = tmp_path / target
+    result = run("segment", COINS, "-o", output.with_name(output.stem + ".png"), *QUICK)
+    assert "cannot write" in one_error(result)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_mean_of_weights_does_not_replace_one_of_them(tmp_path):
+    weights_file = tmp_path / "a.safetensors"
+    weights_file.write_bytes(weights.BUNDLED.read_bytes())
+    result = run("average", weights_file, weights.BUNDLED, "-o", weights_file)
+    assert "would overwrite the input" in one_error(result)
+    assert weights_file.read_bytes() == weights.BUNDLED.read_bytes()
 
 
 def test_windows_find_what_the_engine_finds_in_them(model, tmp_path):
@@ -170,7 +258,7 @@ def test_windows_have_overlays_of_the_whole_image(tmp_path):
 def test_reading_options_reach_the_reader(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 40, 60), np.uint8))
     refused = run("segment", tmp_path / "a.tif", "-o", tmp_path / "b.csv", *QUICK, "--page", "2")
-    assert "has 2 pages" in refused.stderr
+    assert "has 2 pages" in one_error(refused)
 
 
 def test_standard_output_holds_json_and_nothing_else(tmp_path):

@@ -394,6 +394,6 @@ def test_an_image_is_never_overwritten_by_its_overlay(name, tmp_path):
     (tmp_path / "sub").mkdir()
     path = saved(tmp_path / "photo.png", COLOR)
     result = Segmented(path, COLOR, Segmentation.empty(COLOR.shape[:2]))
-    with pytest.raises(ValueError, match="would overwrite the image"):
+    with pytest.raises(ValueError, match="would overwrite the input"):
         write([result], tmp_path / name)
     assert np.array_equal(read_image(path), COLOR)

@@ -11,7 +11,8 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fastsam_plugins.files import Georeference, Raster, geo, georeferences, read_image
+from fastsam_plugins import files
+from fastsam_plugins.files import Georeference, Raster, geo, georeference, read_image
 from fastsam_plugins.images import ImageError
 from fastsam_plugins.options import ReadOptions
 from tests.conftest import UTM
@@ -226,41 +227,44 @@ def test_a_truncated_geotiff_is_one_line(geotiff):
 @pytest.mark.parametrize("ending", ["tif", "csv", "geojson", "gpkg"])
 def test_formats_with_places_get_them(ending, geotiff):
     path = geotiff("a.tif", BANDS)
-    assert georeferences(Path(f"b.{ending}"), [path]) == [Raster(path).georeference]
+    assert georeference(Path(f"b.{ending}"), path) == Raster(path).georeference
 
 
 def test_other_formats_need_none_and_open_nothing():
-    assert georeferences(Path("b.png"), [Path("missing.tif")]) == [None]
-    assert georeferences(Path("b.json"), [Path("missing.tif")]) == [None]
+    assert georeference(Path("b.png"), Path("missing.tif")) is None
+    assert georeference(Path("b.json"), Path("missing.tif")) is None
 
 
 def test_later_pages_are_no_raster(geotiff):
-    assert georeferences(Path("b.geojson"), [geotiff("a.tif", BANDS)], page=1) == [None]
+    assert georeference(Path("b.geojson"), geotiff("a.tif", BANDS), page=1) is None
 
 
 def test_geopackage_without_crs_is_refused(geotiff, tmp_path):
     for path in (geotiff("a.tif", BANDS, crs=None), tmp_path / "a.png"):
         with pytest.raises(ValueError, match=r"has no CRS.*write \.geojson, in pixels then"):
-            georeferences(Path("b.gpkg"), [path])
-        assert georeferences(Path("b.geojson"), [path]) == [None]
+            georeference(Path("b.gpkg"), path)
+        assert georeference(Path("b.geojson"), path) is None
 
 
 def test_geojson_of_a_crs_without_code_is_refused(geotiff):
     path = geotiff("a.tif", BANDS, crs="+proj=aea +lat_1=29.5 +lat_2=45.5 +lon_0=-91 +a=6e6 +b=6e6")
     with pytest.raises(ValueError, match=r"no EPSG code.*write \.gpkg"):
-        georeferences(Path("b.geojson"), [path])
-    assert georeferences(Path("b.gpkg"), [path])[0] is not None
+        georeference(Path("b.geojson"), path)
+    assert georeference(Path("b.gpkg"), path) is not None
 
 
 def test_without_the_extra_one_line_says_what_to_install(geotiff, monkeypatch):
     path = geotiff("a.tif", BANDS)
     monkeypatch.setattr(geo, "available", lambda: False)
-    for ending in ("gpkg", "geojson"):
+    for refuse in (
+        lambda: files.check_output(Path("b.gpkg"), [path]),
+        lambda: georeference(Path("b.geojson"), path),
+    ):
         with pytest.raises(ValueError, match=r"pip install 'fastsam-plugins\[geo\]'$") as caught:
-            georeferences(Path(f"b.{ending}"), [path])
+            refuse()
         assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match=r"fastsam-plugins\[geo\]"):
         Raster(path)
     for ending in ("csv", "tif"):
         with pytest.warns(UserWarning, match=r"fastsam-plugins\[geo\]"):
-            assert georeferences(Path(f"b.{ending}"), [path]) == [None]
+            assert georeference(Path(f"b.{ending}"), path) is None

@@ -21,7 +21,7 @@ from fastsam_plugins.files import (
     features,
     geo,
     geojson,
-    georeferences,
+    georeference,
     read_image,
     write,
     write_labels,
@@ -317,7 +317,7 @@ def test_real_rasters_are_overlaid(name, data, model, tmp_path):
     with rasterio.open(path) as file:
         bounds, transform, crs = file.bounds, file.transform, file.crs
     for output in (tmp_path / "found.gpkg", tmp_path / "found.geojson"):
-        (place,) = georeferences(output, [path])
+        place = georeference(output, path)
         assert place == Raster(path).georeference
         write([Segmented(path, None, seg, place)], output)
         meta, values, shapes = read(output)
