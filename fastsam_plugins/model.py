@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,19 @@ from fastsam_plugins.tiling import Mosaic, windows
 
 class Interrupted(RuntimeError):
     """The network was told to stop; see :meth:`FastSAM.interruptible`."""
+
+
+class _Stops:
+    """Before each layer of a network: give up where whoever asked for this work is tired of it."""
+
+    def __call__(self, *_: Any) -> None:
+        for stops, stop in _WANTED.get():
+            if stops is self and stop():
+                raise Interrupted("stopped on request")
+
+
+# Who may stop which network, in this thread and in those that work for it.
+_WANTED: ContextVar[tuple[tuple[_Stops, Callable[[], bool]], ...]] = ContextVar("stops", default=())
 
 
 class FastSAM:
@@ -64,6 +78,10 @@ class FastSAM:
         self.device = pick_device(device)
         self.network = weights.load(model)
         self._run = backends.make(backend, self.network.module, self.device)
+        self._stops = _Stops()
+        for layer in self.network.module.modules():
+            if not any(True for _ in layer.children()):
+                layer.register_forward_pre_hook(self._stops)
         self._workers = None
         if self.device.type == "cpu" and backend in ("auto", "torch"):
             self._workers = Workers()
@@ -112,6 +130,9 @@ class FastSAM:
     def interruptible(self, stop: Callable[[], bool]) -> Iterator[None]:
         """Within this, the network gives up in the middle of its work once ``stop()`` is true.
 
+        That is the work of this thread, also where images go side by side; who else uses the
+        network is not disturbed.
+
         OpenVINO and ONNX Runtime finish the image that they are at.
 
         Raises
@@ -120,19 +141,13 @@ class FastSAM:
             Where the network was, once ``stop()`` is true.
         """
 
-        def check(*_: Any) -> None:
-            if stop():
-                raise Interrupted("stopped on request")
-
-        layers = [m for m in self.network.module.modules() if not any(True for _ in m.children())]
-        hooks = [layer.register_forward_pre_hook(check) for layer in layers]
+        token = _WANTED.set((*_WANTED.get(), (self._stops, stop)))
         try:
-            check()
+            self._stops()
             yield
-            check()
+            self._stops()
         finally:
-            for hook in hooks:
-                hook.remove()
+            _WANTED.reset(token)
 
     def segment_many(
         self,

@@ -5,10 +5,13 @@ The layers of a small network are too short to be shared between threads: images
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 A = TypeVar("A")
@@ -16,11 +19,19 @@ B = TypeVar("B")
 
 
 class Workers:
-    """As many threads as PyTorch would use for one image; made when there is work."""
+    """As many threads as PyTorch would use for one image; made when there is work.
+
+    A forked child has none of its parent's threads, and waits for them for ever if it does not know
+    that: it makes its own.
+    """
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         import torch
 
+        self._process = os.getpid()
         self.count = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(
             self.count, "fastsam", initializer=_alone, initargs=(self.count,)
@@ -32,10 +43,12 @@ class Workers:
         At most so many items are taken before their results are: there is always work to do, and
         never much in memory.
         """
+        if os.getpid() != self._process:
+            self._begin()
         waiting: deque[Future[B]] = deque()
         try:
             for item in items:
-                waiting.append(self._pool.submit(work, item))
+                waiting.append(self._pool.submit(copy_context().run, work, item))
                 if len(waiting) == most:
                     yield waiting.popleft().result()
             while waiting:
@@ -43,6 +56,16 @@ class Workers:
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _forked() -> None:
+    """Let PyTorch use one thread in a forked child: OpenMP would wait for the parent's others."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing is forked
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _alone(usual: int) -> None:

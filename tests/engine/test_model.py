@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import warnings
 
 import numpy as np
@@ -224,3 +225,56 @@ def test_the_network_stops_in_the_middle(model, coins):
     assert len(asked) == 11
     with model.interruptible(lambda: False):
         assert len(model.segment(coins, imgsz=320)) > 0
+
+
+@pytest.mark.parametrize("count", [1, 4], ids=["one image", "side by side"])
+def test_who_stops_the_network_stops_nobody_else(model, coins, count):
+    begun, stopped, over = (threading.Event() for _ in range(3))
+
+    def segment():
+        return len(list(model.segment_many([coins] * count, imgsz=160)))
+
+    def stoppable():
+        with model.interruptible(stopped.is_set):
+            assert segment() == count
+            begun.set()
+            over.wait(60)
+            segment()
+
+    def stopping():
+        with pytest.raises(Interrupted):
+            stoppable()
+        ended.append(True)
+
+    ended = []
+    other = threading.Thread(target=stopping)
+    other.start()
+    assert begun.wait(60)
+    stopped.set()
+    assert segment() == count, "in this thread, while the other one wants to stop"
+    over.set()
+    other.join(60)
+    assert ended
+
+
+@pytest.mark.parametrize("count", [1, 4], ids=["one image", "side by side"])
+def test_images_side_by_side_stop_too(model, coins, count):
+    asked = []
+
+    def stop():
+        asked.append(True)
+        return len(asked) > 200
+
+    def segment():
+        with model.interruptible(stop):
+            return list(model.segment_many([coins] * 20, imgsz=160, batch=count))
+
+    with pytest.raises(Interrupted):
+        segment()
+
+
+def test_two_who_may_stop_the_network_do_not_know_of_each_other(model, coins):
+    with model.interruptible(lambda: False):
+        with pytest.raises(Interrupted), model.interruptible(lambda: True):
+            pass
+        assert model.segment(coins, imgsz=160) is not None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -85,3 +88,56 @@ def test_several_threads_may_ask_one_network(model):
         thread.join()
     assert found == [alone[s] for s in sizes]
     assert np.ptp(found) > 0
+
+
+FORKED = """
+import multiprocessing, sys
+import numpy as np
+import torch
+from fastsam_plugins import FastSAM
+
+def answers(model, images):
+    return [seg.rles() for seg in model.segment_many(images, imgsz=128, conf=0.05, batch=3)]
+
+def child(model, images, queue):
+    queue.put((answers(model, images), torch.get_num_threads()))
+
+class Images(torch.utils.data.Dataset):
+    def __len__(self):
+        return len(images)
+    def __getitem__(self, k):
+        return model.segment(images[k], imgsz=128, conf=0.05).rles()
+
+torch.set_num_threads(2)
+rng = np.random.default_rng(0)
+images = [np.kron(rng.integers(0, 255, (8, 8, 3), np.uint8), np.ones((16, 16, 1), np.uint8))
+          for _ in range(5)]
+model = FastSAM("FastSAM-n", "cpu", sys.argv[1])
+expected = answers(model, images)
+assert sum(map(len, expected)) > 3
+fork = multiprocessing.get_context("fork")
+queue = fork.Queue()
+process = fork.Process(target=child, args=(model, images, queue))
+process.start()
+found, threads = queue.get(timeout=60)
+process.join(60)
+assert process.exitcode == 0
+assert found == expected
+assert threads == 1
+loader = torch.utils.data.DataLoader(
+    Images(), num_workers=2, collate_fn=list, multiprocessing_context="fork", timeout=60
+)
+assert [rles for rles, in loader] == expected
+assert answers(model, images) == expected and torch.get_num_threads() == 2, "as before"
+print("done")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked here")
+@pytest.mark.parametrize("backend", ["torch", "openvino", "onnx"])
+def test_a_forked_child_segments_as_its_parent_does(backend):
+    """It hung: the threads of its parent, which it waited for, are not there."""
+    run = subprocess.run(
+        [sys.executable, "-c", FORKED, backend], capture_output=True, text=True, timeout=200
+    )
+    assert run.stdout == "done\n", run.stderr
