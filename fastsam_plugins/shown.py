@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.images import check, chosen, limits, to_rgb
+from fastsam_plugins.images import check, chosen, limits, shown_values, to_rgb
 from fastsam_plugins.masks.sources import Window
 from fastsam_plugins.options import ReadOptions
 
@@ -50,6 +50,7 @@ class Shown:
         self.shape = (int(height), int(width), 3)
         self._read = read or (lambda w: raster[w[1] : w[3], w[0] : w[2]])
         self._options = options or ReadOptions()
+        self._itemsize = np.dtype(raster.dtype).itemsize
         if np.dtype(raster.dtype) not in (np.uint8, np.bool_) or self._options.contrast != "auto":
             self._options = self._settled()
         _ = self[:32, :32]  # bands that there are not are told now
@@ -79,14 +80,20 @@ class Shown:
         options = self._options
         if options.contrast in ("none", "fixed"):
             return options
+        # Few distinct values are counted as they are read; the others are read once and kept.
+        parts: Callable[[], Iterable[NDArray]] = self._samples
+        if self._itemsize > 2:
+            kept = list(self._samples())
+            parts = lambda: kept  # noqa: E731
+        kind = "percentile" if options.contrast == "auto" else options.contrast
+        low, high = limits(parts, kind, options)
+        return options.replace(contrast="fixed", low=low, high=high if high > low else low + 1)
+
+    def _samples(self) -> Iterator[NDArray]:
+        """Values (n, C) of the whole array, or of windows spread over a large one."""
         height, width = self.shape[:2]
         side, count = (max(height, width), 1) if height * width <= LARGE_SIDE**2 else SAMPLES
-        values = []
         for y in np.linspace(0, max(height - side, 0), count).astype(int).tolist():
             for x in np.linspace(0, max(width - side, 0), count).astype(int).tolist():
                 window = x, y, min(x + side, width), min(y + side, height)
-                array, hidden = chosen(self._read(window), options)
-                values.append(array[~np.broadcast_to(hidden, array.shape[:2])])
-        kind = "percentile" if options.contrast == "auto" else options.contrast
-        low, high = limits(np.concatenate(values), kind, options)
-        return options.replace(contrast="fixed", low=low, high=high if high > low else low + 1)
+                yield shown_values(*chosen(self._read(window), self._options))
