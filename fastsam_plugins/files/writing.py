@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from fastsam_plugins.files.atomic import replacing
 from fastsam_plugins.files.geo import checked
-from fastsam_plugins.files.labels import write_labels
+from fastsam_plugins.files.labels import write_instances
+from fastsam_plugins.files.png import write_png
 from fastsam_plugins.files.reading import TIFF
 from fastsam_plugins.files.results import COLUMNS, Segmented, coco, table
 from fastsam_plugins.files.vectors import features, geojson, write_geopackage
@@ -84,19 +84,19 @@ def _write_one(result: Segmented, path: Path, points: Any, boxes: Any) -> Path:
     if ending == ".gpkg":
         _write_layer(result, path)
     elif ending == ".png":
-        from PIL import Image
-
-        from fastsam_plugins.draw import overlay
+        from fastsam_plugins.draw import overlay_strips
 
         assert result.image is not None
-        drawn = overlay(result.image, result.segmentation, points, boxes, result.captions)
-        Image.fromarray(drawn).save(path)
+        seg = result.segmentation
+        with replacing(path) as part:
+            strips = overlay_strips(result.image, seg, points, boxes, result.captions)
+            write_png(part, seg.shape, strips)
     elif ending == ".geojson":
         content = geojson(features(result), result.georeference)
         path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     else:
-        numbers = np.array([0, *result.numbers])
-        write_labels(numbers[result.segmentation.labels()], path, result.georeference)
+        with replacing(path) as part:
+            write_instances(result.segmentation, part, result.numbers, result.georeference)
     return path
 
 
