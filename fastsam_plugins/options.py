@@ -321,6 +321,9 @@ class LimitOptions(Options):
         unit="MB",
         ge=1,
     )
+    max_windows: int = option(
+        100_000, "Most windows that one image is looked at in; larger ones are fewer", ge=1
+    )
     max_seconds: float = option(300.0, "Longest time for reading one file", unit="s", ge=0)
 
 
