@@ -2,12 +2,12 @@
 
 The COCO API (Lin et al. 2014) walks each edge on a grid five times as fine as the pixels; where the
 walk steps over the middle of a pixel column, the column's filling toggles. Masks in COCO and LVIS
-are defined by that, so an evaluation has to do the same.
+are defined by that, so an evaluation has to do the same. Here each edge goes from one middle to the
+next, however far it reaches beyond the image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,9 @@ from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 
 _FINE = 5  # grid points per pixel
-_HALF = 2  # grid points from a pixel's left edge to the one before its middle
 _FARTHEST = 2**31 // _FINE  # pixels: the COCO API counts grid points in 32 bits
 _MOST = 2**62  # pixels of an image
-_TOGETHER = 1 << 20  # crossings of columns that are worked on together
-_MOST_CROSSINGS = 1 << 27
-
-Points = NDArray[np.int64]
+_MOST_CROSSINGS = 1 << 25
 
 
 def decode_segmentation(segmentation: Any, shape: R.Shape) -> R.Runs:
@@ -74,96 +70,18 @@ def fill(flat: ArrayLike, shape: R.Shape) -> R.Runs:
     height, width = shape
     if width and height > _MOST // width:
         raise ValueError(f"an image of {height} x {width} has more pixels than can be counted")
+    from fastsam_plugins import compiled
+
     grid = (numbers.reshape(-1, 2) * _FINE + 0.5).astype(np.int64)
-    edges = R.EMPTY[:, 0]
-    for start, stop in _parts(grid, width):
-        places, count = np.unique(_toggles(start, stop, shape), return_counts=True)
-        # A place toggled twice stays as it was.
-        edges = np.setxor1d(edges, places[count % 2 == 1], assume_unique=True)
+    most = compiled.most_crossings(grid, width)
+    if most > _MOST_CROSSINGS:
+        raise ValueError(f"a polygon crosses columns of its image {most} times, too many")
+    toggles = compiled.crossings(grid, height, width, most)
+    places, count = np.unique(toggles, return_counts=True)
+    edges = places[count % 2 == 1]  # a place toggled twice stays as it was
     if len(edges) % 2:
         edges = np.append(edges, height * width)
     return R.from_counts(np.diff(edges, prepend=0))
-
-
-def _parts(grid: Points, width: int) -> Iterator[tuple[Points, Points]]:
-    """Both ends of the edges of a closed polygon (K, 2), some that cross columns at a time."""
-    start, stop = grid, np.roll(grid, -1, axis=0)
-    low, high = np.minimum(start[:, 0], stop[:, 0]), np.maximum(start[:, 0], stop[:, 0])
-    crossed = np.clip(high, 0, _FINE * width) - np.clip(low, 0, _FINE * width) + _FINE
-    reach = np.cumsum(crossed // _FINE)
-    if reach[-1] > _MOST_CROSSINGS:
-        raise ValueError(f"a polygon crosses columns of its image {reach[-1]} times, too many")
-    ends = np.flatnonzero(np.diff(reach // _TOGETHER, append=-1)) + 1
-    for first, last in zip(np.r_[0, ends[:-1]], ends, strict=True):
-        yield start[first:last], stop[first:last]
-
-
-def _toggles(start: Points, stop: Points, shape: R.Shape) -> NDArray[np.int64]:
-    """Where edges turn the filling of a column over, as places in the image's column-major order.
-
-    The COCO API steps along an edge's longer direction, from the end with the smaller coordinate
-    in it, and rounds the other one. Only steps over the middle of a pixel column count, which lies
-    between two grid columns: they are gone to at once, wherever the edge comes from.
-    """
-    height, width = shape
-    flat = (span := np.abs(stop - start))[:, 0] >= span[:, 1]  # x is the longer direction
-    major = np.where(flat, 0, 1)
-    edge = np.arange(len(start))
-    turned = start[edge, major] > stop[edge, major]
-    low = np.where(turned[:, None], stop, start)
-    high = np.where(turned[:, None], start, stop)
-    length = span[edge, major]
-    rise = high[edge, 1 - major] - low[edge, 1 - major]
-    slope = np.divide(rise, length, out=np.zeros(len(start)), where=length > 0)
-
-    # The pixel columns k whose middle, between the grid columns 5 k + 2 and 5 k + 3, is stepped
-    # over. Rounding may move the ends by one grid column: they are looked at, too.
-    left, right = np.minimum(start[:, 0], stop[:, 0]) - 1, np.maximum(start[:, 0], stop[:, 0]) + 1
-    first = np.clip(-((_HALF - left) // _FINE), 0, width)
-    last = np.clip((right - _HALF - 1) // _FINE + 1, first, width)
-    count = last - first
-    owner = np.repeat(edge, count)
-    column = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count - first, count)
-    before = _FINE * column + _HALF
-
-    def across(step: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The rounded coordinate after so many steps; truncated towards zero, as by a C cast."""
-        return (low[owner, 1 - major[owner]] + slope[owner] * step + 0.5).astype(np.int64)
-
-    # Along x, the step is known; along y, it is the last one before the column is passed.
-    step = before - low[owner, 0]
-    steep = ~flat[owner]
-    if steep.any():
-        sought = owner[steep]
-        step[steep] = _last_before(
-            before[steep], low[sought, 0], slope[sought], length[sought]
-        )  # fmt: skip
-    there = (step >= 0) & (step < length[owner])
-    beside, after = across(step), across(step + 1)
-    v = np.where(steep, low[owner, 1] + step, np.minimum(beside, after))
-    if steep.any():
-        there &= ~steep | (np.minimum(beside, after) == before) & (
-            np.maximum(beside, after) > before
-        )
-    y = (v[there] + 0.5) / _FINE - 0.5
-    rows = np.ceil(np.clip(y, 0, height)).astype(np.int64)
-    return column[there] * height + rows
-
-
-def _last_before(
-    column: NDArray[np.int64], origin: NDArray[np.int64], slope: NDArray, length: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """The last step at which edges have not yet left a grid column for the next, or for the one
-    before if they fall; found by halving, because the rounding is that of the sum itself."""
-    falls = slope < 0
-    low, high = np.full(len(column), -1), length.copy()  # the answer lies in [low, high]
-    while (open_ := high > low).any():
-        middle = low + (high - low + 1) // 2
-        passed = (origin + slope * middle + 0.5).astype(np.int64) > column
-        stays = np.where(falls, passed, ~passed)
-        low = np.where(open_ & stays, middle, low)
-        high = np.where(open_ & ~stays, middle - 1, high)
-    return low
 
 
 def keyhole_polygon(runs: R.Runs, shape: R.Shape) -> NDArray[np.float64]:
