@@ -33,6 +33,7 @@ from fastsam_plugins.evaluation.cli import evaluate
 from fastsam_plugins.options import (
     PRESETS,
     EdgeOptions,
+    LimitOptions,
     PromptOptions,
     ReadOptions,
     SegmentOptions,
@@ -111,7 +112,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     # Everything that can be wrong is looked at before the network is loaded.
     segmenting, prompting = pick(SegmentOptions, values), pick(PromptOptions, values)
     wording, reading = pick(TextOptions, values), pick(ReadOptions, values)
-    tiling = pick(TileOptions, values)
+    tiling, limits = pick(TileOptions, values), pick(LimitOptions, dict(values))
     for p in parameters(TileOptions):
         if given(context, p.name) and not tiled:
             raise ValueError(f"--{p.name.replace('_', '-')} is about windows: it needs --tiled")
@@ -126,7 +127,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     prompts.check_labels(labels, len(prompts.check_points(clicks or [])))
     prompts.check_boxes(boxes)
     opened = _opened(images, partial(files.open_raster if tiled else files.read_image,
-                                     options=reading), batch)  # fmt: skip
+                                     options=reading, limits=limits), batch)  # fmt: skip
     places = files.georeferences(output, images, reading.page)
 
     clip = loading.load(wording.clip, values["device"]) if texts else None
@@ -211,7 +212,8 @@ def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
     network = load(values)
     output.mkdir(parents=True, exist_ok=True)
     for path in progress("Segmenting")(images):
-        found = network.segment(files.read_image(path, reading), segmenting).edges(drawing)
+        seg = network.segment(files.read_image(path, reading, network.limits), segmenting)
+        found = seg.edges(drawing)
         Image.fromarray(np.round(found * 65535).astype(np.uint16)).save(files.target(maps, path))
     tell(f"Wrote {len(images)} edge maps to {output}")
 

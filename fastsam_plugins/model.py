@@ -250,7 +250,7 @@ class FastSAM:
         imgsz = options.imgsz or self.imgsz
         sizes = shapes or [i.shape[:2] for i in images]
         boxes = [Letterbox.fit(size, imgsz, self.network.stride) for size in sizes]
-        together = min(self._together(letterbox.input_shape) for letterbox in boxes)
+        together = min(self._together(letterbox) for letterbox in boxes)
         self._warn_of_short_reach(max(max(letterbox.input_shape) for letterbox in boxes))
 
         def segmented(members: list[int]) -> list[Segmentation]:
@@ -274,14 +274,17 @@ class FastSAM:
         pairs = zip(found, images, strict=True)
         return [seg.with_image(image, self.device) for seg, image in pairs]
 
-    def _together(self, shape: tuple[int, int]) -> int:
-        """How many inputs of a size may go through the network at once; refused if not one."""
-        needed = input_memory(self.network.module, shape)
+    def _together(self, letterbox: Letterbox) -> int:
+        """How many such inputs may go through the network at once; refused if not one."""
+        (height, width), (h, w) = letterbox.input_shape, letterbox.image_shape
+        needed = input_memory(self.network.module, (height, width))
         if problem := L.too_much_memory(needed, self.limits):
             raise ValueError(
-                f"an input of {shape[1]} x {shape[0]} px to {self.network.name} {problem}: make "
-                "imgsz smaller, look at windows, or raise it"
+                f"an input of {width} x {height} px to {self.network.name} {problem}: make imgsz "
+                "smaller, look at windows, or raise it"
             )
+        if problem := L.too_much_memory(_SIDES * (h + w), self.limits):
+            raise ValueError(f"masks of an image of {w} x {h} px: sampling them {problem}")
         return int(self.limits.max_memory * L.MB // needed)
 
     def _warn_of_short_reach(self, side: int) -> None:
@@ -294,6 +297,9 @@ class FastSAM:
                 "fill the image",
                 stacklevel=4,
             )
+
+
+_SIDES = 100  # bytes for every row and column of an image: where masks are sampled
 
 
 def input_memory(module: Any, shape: tuple[int, int]) -> int:

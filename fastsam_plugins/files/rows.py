@@ -85,8 +85,10 @@ class TiffRows:
 
     def __init__(self, page: Any, limits: LimitOptions, clock: Clock) -> None:
         self.page, self._clock = page, clock
-        if page.axes not in ("YX", "YXS", "SYX") or page.dtype is None:
+        if page.axes not in ("YX", "YXS", "SYX"):
             raise Unreadable(f"is no flat image: it has the axes {page.axes or 'none'}")
+        if page.dtype is None:
+            raise Unreadable(f"has {page.bitspersample} bits for a value, which none can have")
         self.planes, _, height, width, samples = page.shaped
         bands = self.planes * samples
         self.shape = (height, width) if len(page.axes) == 2 else (height, width, bands)
