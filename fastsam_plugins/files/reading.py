@@ -70,6 +70,43 @@ def read_image(
         raise ImageError(f"{path}: {error}") from None
 
 
+def read_values(path: str | Path, limits: LimitOptions | None = None) -> NDArray:
+    """The values of an image file as they are stored, (H, W) or (H, W, C): of label images.
+
+    Raises
+    ------
+    ImageError
+        As :func:`read_image`; and of a TIFF with several pages.
+    """
+    path, limits = Path(path), limits or L.DEFAULT
+    clock = L.Clock(limits)
+    try:
+        if path.suffix.lower() not in TIFF:
+            return _pillow_values(path, limits, clock)
+        import tifffile
+
+        with _damage(path), tifffile.TiffFile(path) as tiff:
+            if len(tiff.series) != 1 or len(tiff.series[0].pages) != 1:
+                raise ImageError(f"{path} has {len(tiff.pages)} pages, and one is needed")
+            check_pixels((tiff.pages[0].imagelength, tiff.pages[0].imagewidth), limits)
+            try:
+                return TiffRows(tiff.pages[0], limits, clock)[:]
+            except ValueError as error:
+                if "imagecodecs" not in str(error):
+                    raise
+        return _pillow_values(path, limits, clock)  # knows compressions that tifffile does not
+    except Unreadable as error:
+        raise ImageError(f"{path} {error}") from None
+    except TimeoutError as error:
+        raise ImageError(f"{path}: {error}") from None
+
+
+def _pillow_values(path: Path, limits: LimitOptions, clock: L.Clock) -> NDArray:
+    with _damage(path), open_image(path, limits, clock) as image:
+        gray = image.mode in ("RGB", "RGBA", "1")
+        return np.asarray(image.convert("L") if gray else image)
+
+
 def open_raster(
     path: str | Path, options: ReadOptions | None = None, limits: LimitOptions | None = None
 ) -> Shown:
