@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import row
+# Nothing large is imported here: a process counts the size of the one that started it as its own.
 
 KINDS = ("uint8.tif", "uint16.tif", "uint8.png", "uint16.png", "uint8.jpg")
 WORKS = ("read", "segment", "overlay.png", "labels.tif", "coco.json", "tiled.json")
@@ -95,6 +95,11 @@ def _again(*arguments: str) -> str:
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
+def row(*cells: str) -> None:
+    """Print one row of a Markdown table."""
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--width", type=int, default=3000)
@@ -122,7 +127,6 @@ def main() -> None:
         row("a small image", *(f"{b / 1e6:.0f} MB" for b in least))
         for kind in args.kinds:
             path = Path(folder) / kind
-            # In a process of its own: what it takes would count as memory of those it starts.
             _again("--write", str(path), "--width", str(args.width), "--height", str(args.height))
             taken = [measured(path, work, args.imgsz)["bytes"] for work in args.works]
             row(kind, *(f"{b / pixels:.1f} ({b / 1e6:.0f} MB)" for b in taken))

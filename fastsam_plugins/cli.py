@@ -200,10 +200,10 @@ def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
     The paper's settings are --conf 0.001 --max-det 1000; measure the maps with
     `fastsam evaluate boundaries`.
     """
-    import numpy as np
     from PIL import Image
 
     from fastsam_plugins import files
+    from fastsam_plugins.edges import to_uint16
 
     drawing, segmenting = pick(EdgeOptions, values), pick(SegmentOptions, values)
     reading = pick(ReadOptions, values)
@@ -214,7 +214,7 @@ def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
     for path in progress("Segmenting")(images):
         seg = network.segment(files.read_image(path, reading, network.limits), segmenting)
         found = seg.edges(drawing)
-        Image.fromarray(np.round(found * 65535).astype(np.uint16)).save(files.target(maps, path))
+        Image.fromarray(to_uint16(found)).save(files.target(maps, path))
     tell(f"Wrote {len(images)} edge maps to {output}")
 
 
