@@ -20,6 +20,7 @@ _FINE = 5  # grid points per pixel
 _FARTHEST = 2**31 // _FINE  # pixels: the COCO API counts grid points in 32 bits
 _MOST = 2**62  # pixels of an image
 _MOST_CROSSINGS = 1 << 25
+_PAIRS = 1 << 18  # of points that are compared at once
 
 
 def decode_segmentation(segmentation: Any, shape: R.Shape) -> R.Runs:
@@ -103,10 +104,21 @@ def keyhole_polygon(runs: R.Runs, shape: R.Shape) -> NDArray[np.float64]:
     loops = sorted((c[:, 0].astype(np.float64) for c in contours), key=len, reverse=True)
     path = np.concatenate([loops[0], loops[0][:1]])
     for loop in loops[1:]:
-        distance = ((path[:, None] - loop[None]) ** 2).sum(-1)
-        k, j = np.unravel_index(int(distance.argmin()), distance.shape)
-        loop = np.roll(loop, -int(j), axis=0)
+        k, j = _nearest(path, loop)
+        loop = np.roll(loop, -j, axis=0)
         path = np.concatenate([path[: k + 1], loop, loop[:1], path[k:]])
     if len(path) < 4:  # a speck of one or two pixels still needs a polygon
         path = np.concatenate([path, path + 0.25])
     return path + np.array([x0 + 0.5, y0 + 0.5])
+
+
+def _nearest(path: NDArray[np.float64], loop: NDArray[np.float64]) -> tuple[int, int]:
+    """Of all pairs of a point of one and a point of the other, the first of the closest."""
+    best, found = np.inf, (0, 0)
+    step = max(_PAIRS // len(loop), 1)
+    for first in range(0, len(path), step):
+        distance = ((path[first : first + step, None] - loop[None]) ** 2).sum(-1)
+        k, j = np.unravel_index(int(distance.argmin()), distance.shape)
+        if distance[k, j] < best:
+            best, found = float(distance[k, j]), (first + int(k), int(j))
+    return found
