@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sys
-import threading
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -162,14 +161,11 @@ class _Timed(io.BufferedReader):
         return super().read(size)
 
 
-_OPENING = threading.Lock()
-
-
 def open_image(path: Path, limits: LimitOptions | None = None, clock: L.Clock | None = None) -> Any:
-    """PIL's ``Image.open``, of images that are within the limits.
+    """What PIL's ``Image.open`` opens, of images that are within our limits instead of its own.
 
-    Importing ultralytics replaces it by one that pip-installs a HEIF decoder when a file is no
-    image: this is the real one. EPS, which is a program, is no image here.
+    Importing ultralytics replaces ``Image.open`` by one that pip-installs a HEIF decoder when a
+    file is no image: this goes without.
 
     Raises
     ------
@@ -178,21 +174,10 @@ def open_image(path: Path, limits: LimitOptions | None = None, clock: L.Clock | 
     ImageError
         If it has too many pixels.
     """
-    from PIL import Image
-
     limits = limits or L.DEFAULT
-    patches = sys.modules.get("ultralytics.utils.patches")
-    opening = getattr(patches, "_image_open", Image.open)
-    Image.init()
-    formats = [name for name in Image.ID if name != "EPS"]
     file = _Timed(path, clock or L.Clock(limits))
     try:
-        with _OPENING:  # our limit stands for Pillow's, which is the process's
-            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                image = opening(file, formats=formats)
-            finally:
-                Image.MAX_IMAGE_PIXELS = before
+        image = _identified(file, path)
         if problem := L.too_many_pixels(image.size[::-1], limits):
             raise ImageError(f"{path} {problem}")
     except BaseException:
@@ -200,6 +185,27 @@ def open_image(path: Path, limits: LimitOptions | None = None, clock: L.Clock | 
         raise
     image._exclusive_fp = True  # closing the image closes the file, as if Pillow had opened it
     return image
+
+
+_PROGRAMS = ("EPS",)  # which are run to be looked at
+
+
+def _identified(file: _Timed, path: Path) -> Any:
+    """The image in a file, by the first of Pillow's plugins that takes it; not decoded."""
+    from PIL import Image, UnidentifiedImageError
+
+    beginning = file.read(16)
+    for prepare in (Image.preinit, Image.init):  # the common formats, then all
+        prepare()
+        for name in [n for n in Image.ID if n not in _PROGRAMS]:
+            factory, accept = Image.OPEN[name]
+            taken = accept is None or accept(beginning)
+            if not taken or isinstance(taken, str):  # a text says what is not installed
+                continue
+            file.seek(0)
+            with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
+                return factory(file, "")
+    raise UnidentifiedImageError(f"cannot identify image file {str(path)!r}")
 
 
 @contextlib.contextmanager
