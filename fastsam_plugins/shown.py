@@ -13,6 +13,7 @@ from fastsam_plugins.masks.sources import Window
 from fastsam_plugins.options import ReadOptions
 
 LARGE_SIDE = 4096  # pixels: of a square image that is no longer looked at whole
+STRIP = 1 << 21  # pixels that are read together, of what is to be RGB
 SAMPLES = 512, 8  # pixels, and how many of such windows along each axis stand for a larger one
 
 
@@ -50,15 +51,25 @@ class Shown:
         self.shape = (int(height), int(width), 3)
         self._read = read or (lambda w: raster[w[1] : w[3], w[0] : w[2]])
         self._options = options or ReadOptions()
+        self._together = int(getattr(raster, "block", (1, 1))[0])  # rows that a file stores so
         self._itemsize = np.dtype(raster.dtype).itemsize
         if np.dtype(raster.dtype) not in (np.uint8, np.bool_) or self._options.contrast != "auto":
             self._options = self._settled()
         _ = self[:32, :32]  # bands that there are not are told now
 
     def __getitem__(self, index: tuple[slice, slice]) -> NDArray[np.uint8]:
-        """RGB pixels of a window: ``shown[y0:y1, x0:x1]``."""
+        """RGB pixels of a window: ``shown[y0:y1, x0:x1]``; a large one is read in strips."""
         y, x = (range(n)[i] for i, n in zip(index, self.shape[:2], strict=True))
-        return to_rgb(self._read((x.start, y.start, x.stop, y.stop)), self._options)
+        step = max(STRIP // max(len(x), 1), 1)
+        step = -(-step // self._together) * self._together
+        if len(y) <= step:
+            return to_rgb(self._read((x.start, y.start, x.stop, y.stop)), self._options)
+        out = np.empty((len(y), len(x), 3), np.uint8)
+        for first in range(y.start, y.stop, step):
+            last = min(first + step, y.stop)
+            strip = to_rgb(self._read((x.start, first, x.stop, last)), self._options)
+            out[first - y.start : last - y.start] = strip
+        return out
 
     def reduced(self, side: int) -> NDArray[np.uint8]:
         """The whole image (h, w, 3), no side longer than so many pixels, read in bands."""
