@@ -1,6 +1,6 @@
 """Peak memory of whole commands' work on one large image: bytes per pixel, beside the network's.
 
-    python -m benchmarks.memory                                  # a minute
+    python -m benchmarks.memory                                  # some minutes
     python -m benchmarks.memory --width 12000 --height 8000      # the figures of docs/limits.md
 
 Every row is a process of its own, which loads FastSAM-n, segments a small image, and then does the
