@@ -20,6 +20,7 @@ from fastsam_plugins import FastSAM, checkpoints, cli, files, weights
 from fastsam_plugins.limits import DEFAULT
 from fastsam_plugins.model import input_memory
 from fastsam_plugins.options import LimitOptions, SegmentOptions
+from tests.conftest import ROOT
 from tests.tiny_network import answer, content, describe, error_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -70,16 +71,16 @@ def test_a_batch_is_cut_to_what_may_be_taken_at_once(limited, coins, model, monk
 def test_an_estimate_is_no_less_than_what_is_taken_and_not_twice_as_much():
     imgsz = 2048
     script = f"""
-import resource, torch, numpy as np
+import torch, numpy as np
 torch.set_num_threads(1)
+from benchmarks.common import peak_extra_megabytes
 from fastsam_plugins import FastSAM
 network = FastSAM("FastSAM-n", device="cpu")
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-network.segment(np.zeros(({imgsz}, {imgsz}, 3), np.uint8), imgsz={imgsz})
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+image = np.zeros(({imgsz}, {imgsz}, 3), np.uint8)
+print(peak_extra_megabytes(lambda: network.segment(image, imgsz={imgsz})))
 """
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    taken = int(said.stdout.split()[-1])
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+    taken = float(said.stdout.split()[-1]) * 1e6
     estimate = input_memory(weights.load("FastSAM-n").module, (imgsz, imgsz))
     assert taken < 1.15 * estimate
     assert estimate < 2 * taken
