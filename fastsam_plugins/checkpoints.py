@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastsam_plugins.limits import DEFAULT, too_much_memory
+from fastsam_plugins.options import LimitOptions
+
 if TYPE_CHECKING:
     import torch
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 class WeightsError(RuntimeError):
     """Weights cannot be found, read or used; the message says what to do."""
 
+
+SIDES = 32, 8192  # pixels of the longest side of a network's input
 
 SHAPE_TERMS = "shape_terms"
 """How many coefficients are those of :mod:`fastsam_plugins.shape`: the one thing in a model
@@ -45,11 +50,49 @@ def one_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def read(path: Path) -> Checkpoint:
-    """Read a .pt or .safetensors file without running any code in it."""
+def read(path: Path, limits: LimitOptions | None = None) -> Checkpoint:
+    """Read a .pt or .safetensors file without running any code in it.
+
+    Raises
+    ------
+    WeightsError
+        If it is damaged, or holds or unpacks to more than it may.
+    """
+    size = path.stat().st_size
+    if problem := too_much_memory(size, limits or DEFAULT):
+        raise WeightsError(f"{path} {problem}: raise it if you trust the file")
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    return _read_pickle(path)
+        checkpoint = _read_safetensors(path)
+    else:
+        _check_archive(path)
+        checkpoint = _read_pickle(path)
+    # Views can show a number many times: made whole, it would be there as often.
+    shown = sum(v.numel() * v.element_size() for v in checkpoint.state.values())
+    if shown > size:
+        raise WeightsError(
+            f"{path} is damaged: it holds {size} bytes, and its parameters are {shown}"
+        )
+    if not SIDES[0] <= checkpoint.imgsz <= SIDES[1]:
+        raise WeightsError(
+            f"{path} is for inputs of {checkpoint.imgsz} px: FastSAM's are {SIDES[0]} to {SIDES[1]}"
+        )
+    return checkpoint
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that unpacks to more than it is: PyTorch compresses nothing."""
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(part.file_size for part in archive.infolist())
+    except Exception:  # none, or a damaged one: who reads it says so
+        return
+    if unpacked > path.stat().st_size:
+        raise WeightsError(
+            f"{path} has {path.stat().st_size} bytes that unpack to {unpacked}: PyTorch writes no "
+            "such files, it was not loaded"
+        )
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
@@ -119,7 +162,9 @@ def _read_safetensors(path: Path) -> Checkpoint:
     try:
         architecture = json.loads(notes.pop("architecture"))
         imgsz, classes = int(notes.pop("imgsz")), int(notes.pop("classes"))
-    except (KeyError, ValueError):
+        if not isinstance(architecture, dict):
+            raise ValueError("it is no description")
+    except (KeyError, ValueError, RecursionError):
         raise WeightsError(
             f"{path} does not say which network it is for: write it with `fastsam train` or "
             "fastsam_plugins.weights.save"
@@ -244,14 +289,23 @@ def _checkpoint(content: Any, path: Path) -> Checkpoint:
     return Checkpoint(_state(model), architecture, int(imgsz), classes)
 
 
-def _state(module: Any, prefix: str = "") -> dict[str, torch.Tensor]:
+_MOST_ARRAYS = 100_000  # the largest YOLOv8 has some hundred
+
+
+def _state(
+    module: Any, prefix: str = "", visited: list[int] | None = None
+) -> dict[str, torch.Tensor]:
     """Parameters and buffers of a recorded module, named as ``state_dict`` names them."""
     found = {}
+    visited = [] if visited is None else visited
+    visited.append(id(module))
+    if len(visited) > _MOST_ARRAYS:  # modules that hold each other are as many as their paths
+        raise ValueError("its modules have no end")
     for kind in ("_parameters", "_buffers"):
         for name, value in getattr(module, kind, {}).items():
             if value is not None:
                 found[prefix + name] = value.detach()
     for name, child in getattr(module, "_modules", {}).items():
         if child is not None and name != "criterion":
-            found |= _state(child, f"{prefix}{name}.")
+            found |= _state(child, f"{prefix}{name}.", visited)
     return found

@@ -34,6 +34,7 @@ from fastsam_plugins.evaluation.cli import evaluate
 from fastsam_plugins.options import (
     PRESETS,
     EdgeOptions,
+    LimitOptions,
     PromptOptions,
     ReadOptions,
     SegmentOptions,
@@ -114,7 +115,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     # Everything that can be wrong is looked at before the network is loaded.
     segmenting, prompting = pick(SegmentOptions, values), pick(PromptOptions, values)
     wording, reading = pick(TextOptions, values), pick(ReadOptions, values)
-    tiling = pick(TileOptions, values)
+    tiling, limits = pick(TileOptions, values), pick(LimitOptions, dict(values))
     for p in parameters(TileOptions):
         if given(context, p.name) and not tiled:
             raise ValueError(f"--{p.name.replace('_', '-')} is about windows: it needs --tiled")
@@ -133,7 +134,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     skipped = Skipped(len(images), say)
 
     def all_of(path: Path) -> tuple[Any, files.Georeference | None]:
-        return read(path, reading), files.georeference(output, path, reading.page)
+        return read(path, reading, limits), files.georeference(output, path, reading.page)
 
     found_in = readable(images, all_of, skipped)
     if len(images) == 1:  # who finds fault with it does so before the network is loaded
@@ -213,11 +214,11 @@ def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
     The paper's settings are --conf 0.001 --max-det 1000; measure the maps with
     `fastsam evaluate boundaries`.
     """
-    import numpy as np
     from PIL import Image
 
     from fastsam_plugins import files
     from fastsam_plugins.batch import Skipped, readable
+    from fastsam_plugins.edges import to_uint16
     from fastsam_plugins.files import atomic
 
     drawing, segmenting = pick(EdgeOptions, values), pick(SegmentOptions, values)
@@ -225,13 +226,14 @@ def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
     maps = output / "{stem}.png"
     files.check_output(maps, images)
     skipped = Skipped(len(images), say)
-    read = partial(files.read_image, options=reading)
+    limits = pick(LimitOptions, dict(values))
+    read = partial(files.read_image, options=reading, limits=limits)
     found_in = readable(progress("Segmenting")(images), read, skipped)
     network = load(values)
     for path, image in found_in:
         found = network.segment(image, segmenting).edges(drawing)
         with atomic.replacing(files.target(maps, path)) as part:
-            Image.fromarray(np.round(found * 65535).astype(np.uint16)).save(part)
+            Image.fromarray(to_uint16(found)).save(part)
     done = len(images) - len(skipped.reasons)
     if done:
         tell(f"Wrote {done} edge maps to {output}")

@@ -272,3 +272,89 @@ def _smaller(a: np.float32, b: np.float32) -> np.float32:
 @njit(cache=True, nogil=True)
 def _larger(a: np.float32, b: np.float32) -> np.float32:
     return a if a > b else b
+
+
+FINE = 5  # grid points per pixel of the COCO API's polygons
+HALF = 2  # grid points from a pixel's left edge to the one before its middle
+
+
+@njit(cache=True, nogil=True)
+def _columns_crossed(start: int, stop: int, width: int) -> tuple[int, int]:
+    """Pixel columns [first, last) whose middle an edge between two grid columns may step over.
+
+    Rounding may move its ends by one grid column: they are looked at, too.
+    """
+    left, right = min(start, stop) - 1, max(start, stop) + 1
+    first = min(max((left - HALF + FINE - 1) // FINE, 0), width)
+    return first, min(max((right - HALF - 1) // FINE + 1, first), width)
+
+
+@njit(cache=True, nogil=True)
+def most_crossings(grid: Ints, width: int) -> int:
+    """How many :func:`crossings` there are at most."""
+    most = 0
+    for i in range(len(grid)):
+        first, last = _columns_crossed(grid[i, 0], grid[(i + 1) % len(grid), 0], width)
+        most += last - first
+    return most
+
+
+@njit(cache=True, nogil=True)
+def crossings(grid: Ints, height: int, width: int, most: int) -> Ints:
+    """Where the edges of a polygon turn the filling of a column over: see ``masks.polygons``.
+
+    The COCO API steps along an edge's longer direction, from the end with the smaller coordinate
+    in it, and rounds the other one towards zero. Of those steps only the ones from grid column
+    5 k + 2 to 5 k + 3 or back count, in the middle of pixel column k.
+
+    Parameters
+    ----------
+    grid : int64 array (K, 2)
+        Corners (x, y) on a grid five times as fine as the pixels.
+    height, width : int
+    most : int
+        From :func:`most_crossings`.
+
+    Returns
+    -------
+    int64 array
+        Places in the image's column-major order, in no order.
+    """
+    out = np.empty(most, np.int64)
+    used = 0
+    for i in range(len(grid)):
+        x0, y0 = grid[i, 0], grid[i, 1]
+        x1, y1 = grid[(i + 1) % len(grid), 0], grid[(i + 1) % len(grid), 1]
+        first, last = _columns_crossed(x0, x1, width)
+        flat = abs(x1 - x0) >= abs(y1 - y0)  # x is the longer direction
+        if (x0 > x1) if flat else (y0 > y1):
+            x0, y0, x1, y1 = x1, y1, x0, y0
+        length = x1 - x0 if flat else y1 - y0
+        if length == 0 or (not flat and x1 == x0):
+            continue
+        slope = (y1 - y0) / length if flat else (x1 - x0) / length
+        for k in range(first, last):
+            column = FINE * k + HALF
+            if flat:
+                step = column - x0
+                if step < 0 or step >= length:
+                    continue
+                v = min(int(y0 + slope * step + 0.5), int(y0 + slope * (step + 1) + 0.5))
+            else:  # the last step before the column is passed, found by halving
+                low, high = -1, length
+                while low < high:
+                    middle = low + (high - low + 1) // 2
+                    if (int(x0 + slope * middle + 0.5) > column) == (slope < 0):
+                        low = middle
+                    else:
+                        high = middle - 1
+                if low < 0 or low >= length:
+                    continue
+                here, there = int(x0 + slope * low + 0.5), int(x0 + slope * (low + 1) + 0.5)
+                if min(here, there) != column or here == there:
+                    continue
+                v = y0 + low
+            y = (v + 0.5) / FINE - 0.5
+            out[used] = k * height + math.ceil(min(max(y, 0.0), float(height)))
+            used += 1
+    return out[:used]

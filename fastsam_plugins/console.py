@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from fastsam_plugins.options import Options, parameters
+from fastsam_plugins.options import LimitOptions, Options, parameters
 
 F = TypeVar("F", bound=Callable[..., Any])
 O = TypeVar("O", bound=Options)  # noqa: E741
@@ -136,10 +136,15 @@ backend = click.option(
     "--backend", default="auto", show_default=True,
     help="What runs the network: torch, openvino or onnx; auto is torch.",
 )  # fmt: skip
-model = click.option(
+_named = click.option(
     "--model", default="FastSAM-n", show_default=True,
     help="FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file.",
 )  # fmt: skip
+
+
+def model(command: F) -> F:
+    """The flag ``--model``, and those of what files and the network may take."""
+    return _named(flags(LimitOptions)(command))
 
 
 def folder(default: str) -> Callable[[F], F]:
@@ -151,7 +156,8 @@ def folder(default: str) -> Callable[[F], F]:
 
 
 def load(values: dict[str, Any]) -> Any:
-    """The network that ``--model``, ``--device`` and ``--backend`` name."""
+    """The network that ``--model``, ``--device`` and ``--backend`` name, within its limits."""
     from fastsam_plugins.model import FastSAM
 
-    return FastSAM(values.pop("model"), values.pop("device"), values.pop("backend"))
+    limits = pick(LimitOptions, values)
+    return FastSAM(values.pop("model"), values.pop("device"), values.pop("backend"), limits)

@@ -9,6 +9,7 @@ removed, true edges there with them. Ours go on beyond the box: there is nothing
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,9 +18,11 @@ from numpy.typing import NDArray
 from fastsam_plugins.options import EdgeOptions
 
 if TYPE_CHECKING:
+    from fastsam_plugins.masks.sources import Window
     from fastsam_plugins.segmentation import Segmentation
 
 Map = NDArray[np.float32]
+_STRIP = 1 << 20  # pixels
 
 
 def edges(seg: Segmentation, options: EdgeOptions | None = None) -> Map:
@@ -37,8 +40,6 @@ def edges(seg: Segmentation, options: EdgeOptions | None = None) -> Map:
     float32 array (H, W)
         In [0, 1]; zero everywhere if there is no edge.
     """
-    from skimage.filters import sobel
-
     options = options or EdgeOptions()
     height, width = seg.shape
     found = np.zeros((height, width), np.float32)
@@ -48,24 +49,51 @@ def edges(seg: Segmentation, options: EdgeOptions | None = None) -> Map:
         x1, y1 = np.minimum(np.ceil(seg.boxes[i, 2:]).astype(int) + 2, (width, height)).tolist()
         if min(x1 - x0, y1 - y0) < 3:
             continue
-        try:
-            logits = seg.logits(i, (x0, y0, x1, y1))
-        except ValueError:
-            probability = np.asarray(seg.mask(i, (x0, y0, x1, y1)), np.float64)
-        else:
-            probability = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
-        strength = sobel(probability).astype(np.float32)
-        if options.by_confidence:
-            strength *= seg.scores[i]
-        np.maximum(found[y0:y1, x0:x1], strength, out=found[y0:y1, x0:x1])
+        weight = seg.scores[i] if options.by_confidence else np.float32(1)
+        for low, high in _strips(y1 - y0, x1 - x0):
+            strength = weight * _strength(seg, i, (x0, y0, x1, y1), y0 + low, y0 + high)
+            part = found[y0 + low : y0 + high, x0:x1]
+            np.maximum(part, strength, out=part)
     highest = float(found.max(initial=0))
     if highest > 0:
         found /= highest
     return ridges(found, options.smoothing) if options.thin else found
 
 
+def to_uint16(strength: Map) -> NDArray[np.uint16]:
+    """An edge map as whole numbers, of which 65535 is 1."""
+    out = np.empty(strength.shape, np.uint16)
+    for low, high in _strips(*strength.shape):
+        out[low:high] = np.round(strength[low:high] * 65535)
+    return out
+
+
+def _strips(height: int, width: int) -> Iterator[tuple[int, int]]:
+    """Rows [low, high) that are worked on together: all of an image that is not large."""
+    step = max(_STRIP // max(width, 1), 3)
+    for low in range(0, height, step):
+        yield low, min(low + step, height)
+
+
+def _strength(seg: Segmentation, i: int, window: Window, low: int, high: int) -> Map:
+    """Sobel of a mask's probability in rows [low, high) of a window ``(x0, y0, x1, y1)``."""
+    from skimage.filters import sobel
+
+    x0, y0, x1, y1 = window
+    first, last = max(low - 1, y0), min(high + 1, y1)
+    try:
+        logits = seg.logits(i, (x0, first, x1, last))
+    except ValueError:
+        probability = np.asarray(seg.mask(i, (x0, first, x1, last)), np.float64)
+    else:
+        probability = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    return np.asarray(sobel(probability)[low - first : high - first], np.float32)
+
+
 def ridges(strength: Map, smoothing: float) -> Map:
     """Keep edges where they are strongest across their direction (non-maximum suppression).
+
+    The map is changed in place, and is the result.
 
     Parameters
     ----------
@@ -73,6 +101,18 @@ def ridges(strength: Map, smoothing: float) -> Map:
     smoothing : float
         Pixels of the Gaussian from whose curvature the direction is taken.
     """
+    height, width = strength.shape
+    around = int(4 * smoothing + 0.5) + 2  # rows that a row depends on, by filter and neighbour
+    above = strength[:0]  # as they were
+    for low, high in _strips(height, width):
+        together = np.concatenate([above, strength[low : min(high + around, height)]])
+        kept = _ridges(together, smoothing)[len(above) : len(above) + high - low]
+        above = together[: len(above) + high - low][-around:].copy()
+        strength[low:high] = kept
+    return strength
+
+
+def _ridges(strength: Map, smoothing: float) -> Map:
     from scipy import ndimage
 
     def derivative(along_y: int, along_x: int) -> NDArray[np.float64]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins import ranks
 from fastsam_plugins.options import ReadOptions
 
 
@@ -14,7 +16,26 @@ class ImageError(ValueError):
     """An image cannot be read or shown; the message says what to do."""
 
 
+class Rows(Protocol):
+    """An image (H, W) or (H, W, C) that is read some rows at a time: ``rows[y0:y1]``.
+
+    Rows may be masked where there are no data. ``step``, if there is one, is how many rows are
+    best read together.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the image."""
+
+    @property
+    def dtype(self) -> Any:
+        """Of its values."""
+
+    def __getitem__(self, index: slice, /) -> NDArray: ...
+
+
 _DEFAULT = ReadOptions()
+_STRIP = 1 << 20  # pixels of an image that are looked at together
 
 
 def to_rgb(image: Any, options: ReadOptions = _DEFAULT) -> NDArray[np.uint8]:
@@ -40,7 +61,85 @@ def to_rgb(image: Any, options: ReadOptions = _DEFAULT) -> NDArray[np.uint8]:
     ImageError
         If the array is empty, not an image, has NaN or infinite values, or lacks a band.
     """
-    return _stretch(*chosen(image, options), options)
+    return from_rows(image if isinstance(image, np.ndarray) else np.asarray(image), options)
+
+
+def from_rows(
+    rows: Rows, options: ReadOptions = _DEFAULT, out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """What :func:`to_rgb` makes of an image, of which no more than a strip is held at a time.
+
+    Parameters
+    ----------
+    rows : Rows
+        Arrays are.
+    options : ReadOptions
+    out : uint8 array (H, W, 3), optional
+        Where to put it; may be a view of any order.
+    """
+    check(rows.shape, np.dtype(rows.dtype))
+    dtype, contrast = np.dtype(rows.dtype), options.contrast
+    if contrast == "auto":
+        contrast = "none" if dtype == np.uint8 else "percentile"
+    kept = contrast == "none" and dtype == np.uint8
+    if kept and out is None and isinstance(rows, np.ndarray):
+        array, _ = chosen(rows, options)
+        return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
+    if out is None:
+        out = np.empty((*rows.shape[:2], 3), np.uint8)
+    if kept or dtype == np.bool_:
+        for y0, y1, array, _ in _strips(rows, options):
+            out[y0:y1] = array if kept else array.astype(np.uint8) * 255
+        return out
+
+    def values() -> Iterator[NDArray]:
+        for _, _, array, hidden in _strips(rows, options):
+            yield shown_values(array, hidden)
+
+    low, high = limits(values, contrast, options)
+    table = _table(dtype, low, high) if out.size > 1 << 16 else None
+    for y0, y1, array, hidden in _strips(rows, options):
+        strip = np.empty(array.shape, np.uint8)
+        flat, into = array.reshape(-1, 1), strip.reshape(-1, 1)
+        for piece, place in zip(ranks.pieces(flat), ranks.pieces(into), strict=True):
+            place[:] = _stretched(piece, low, high, table)
+        strip[hidden] = 0
+        out[y0:y1] = strip
+    return out
+
+
+def _strips(rows: Rows, options: ReadOptions) -> Iterator[tuple[int, int, NDArray, Any]]:
+    """The image in strips ``(y0, y1, bands, hidden)``; see :func:`chosen`."""
+    height, width = rows.shape[:2]
+    step = max(_STRIP // width, 1)
+    together = getattr(rows, "step", 1)
+    step = max(step // together, 1) * together
+    for y0 in range(0, height, step):
+        y1 = min(y0 + step, height)
+        yield y0, y1, *chosen(rows[y0:y1], options)
+
+
+def shown_values(array: NDArray, hidden: Any) -> NDArray:
+    """Values (n, C) of the pixels (H, W, C) that are not hidden."""
+    return (array[~hidden] if np.ndim(hidden) else array).reshape(-1, array.shape[2])
+
+
+def _stretched(
+    values: NDArray, low: float, high: float, table: NDArray[np.uint8] | None
+) -> NDArray[np.uint8]:
+    if table is not None:
+        native = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+        return np.asarray(table[native.view(f"u{native.dtype.itemsize}")])
+    scaled = (values.astype(np.float64) - low) * (255 / (high - low) if high > low else 0)
+    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+
+
+def _table(dtype: np.dtype, low: float, high: float) -> NDArray[np.uint8] | None:
+    """What becomes of every value of a type that has few."""
+    if dtype.kind not in "ui" or dtype.itemsize > 2:
+        return None
+    every = np.arange(1 << (8 * dtype.itemsize)).astype(f"u{dtype.itemsize}")
+    return _stretched(every.view(dtype.newbyteorder("=")), low, high, None)
 
 
 def check(shape: tuple[int, ...], dtype: np.dtype) -> None:
@@ -95,25 +194,16 @@ def _bands(array: NDArray, bands: str | None) -> NDArray:
     return array[:, :, chosen]
 
 
-def _stretch(array: NDArray, hidden: Any, options: ReadOptions) -> NDArray[np.uint8]:
-    contrast = options.contrast
-    if contrast == "auto":
-        contrast = "none" if array.dtype == np.uint8 else "percentile"
-    if array.dtype == np.bool_:
-        array = array.astype(np.uint8) * 255
-        contrast = "none"
-    if contrast == "none" and array.dtype == np.uint8:
-        out = array
-    else:
-        low, high = limits(array[~hidden], contrast, options)
-        scaled = (array.astype(np.float64) - low) * (255 / (high - low) if high > low else 0)
-        out = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
-        out[hidden] = 0
-    return np.ascontiguousarray(np.broadcast_to(out, (*out.shape[:2], 3)))
+def limits(parts: ranks.Parts, contrast: str, options: ReadOptions) -> tuple[float, float]:
+    """Black and white point.
 
-
-def limits(pixels: NDArray, contrast: str, options: ReadOptions) -> tuple[Any, Any]:
-    """Black and white point: two numbers, or one pair per band."""
+    Parameters
+    ----------
+    parts : callable
+        Gives the values part by part, (n, C), as often as it is called.
+    contrast : str
+    options : ReadOptions
+    """
     if contrast == "fixed":
         if options.high <= options.low:
             raise ImageError(
@@ -122,10 +212,7 @@ def limits(pixels: NDArray, contrast: str, options: ReadOptions) -> tuple[Any, A
         return options.low, options.high
     if contrast == "none":
         return 0.0, 255.0
-    values = pixels.reshape(-1, pixels.shape[-1]).astype(np.float64)
-    if not len(values):
-        return 0.0, 0.0
     share = options.percentile if contrast == "percentile" else 0.0
-    low, high = np.percentile(values, [share, 100 - share], axis=0)
+    low, high = ranks.percentiles(parts, [share, 100 - share])
     # One stretch for all bands keeps the colours' balance.
-    return low.min(), high.max()
+    return (float(low.min()), float(high.max())) if low.size else (0.0, 0.0)

@@ -15,17 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins import backends, weights
+from fastsam_plugins import limits as L
 from fastsam_plugins.devices import pick_device
 from fastsam_plugins.geometry import Letterbox, snap_to_canvas
 from fastsam_plugins.images import to_rgb
 from fastsam_plugins.masks.prototypes import PrototypeMasks
 from fastsam_plugins.masks.sources import Window
 from fastsam_plugins.nms import nms
-from fastsam_plugins.options import SegmentOptions, TileOptions
+from fastsam_plugins.options import LimitOptions, SegmentOptions, TileOptions
 from fastsam_plugins.parallel import Workers
 from fastsam_plugins.segmentation import Segmentation
 from fastsam_plugins.shown import Shown
-from fastsam_plugins.tiling import Mosaic, windows
+from fastsam_plugins.tiling import Mosaic, window_count, windows
 
 
 class Interrupted(RuntimeError):
@@ -59,6 +60,8 @@ class FastSAM:
         ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     backend : str
         What runs the network; see :mod:`fastsam_plugins.backends`.
+    limits : LimitOptions, optional
+        What weights and inputs may ask of the machine: beyond, a ``ValueError`` says so first.
 
     Raises
     ------
@@ -73,10 +76,15 @@ class FastSAM:
     """
 
     def __init__(
-        self, model: str | Path = "FastSAM-n", device: str = "auto", backend: str = "auto"
+        self,
+        model: str | Path = "FastSAM-n",
+        device: str = "auto",
+        backend: str = "auto",
+        limits: LimitOptions | None = None,
     ) -> None:
+        self.limits = limits or L.DEFAULT
         self.device = pick_device(device)
-        self.network = weights.load(model)
+        self.network = weights.load(model, self.limits)
         self._run = backends.make(backend, self.network.module, self.device)
         self._stops = _Stops()
         for layer in self.network.module.modules():
@@ -230,6 +238,12 @@ class FastSAM:
         side = tiling.tile or imgsz
         if max(shape) <= side:
             return self.segment(shown[:, :], options)
+        count = window_count(shape, side, tiling.overlap)
+        if count > self.limits.max_windows:
+            raise ValueError(
+                f"{count} windows of {side} px cover an image of {shape[1]} x {shape[0]}, and "
+                f"max_windows is {self.limits.max_windows}: make tile larger, or raise it"
+            )
         places = windows(shape, side, tiling.overlap)
         mosaic = Mosaic(shape, places, tiling)
         pixels = (shown[y0:y1, x0:x1] for x0, y0, x1, y1 in progress(places))
@@ -251,6 +265,7 @@ class FastSAM:
         imgsz = options.imgsz or self.imgsz
         sizes = shapes or [i.shape[:2] for i in images]
         boxes = [Letterbox.fit(size, imgsz, self.network.stride) for size in sizes]
+        together = min(self._together(letterbox) for letterbox in boxes)
         self._warn_of_short_reach(max(max(letterbox.input_shape) for letterbox in boxes))
 
         def segmented(members: list[int]) -> list[Segmentation]:
@@ -265,12 +280,27 @@ class FastSAM:
             groups.setdefault(letterbox.input_shape, []).append(k)
         by_image: dict[int, Segmentation] = {}
         for members in groups.values():
-            by_image.update(zip(members, segmented(members), strict=True))
+            for k in range(0, len(members), together):
+                part = members[k : k + together]
+                by_image.update(zip(part, segmented(part), strict=True))
         found = [by_image[k] for k in range(len(images))]
         if shapes is not None:  # these are not the images themselves
             return found
         pairs = zip(found, images, strict=True)
         return [seg.with_image(image, self.device) for seg, image in pairs]
+
+    def _together(self, letterbox: Letterbox) -> int:
+        """How many such inputs may go through the network at once; refused if not one."""
+        (height, width), (h, w) = letterbox.input_shape, letterbox.image_shape
+        needed = input_memory(self.network.module, (height, width))
+        if problem := L.too_much_memory(needed, self.limits):
+            raise ValueError(
+                f"an input of {width} x {height} px to {self.network.name} {problem}: make imgsz "
+                "smaller, look at windows, or raise it"
+            )
+        if problem := L.too_much_memory(_SIDES * (h + w), self.limits):
+            raise ValueError(f"masks of an image of {w} x {h} px: sampling them {problem}")
+        return int(self.limits.max_memory * L.MB // needed)
 
     def _warn_of_short_reach(self, side: int) -> None:
         reach = 2 * (self.network.reg_max - 1) * self.network.stride
@@ -282,6 +312,19 @@ class FastSAM:
                 "fill the image",
                 stacklevel=4,
             )
+
+
+_SIDES = 100  # bytes for every row and column of an image: where masks are sampled
+
+
+def input_memory(module: Any, shape: tuple[int, int]) -> int:
+    """About how many bytes an input (H, W) takes in a network at most: docs/limits.md.
+
+    What is alive at once are layers near the input, whose channels grow with those of the first,
+    and the head's, which do not.
+    """
+    channels = next(module.parameters()).shape[0]
+    return int(shape[0] * shape[1] * (75 + 3.5 * channels))
 
 
 def instances(

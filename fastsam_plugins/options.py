@@ -306,6 +306,28 @@ class ReadOptions(Options):
 
 
 @dataclass(frozen=True)
+class LimitOptions(Options):
+    """What a file or a request may ask of the machine: beyond, it is refused beforehand."""
+
+    max_pixels: int = option(
+        500_000_000,
+        "Most pixels of an image that is read at once; windows of a GeoTIFF have no such limit",
+        unit="px",
+        ge=1,
+    )
+    max_memory: int = option(
+        4000,
+        "Most memory for one thing: decoding an image, one input of the network, weights",
+        unit="MB",
+        ge=1,
+    )
+    max_windows: int = option(
+        100_000, "Most windows that one image is looked at in; larger ones are fewer", ge=1
+    )
+    max_seconds: float = option(300.0, "Longest time for reading one file", unit="s", ge=0)
+
+
+@dataclass(frozen=True)
 class EdgeOptions(Options):
     """How instances become an edge map."""
 

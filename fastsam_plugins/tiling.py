@@ -56,13 +56,23 @@ def windows(shape: R.Shape, side: int, overlap: float) -> list[Window]:
     def spans(length: int) -> list[tuple[int, int]]:
         if length <= side:
             return [(0, length)]
-        step = max(side - round(side * overlap), 1)
-        count = -(-(length - side) // step) + 1
+        count = _along(length, side, overlap)
         starts = np.linspace(0, length - side, count).round().astype(int)
         return [(s, s + side) for s in starts.tolist()]
 
     columns = spans(shape[1])
     return [(x0, y0, x1, y1) for y0, y1 in spans(shape[0]) for x0, x1 in columns]
+
+
+def window_count(shape: R.Shape, side: int, overlap: float) -> int:
+    """How many :func:`windows` there are."""
+    return _along(shape[0], side, overlap) * _along(shape[1], side, overlap)
+
+
+def _along(length: int, side: int, overlap: float) -> int:
+    """Windows along one axis."""
+    step = max(side - round(side * overlap), 1)
+    return 1 if length <= side else -(-(length - side) // step) + 1
 
 
 @dataclass

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastsam_plugins.checkpoints import SHAPE_TERMS, Checkpoint, WeightsError, one_line, read
+from fastsam_plugins.limits import DEFAULT
+from fastsam_plugins.options import LimitOptions
 
 if TYPE_CHECKING:
     import torch
@@ -144,7 +146,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def load(name: str | Path) -> Network:
+def load(name: str | Path, limits: LimitOptions | None = None) -> Network:
     """Load a network by name or path.
 
     Raises
@@ -162,8 +164,8 @@ def load(name: str | Path) -> Network:
             f"{path}: SHA-256 {digest} is not the known one of {official.name} ({expected})",
             stacklevel=2,
         )
-    checkpoint = read(path)
-    module, reg_max = _build(checkpoint, path)
+    checkpoint = read(path, limits)
+    module, reg_max = _build(checkpoint, path, limits or DEFAULT)
     stride = int(module.stride.max())
     return Network(module, path.stem, path, digest, checkpoint.imgsz, reg_max, stride)
 
@@ -193,10 +195,13 @@ def clean_architecture(architecture: dict[str, Any], reg_max: int, path: Path) -
     return {**kept, "nc": 1, "reg_max": reg_max}
 
 
-def _build(checkpoint: Checkpoint, path: Path) -> tuple[torch.nn.Module, int]:
+def _build(
+    checkpoint: Checkpoint, path: Path, limits: LimitOptions = DEFAULT
+) -> tuple[torch.nn.Module, int]:
     import torch
     from ultralytics.nn.tasks import SegmentationModel
 
+    from fastsam_plugins import architecture as described
     from fastsam_plugins import shape
 
     if checkpoint.classes != 1:
@@ -208,6 +213,7 @@ def _build(checkpoint: Checkpoint, path: Path) -> tuple[torch.nn.Module, int]:
     try:
         reg_max = int(bins[0].shape[1]) if bins else 16
         architecture = clean_architecture(checkpoint.architecture, reg_max, path)
+        described.check(architecture, checkpoint.state, limits)
         # Initialising draws random numbers: leave the caller's generator as it was.
         with torch.random.fork_rng(devices=[]):
             module = SegmentationModel(architecture, ch=3, nc=1, verbose=False)

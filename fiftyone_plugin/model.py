@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from fastsam_plugins import FastSAM, ImageError
 from fastsam_plugins.files import read_image
-from fastsam_plugins.options import PromptOptions, ReadOptions, SegmentOptions, TextOptions
+from fastsam_plugins.options import (
+    LimitOptions,
+    PromptOptions,
+    ReadOptions,
+    SegmentOptions,
+    TextOptions,
+)
 from fiftyone_plugin import prompts
 from fiftyone_plugin.labels import detections
 
@@ -38,7 +44,12 @@ class FastSAMGetItem(fout.GetItem):
     An image that cannot be read is passed on as such: it costs that sample, not its batch.
     """
 
-    def __init__(self, field_mapping: dict[str, str] | None = None, reading: Any = None) -> None:
+    def __init__(
+        self,
+        field_mapping: dict[str, str] | None = None,
+        reading: ReadOptions | None = None,
+        limits: LimitOptions | None = None,
+    ) -> None:
         mapping = dict(field_mapping or {})
         either = mapping.pop(prompts.EITHER, None)
         if either is not None:
@@ -46,7 +57,7 @@ class FastSAMGetItem(fout.GetItem):
             mapping.setdefault(prompts.POINTS, either)
         self._either = either is not None
         self._keys = ["filepath", *(k for k in (prompts.BOXES, prompts.POINTS) if k in mapping)]
-        self._reading = reading or ReadOptions()
+        self._reading, self._limits = reading or ReadOptions(), limits
         super().__init__(field_mapping=mapping)
 
     @property
@@ -63,7 +74,7 @@ class FastSAMGetItem(fout.GetItem):
             if points is boxes:  # neither: complain of it once
                 points = None
         try:
-            image = read_image(d["filepath"], self._reading)
+            image = read_image(d["filepath"], self._reading, self._limits)
         except (ImageError, OSError) as error:
             return Item(None, error=str(error))
         return Item(image, boxes, points, prompted=len(self._keys) > 1)
@@ -93,6 +104,8 @@ class FastSAMModel(fom.Model, fom.SupportsGetItem):
         :meth:`fastsam_plugins.Segmentation.select`. The texts become the labels.
     wording : TextOptions, optional
         How.
+    limits : LimitOptions, optional
+        What images, weights and inputs may ask of the machine.
 
     Raises
     ------
@@ -110,9 +123,13 @@ class FastSAMModel(fom.Model, fom.SupportsGetItem):
         text: str | Sequence[str] | None = None,
         negatives: str | Sequence[str] | None = None,
         wording: TextOptions | None = None,
+        limits: LimitOptions | None = None,
     ) -> None:
         self.words = prompts.Words.of(text, negatives, wording)
-        self.engine = model if isinstance(model, FastSAM) else FastSAM(model, device)
+        if not isinstance(model, FastSAM):
+            model = FastSAM(model, device, limits=limits)
+        self.engine = model
+        self.limits = limits or self.engine.limits
         self.segmenting = segmenting or SegmentOptions()
         self.prompting = prompting or PromptOptions()
         self.reading = reading or ReadOptions()
@@ -149,7 +166,7 @@ class FastSAMModel(fom.Model, fom.SupportsGetItem):
 
     def build_get_item(self, field_mapping: dict[str, str] | None = None) -> FastSAMGetItem:
         """What loads the samples."""
-        return FastSAMGetItem(field_mapping, self.reading)
+        return FastSAMGetItem(field_mapping, self.reading, self.limits)
 
     def predict(self, arg: Any) -> Any:
         """Detections of one image (H, W[, C]) or item."""

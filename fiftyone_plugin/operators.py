@@ -18,6 +18,7 @@ from fiftyone.operators import types
 from fastsam_plugins.checkpoints import WeightsError
 from fastsam_plugins.options import (
     CleanOptions,
+    LimitOptions,
     Options,
     PromptOptions,
     ReadOptions,
@@ -144,7 +145,8 @@ class SegmentEverything(Operation):
     def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
         _target(ctx, inputs, "proposals")
         _model(ctx, inputs)
-        _options(ctx, inputs, (SegmentOptions, StoreOptions, ReadOptions), ("imgsz", "conf"))
+        _options(ctx, inputs, (SegmentOptions, StoreOptions, ReadOptions, LimitOptions),
+                 ("imgsz", "conf"))  # fmt: skip
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
         return segmenting.everything(
@@ -184,7 +186,7 @@ class SegmentFromPrompts(Operation):
         _model(ctx, inputs)
         how = TextOptions if ctx.params.get("text") else PromptOptions
         _options(
-            ctx, inputs, (how, SegmentOptions, StoreOptions, ReadOptions),
+            ctx, inputs, (how, SegmentOptions, StoreOptions, ReadOptions, LimitOptions),
             ("points_mode", "boxes_mode", "imgsz", "top_k", "threshold", "features", "clip"),
             leave_out=("keep",),
         )  # fmt: skip
@@ -361,6 +363,7 @@ def _network(params: dict[str, Any]) -> dict[str, Any]:
         "model": params.get("model") or MODELS[0],
         "segmenting": forms.read(params, SegmentOptions),
         "reading": forms.read(params, ReadOptions),
+        "limits": forms.read(params, LimitOptions),
         "existing": params.get("existing") or "refuse",
         "batch": params.get("batch") or 8,
         "tiling": forms.read(params, TileOptions) if params.get("tiled") else None,

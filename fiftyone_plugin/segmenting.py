@@ -20,7 +20,13 @@ from numpy.typing import NDArray
 
 from fastsam_plugins import FastSAM, ImageError, weights
 from fastsam_plugins.files import read_image
-from fastsam_plugins.options import PromptOptions, ReadOptions, SegmentOptions, TileOptions
+from fastsam_plugins.options import (
+    LimitOptions,
+    PromptOptions,
+    ReadOptions,
+    SegmentOptions,
+    TileOptions,
+)
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import documents, labels, prompts
 from fiftyone_plugin.documents import Change
@@ -76,6 +82,7 @@ def everything(
     existing: Existing = "refuse",
     batch: int = 8,
     tiling: TileOptions | None = None,
+    limits: LimitOptions | None = None,
 ) -> Iterator[Report]:
     """Segment all instances of every sample.
 
@@ -95,6 +102,8 @@ def everything(
         Samples that go through the network, and are saved, together.
     tiling : TileOptions, optional
         Look at images in windows: for those too large for one look.
+    limits : LimitOptions, optional
+        What images, weights and inputs may ask of the machine; a loaded network has its own.
 
     Returns
     -------
@@ -109,7 +118,9 @@ def everything(
     """
     job = Job(view, field, storing or StoreOptions(), existing)
     _check_model(model)
-    network = _network(job.items(), model, segmenting or SegmentOptions(), reading, batch, tiling)
+    network = _network(
+        job.items(), model, segmenting or SegmentOptions(), reading, batch, tiling, limits
+    )
     return job.save(_ahead(network, 2 * batch), batch)
 
 
@@ -129,6 +140,7 @@ def from_prompts(
     batch: int = 8,
     words: prompts.Words | None = None,
     tiling: TileOptions | None = None,
+    limits: LimitOptions | None = None,
 ) -> Iterator[Report]:
     """Prompt every sample with its labels; the results carry the prompts' labels and ids.
 
@@ -171,7 +183,7 @@ def from_prompts(
             else:
                 yield Found(sample, file, seg)
         yield from _network(
-            iter(rest), model, segmenting or SegmentOptions(), reading, batch, tiling
+            iter(rest), model, segmenting or SegmentOptions(), reading, batch, tiling, limits
         )
 
     def by_labels(found: Found, seg: Segmentation) -> None:
@@ -184,7 +196,7 @@ def from_prompts(
 
     def by_words(found: Found, seg: Segmentation, words: prompts.Words) -> None:
         if seg.image_features is None:  # what is kept on disk is without its image
-            seg = seg.with_image(read_image(found.file, reading))
+            seg = seg.with_image(read_image(found.file, reading, limits))
         found.seg, found.similarity = words.select(seg)
         found.names = words.texts
 
@@ -318,11 +330,15 @@ def _network(
     reading: ReadOptions | None,
     batch: int,
     tiling: TileOptions | None,
+    limits: LimitOptions | None,
 ) -> Iterator[Found]:
+    if limits is None and not isinstance(model, str):
+        limits = model.limits
+
     def read() -> Iterator[tuple[Found, NDArray | None]]:
         for sample, file in items:
             try:
-                yield Found(sample, file), read_image(file, reading)
+                yield Found(sample, file), read_image(file, reading, limits)
             except (ImageError, OSError) as error:
                 yield Found(sample, file, error=str(error) or type(error).__name__), None
 
@@ -338,7 +354,7 @@ def _network(
     first = next(source, None)
     if first is None:  # no network is loaded
         return
-    network = loaded(model) if isinstance(model, str) else model
+    network = loaded(model, limits=limits) if isinstance(model, str) else model
     found_in: Iterator[Segmentation] = (
         (network.segment_tiled(image, segmenting, tiling, batch) for image in images(first))
         if tiling
@@ -354,9 +370,9 @@ def _network(
 
 
 @functools.lru_cache(maxsize=1)
-def loaded(name: str, device: str = "auto") -> FastSAM:
+def loaded(name: str, device: str = "auto", limits: LimitOptions | None = None) -> FastSAM:
     """The network used last: prompts come one after another."""
-    return FastSAM(name, device)
+    return FastSAM(name, device, limits=limits)
 
 
 def _ahead(items: Iterable[T], count: int) -> Iterator[T]:

@@ -11,10 +11,21 @@ import shutil
 from typing import Any
 
 from fastsam_plugins import weights
-from fastsam_plugins.options import PromptOptions, ReadOptions, SegmentOptions, parameters
+from fastsam_plugins.options import (
+    LimitOptions,
+    PromptOptions,
+    ReadOptions,
+    SegmentOptions,
+    parameters,
+)
 from fiftyone_plugin.model import FastSAMModel
 
-OPTIONS = {"segmenting": SegmentOptions, "prompting": PromptOptions, "reading": ReadOptions}
+OPTIONS = {
+    "segmenting": SegmentOptions,
+    "prompting": PromptOptions,
+    "reading": ReadOptions,
+    "limits": LimitOptions,
+}
 
 
 def download(name: str, path: str) -> None:
@@ -30,8 +41,8 @@ def load(path: str, **given: Any) -> FastSAMModel:
     path : str
         Of the weights.
     **given
-        Fields of :class:`SegmentOptions`, :class:`PromptOptions` and :class:`ReadOptions` by name;
-        the rest goes to :class:`FastSAMModel`.
+        Fields of :class:`SegmentOptions`, :class:`PromptOptions`, :class:`ReadOptions` and
+        :class:`LimitOptions` by name; the rest goes to :class:`FastSAMModel`.
 
     Raises
     ------

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins import kept
-from fastsam_plugins.options import SegmentOptions, TileOptions
+from fastsam_plugins.options import LimitOptions, SegmentOptions, TileOptions
 from fastsam_plugins.segmentation import Segmentation
 from napari_plugin.scene import Scene
 from napari_plugin.words import Words
@@ -71,6 +71,7 @@ class Network:
         options: SegmentOptions,
         stop: threading.Event,
         tiling: TileOptions | None = None,
+        limits: LimitOptions | None = None,
     ) -> Segmentation:
         """Segment an image.
 
@@ -85,6 +86,8 @@ class Network:
             Give up once it is set.
         tiling : TileOptions, optional
             Look in windows.
+        limits : LimitOptions, optional
+            What the network may ask of the machine.
 
         Raises
         ------
@@ -99,6 +102,7 @@ class Network:
                 "do": "segment", "network": network, "size": pixels.shape[:2], "shape": shape,
                 "out": str(out), "options": dataclasses.asdict(options),
                 "tiling": dataclasses.asdict(tiling) if tiling else None,
+                "limits": dataclasses.asdict(limits or LimitOptions()),
             }  # fmt: skip
             self._ask(request, pixels, stop)
             return kept.read(out)

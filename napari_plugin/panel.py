@@ -20,6 +20,7 @@ from magicgui.widgets import (
 from fastsam_plugins import backends
 from fastsam_plugins.options import (
     FilterOptions,
+    LimitOptions,
     LinkOptions,
     PromptOptions,
     ReadOptions,
@@ -88,6 +89,8 @@ class Panel(Container):
         self.tiling = Form(TileOptions)
         self.layer_options = Form(LayerOptions)
         self.reading = Form(ReadOptions, leave_out=("page",))
+        # Of files that napari reads itself, nobody asks us.
+        self.limits = Form(LimitOptions, leave_out=("max_pixels", "max_seconds"))
         self.hidden = Container(
             widgets=[self.weights, self.device, self.backend], labels=True, label=""
         )
@@ -137,7 +140,7 @@ class Panel(Container):
         rows = [list(self.buttons.values())[k : k + 3] for k in (0, 3, 6)]
         more = _column(
             self.hidden, self.advanced, self.tiling, self.layer_options, self.reading,
-            self.prompting, self.wording,
+            self.prompting, self.wording, self.limits,
         )  # fmt: skip
         more.visible = False
         self._more = more

@@ -61,7 +61,7 @@ def _answer(
 ) -> Any:
     from fastsam_plugins import kept
     from fastsam_plugins.model import FastSAM, Interrupted
-    from fastsam_plugins.options import SegmentOptions, TileOptions
+    from fastsam_plugins.options import LimitOptions, SegmentOptions, TileOptions
 
     number = request["number"]
     try:
@@ -75,6 +75,7 @@ def _answer(
         if request["do"] == "segment":
             options = SegmentOptions(**request["options"])
             pixels, tiling = request["pixels"], request["tiling"]
+            network.limits = LimitOptions(**request["limits"])
             with network.interruptible(stop.is_set):
                 if tiling:
                     seg = network.segment_tiled(pixels, options, TileOptions(**tiling))

@@ -140,6 +140,7 @@ class FastSAMWidget(Panel):
         request = Request(
             pixels, jobs, annotation.shape, model, self.device.value, self.backend.value, options,
             self.filters.read(), self.tiling.read() if region.region == "windows" else None,
+            self.limits.read(),
         )  # fmt: skip
         return request, annotation
 

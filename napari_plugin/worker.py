@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.options import FilterOptions, SegmentOptions, TileOptions
+from fastsam_plugins.options import FilterOptions, LimitOptions, SegmentOptions, TileOptions
 from napari_plugin.edits import Key
 from napari_plugin.network import Network, Stopped
 from napari_plugin.reading import Pixels
@@ -24,6 +24,7 @@ from napari_plugin.words import Words
 log = logging.getLogger(__name__)
 
 ENOUGH = 1024  # pixels of the longer side, where the options leave imgsz to the network
+_LIMITS = LimitOptions()
 GRID = 2048  # points a side that a picture of instances has at most
 
 
@@ -44,6 +45,8 @@ class Request:
         Of the picture that is made at once.
     tiling : TileOptions, optional
         Look at full resolution, window by window.
+    limits : LimitOptions
+        What the network may ask of the machine.
     """
 
     pixels: Pixels
@@ -55,6 +58,7 @@ class Request:
     options: SegmentOptions
     filters: FilterOptions
     tiling: TileOptions | None = None
+    limits: LimitOptions = _LIMITS
 
     @property
     def steps(self) -> int:
@@ -105,7 +109,9 @@ def work(
             seg = results.get(name)
             if seg is None:
                 asked = (request.model, request.device, request.backend)
-                seg = network.segment(pixels, shape, asked, request.options, stop, request.tiling)
+                seg = network.segment(
+                    pixels, shape, asked, request.options, stop, request.tiling, request.limits
+                )
                 # Asked for by every click; measured once, here.
                 _ = seg.areas, seg.stability
                 results.put(name, seg)

@@ -53,7 +53,7 @@ def segmented(
         If an image cannot be read or has another size than its labels.
     """
     for item in progress(labelled):
-        image = read_image(item.image)
+        image = read_image(item.image, limits=model.limits)
         if image.shape[:2] != item.shape:
             raise ValueError(
                 f"{item.image} has size {image.shape[:2]}, its labels {item.shape} (H, W)"

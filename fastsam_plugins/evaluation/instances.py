@@ -66,7 +66,7 @@ def prompt_with_boxes(
     for image in progress([i for i in truth["images"] if boxes[i["id"]]]):
         # LVIS names its images by their address.
         name = image.get("file_name") or Path(image["coco_url"]).name
-        found = model.segment(read_image(images / name), segmenting)
+        found = model.segment(read_image(images / name, limits=model.limits), segmenting)
         records = boxes[image["id"]]
         corners = np.array([r["bbox"] for r in records], np.float64)
         corners[:, 2:] += corners[:, :2]

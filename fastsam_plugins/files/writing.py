@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fastsam_plugins.files import atomic
 from fastsam_plugins.files.geo import check_installed, checked
-from fastsam_plugins.files.labels import write_labels
+from fastsam_plugins.files.labels import write_instances
+from fastsam_plugins.files.png import write_png
 from fastsam_plugins.files.reading import TIFF
 from fastsam_plugins.files.results import COLUMNS, Segmented, coco, table
 from fastsam_plugins.files.vectors import Layer, features, geojson, write_geopackage
@@ -80,19 +79,17 @@ def _write_one(result: Segmented, path: Path, points: Any, boxes: Any) -> Path:
     if ending == ".gpkg":
         write_geopackage(path, [_layer(result)])
     elif ending == ".png":
-        from PIL import Image
-
-        from fastsam_plugins.draw import overlay
+        from fastsam_plugins.draw import overlay_strips
 
         assert result.image is not None
-        drawn = overlay(result.image, result.segmentation, points, boxes, result.captions)
+        seg = result.segmentation
         with atomic.replacing(path) as part:
-            Image.fromarray(drawn).save(part)
+            strips = overlay_strips(result.image, seg, points, boxes, result.captions)
+            write_png(part, seg.shape, strips)
     elif ending == ".geojson":
         atomic.write_json(path, geojson(features(result), result.georeference))
     else:
-        numbers = np.array([0, *result.numbers])
-        write_labels(numbers[result.segmentation.labels()], path, result.georeference)
+        write_instances(result.segmentation, path, result.numbers, result.georeference)
     return path
 
 

@@ -2,7 +2,8 @@
 
 The COCO API (Lin et al. 2014) walks each edge on a grid five times as fine as the pixels; where the
 walk steps over the middle of a pixel column, the column's filling toggles. Masks in COCO and LVIS
-are defined by that, so an evaluation has to do the same.
+are defined by that, so an evaluation has to do the same. Here each edge goes from one middle to the
+next, however far it reaches beyond the image.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 
 _FINE = 5  # grid points per pixel
+_FARTHEST = 2**31 // _FINE  # pixels: the COCO API counts grid points in 32 bits
+_MOST = 2**62  # pixels of an image
+_MOST_CROSSINGS = 1 << 25
+_PAIRS = 1 << 18  # of points that are compared at once
 
 
 def decode_segmentation(segmentation: Any, shape: R.Shape) -> R.Runs:
@@ -59,44 +64,25 @@ def fill(flat: ArrayLike, shape: R.Shape) -> R.Runs:
     numbers = np.asarray(flat, np.float64)
     if numbers.ndim != 1 or numbers.size < 6 or numbers.size % 2 or not np.isfinite(numbers).all():
         raise ValueError("a polygon needs three or more pairs of finite numbers")
+    if np.abs(numbers).max() >= _FARTHEST:
+        raise ValueError(
+            f"a polygon reaches no farther than {_FARTHEST} pixels, as in the COCO API"
+        )
     height, width = shape
-    u, v = _walk((numbers.reshape(-1, 2) * _FINE + 0.5).astype(np.int64))
-    step = np.flatnonzero(u[1:] != u[:-1])
-    # A step between grid columns crosses the middle of a pixel column, or none.
-    x = (np.minimum(u[step], u[step + 1]) + 0.5) / _FINE - 0.5
-    y = (np.minimum(v[step], v[step + 1]) + 0.5) / _FINE - 0.5
-    whole = (x == np.floor(x)) & (x >= 0) & (x <= width - 1)
-    rows = np.ceil(np.clip(y[whole], 0, height)).astype(np.int64)
-    toggles = x[whole].astype(np.int64) * height + rows
+    if width and height > _MOST // width:
+        raise ValueError(f"an image of {height} x {width} has more pixels than can be counted")
+    from fastsam_plugins import compiled
+
+    grid = (numbers.reshape(-1, 2) * _FINE + 0.5).astype(np.int64)
+    most = compiled.most_crossings(grid, width)
+    if most > _MOST_CROSSINGS:
+        raise ValueError(f"a polygon crosses columns of its image {most} times, too many")
+    toggles = compiled.crossings(grid, height, width, most)
     places, count = np.unique(toggles, return_counts=True)
     edges = places[count % 2 == 1]  # a place toggled twice stays as it was
     if len(edges) % 2:
         edges = np.append(edges, height * width)
     return R.from_counts(np.diff(edges, prepend=0))
-
-
-def _walk(points: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Grid points (u, v) along all edges of a closed polygon (K, 2), one per step of the longer
-    direction, each edge from the end with the smaller coordinate in that direction."""
-    start, stop = points, np.roll(points, -1, axis=0)
-    span = np.abs(stop - start)
-    flat = span[:, 0] >= span[:, 1]  # x is the longer direction
-    major = np.where(flat, 0, 1)
-    edge = np.arange(len(points))
-    turned = start[edge, major] > stop[edge, major]
-    low = np.where(turned[:, None], stop, start)
-    high = np.where(turned[:, None], start, stop)
-    length = span[edge, major]
-    rise = high[edge, 1 - major] - low[edge, 1 - major]
-    slope = np.divide(rise, length, out=np.zeros(len(points)), where=length > 0)
-
-    owner = np.repeat(edge, length + 1)
-    step = np.arange(len(owner)) - np.repeat(np.cumsum(length + 1) - length - 1, length + 1)
-    step = np.where(turned[owner], length[owner] - step, step)
-    along = low[edge, major][owner] + step
-    # Truncation towards zero, as a C cast does.
-    across = (low[edge, 1 - major][owner] + slope[owner] * step + 0.5).astype(np.int64)
-    return np.where(flat[owner], along, across), np.where(flat[owner], across, along)
 
 
 def keyhole_polygon(runs: R.Runs, shape: R.Shape) -> NDArray[np.float64]:
@@ -118,10 +104,21 @@ def keyhole_polygon(runs: R.Runs, shape: R.Shape) -> NDArray[np.float64]:
     loops = sorted((c[:, 0].astype(np.float64) for c in contours), key=len, reverse=True)
     path = np.concatenate([loops[0], loops[0][:1]])
     for loop in loops[1:]:
-        distance = ((path[:, None] - loop[None]) ** 2).sum(-1)
-        k, j = np.unravel_index(int(distance.argmin()), distance.shape)
-        loop = np.roll(loop, -int(j), axis=0)
+        k, j = _nearest(path, loop)
+        loop = np.roll(loop, -j, axis=0)
         path = np.concatenate([path[: k + 1], loop, loop[:1], path[k:]])
     if len(path) < 4:  # a speck of one or two pixels still needs a polygon
         path = np.concatenate([path, path + 0.25])
     return path + np.array([x0 + 0.5, y0 + 0.5])
+
+
+def _nearest(path: NDArray[np.float64], loop: NDArray[np.float64]) -> tuple[int, int]:
+    """Of all pairs of a point of one and a point of the other, the first of the closest."""
+    best, found = np.inf, (0, 0)
+    step = max(_PAIRS // len(loop), 1)
+    for first in range(0, len(path), step):
+        distance = ((path[first : first + step, None] - loop[None]) ** 2).sum(-1)
+        k, j = np.unravel_index(int(distance.argmin()), distance.shape)
+        if distance[k, j] < best:
+            best, found = float(distance[k, j]), (first + int(k), int(j))
+    return found

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.files import atomic
+from fastsam_plugins.images import ImageError
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.polygons import keyhole_polygon
@@ -239,7 +240,7 @@ def _unusable(labelled: Labelled) -> str:
                 width, height = image.size
                 if image.getexif().get(0x0112, 1) >= 5:  # stored lying on its side
                     width, height = height, width
-        except (UnidentifiedImageError, OSError):
+        except (UnidentifiedImageError, ImageError, OSError):
             return "images that cannot be read"
     if (height, width) != labelled.shape:
         return "images of another size than their labels"

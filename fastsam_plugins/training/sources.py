@@ -164,16 +164,11 @@ def _read_labels(path: Path) -> NDArray[np.integer]:
     An image of one value is a foreground mask, whose connected parts are the instances; so is one
     that is white with soft edges, and a JPEG, whose values are not exact.
     """
-    import tifffile
     from skimage.measure import label
 
-    from fastsam_plugins.files import open_image
+    from fastsam_plugins.files import read_values
 
-    if path.suffix.lower() in (".tif", ".tiff"):
-        values = tifffile.imread(path)
-    else:
-        with open_image(path) as image:
-            values = np.asarray(image.convert("L") if image.mode in ("RGB", "RGBA", "1") else image)
+    values = read_values(path)
     if values.ndim != 2 or values.dtype.kind not in "bui":
         raise ValueError(f"{path} is not a label image: it needs one whole number per pixel")
     lossy = path.suffix.lower() in (".jpg", ".jpeg") or (

@@ -124,10 +124,10 @@ def test_many_images_are_read_when_it_is_their_turn(tmp_path, monkeypatch):
         Image.fromarray(files.read_image(COINS)[:, : 200 + 32 * k]).save(name)
     done("segment", *names, "-o", tmp_path / "once.json", *QUICK, "--batch", "5")
     events = []
-    read, write = files.read_image, files.writing.write_labels
+    read, write = files.read_image, files.writing.write_instances
     monkeypatch.setattr(files, "read_image", lambda *a, **k: events.append("read") or read(*a, **k))
     monkeypatch.setattr(
-        files.writing, "write_labels", lambda *a: events.append("write") or write(*a)
+        files.writing, "write_instances", lambda *a: events.append("write") or write(*a)
     )
     done("segment", *names, "-o", tmp_path / "{stem}.tif", *QUICK, "--batch", "2")
     held = np.cumsum([1 if e == "read" else -1 for e in events])

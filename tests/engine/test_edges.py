@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from skimage.filters import sobel
 
-from fastsam_plugins import EdgeOptions, Segmentation
+from fastsam_plugins import EdgeOptions, Segmentation, edges
 from fastsam_plugins.edges import ridges
 from tests.conftest import disks
 
@@ -81,3 +83,29 @@ def test_ridges_are_thin_and_whole_in_every_direction(angle):
 def test_options_are_checked():
     with pytest.raises(ValueError, match="smoothing must be"):
         EdgeOptions(smoothing=0)
+
+
+@pytest.mark.parametrize("thin", [True, False])
+@pytest.mark.parametrize("logits", [True, False])
+def test_strips_of_a_large_map_are_those_of_the_whole(thin, logits, dummy, monkeypatch):
+    seg = dummy((140, 120), 12)
+    seg = seg if logits else Segmentation.from_masks(seg.masks(), seg.scores)
+    whole = seg.edges(thin=thin, by_confidence=True)
+    for pixels in (1, 1500, 3000):
+        monkeypatch.setattr(edges, "_STRIP", pixels)
+        found = seg.edges(thin=thin, by_confidence=True)
+        assert np.allclose(found, whole, atol=1e-6)
+        assert np.array_equal(edges.to_uint16(whole), np.round(whole * 65535).astype(np.uint16))
+
+
+def test_a_large_map_takes_little_more_memory_than_itself():
+    """It took 106 bytes per pixel, 10 GB of an image of 12000 x 8000 pixels."""
+    seg = Segmentation.from_masks(disks((2500, 3500), [(1200, 1200, 1150), (2800, 900, 500)]))
+    seg[:1].edges()
+    tracemalloc.start()
+    try:
+        found = seg.edges()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < found.nbytes + 200e6

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from fastsam_plugins import images
 from fastsam_plugins.images import ImageError, to_rgb
 from fastsam_plugins.options import ReadOptions
 
@@ -181,3 +184,96 @@ def test_masked_pixels_count_for_no_contrast_and_are_black(dtype, bands):
     out = to_rgb(np.ma.masked_array(spoiled, mask), ReadOptions(contrast="minmax"))
     assert not out[:2].any()
     assert np.array_equal(out[2:], to_rgb(values[2:], ReadOptions(contrast="minmax")))
+
+
+def as_it_was(image, options):
+    """The stretch as it is defined: on float64 copies of the image, all held at once."""
+    array = np.asarray(image)
+    array = array[:, :, None] if array.ndim == 2 else array[:, :, :3]
+    hidden = np.ma.getmask(image)
+    if hidden is np.ma.nomask:
+        hidden = np.zeros(array.shape[:2], bool)
+    elif hidden.ndim == 3:
+        hidden = hidden.all(axis=2)
+    contrast = options.contrast
+    if contrast == "auto":
+        contrast = "none" if array.dtype == np.uint8 else "percentile"
+    if array.dtype == np.bool_:
+        array, contrast = array.astype(np.uint8) * 255, "none"
+    if contrast == "none" and array.dtype == np.uint8:
+        return np.broadcast_to(array, (*array.shape[:2], 3))
+    values = array[~hidden].astype(np.float64)
+    if contrast == "fixed":
+        low, high = options.low, options.high
+    elif contrast == "none":
+        low, high = 0.0, 255.0
+    elif not len(values):
+        low, high = 0.0, 0.0
+    else:
+        share = options.percentile if contrast == "percentile" else 0.0
+        both = np.percentile(values, [share, 100 - share], axis=0)
+        low, high = both[0].min(), both[1].max()
+    scaled = (array.astype(np.float64) - low) * (255 / (high - low) if high > low else 0)
+    out = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    out[hidden] = 0
+    return np.broadcast_to(out, (*array.shape[:2], 3))
+
+
+DTYPES = [bool, "u1", "i1", "u2", ">u2", "i2", ">i2", "u4", "i4", "u8", "i8", "f2", "f4", ">f4",
+          "f8", np.longdouble]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("contrast", ["auto", "percentile", "minmax", "fixed", "none"])
+@pytest.mark.parametrize("bands", [0, 1, 3, 5])
+def test_strips_are_stretched_to_the_bit_as_the_whole(dtype, contrast, bands, monkeypatch):
+    monkeypatch.setattr(images, "_STRIP", 1000)
+    options = ReadOptions(contrast=contrast, low=-20, high=300.5, percentile=0.7)
+    shape = (71, 153) + (bands,) * (bands > 0)
+    values = np.random.default_rng(bands).gamma(2, 60, shape) - 40
+    image = (values > 60) if dtype is bool else np.clip(values, 0, 127).astype(dtype)
+    if np.dtype(dtype).kind in "fi" and np.dtype(dtype).itemsize > 1:
+        image = (values * 31).astype(dtype)
+    assert np.array_equal(to_rgb(image, options), as_it_was(image, options))
+    large = np.tile(image, (5, 3, 1)[: image.ndim])  # by the table of all values
+    assert np.array_equal(to_rgb(large, options), as_it_was(large, options))
+    hidden = np.random.default_rng(1).random(shape) < 0.3
+    if bands:
+        hidden[:] = hidden[:, :, :1]
+    masked = np.ma.masked_array(image, hidden)
+    assert np.array_equal(to_rgb(masked, options), as_it_was(masked, options))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_an_image_of_other_rows_is_that_of_the_array(dtype):
+    """What is read strip by strip: nothing else is asked of it than rows."""
+
+    class Rows:
+        shape, step = (90, 40, 3), 16
+
+        def __init__(self, array):
+            self.array, self.dtype = array, array.dtype
+
+        def __getitem__(self, index):
+            assert index.start % 16 == 0
+            return self.array[index]
+
+    array = rng.gamma(2, 900, (90, 40, 3)).astype(dtype)
+    assert np.array_equal(images.from_rows(Rows(array)), to_rgb(array))
+    turned = np.zeros((40, 90, 3), np.uint8)
+    images.from_rows(Rows(array), out=turned.swapaxes(0, 1))
+    assert np.array_equal(turned, to_rgb(array).swapaxes(0, 1))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_a_stretch_takes_little_more_memory_than_its_result(dtype):
+    """It took 8 copies of the image in float64: 70 bytes per pixel of three 16-bit bands."""
+    array = rng.integers(0, 5000, (1500, 2000, 3)).astype(dtype)
+    to_rgb(array[:9, :9])
+    tracemalloc.start()
+    try:
+        out = to_rgb(array)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < out.nbytes + 40e6

@@ -141,3 +141,22 @@ def test_any_other_file_is_read_at_once(tmp_path):
 def test_a_file_that_is_not_there_is_told():
     with pytest.raises(ImageError, match="no file"):
         open_raster("nowhere.tif")
+
+
+@pytest.mark.parametrize("array", [DEEP, (DEEP >> 6).astype(np.uint8)], ids=["uint16", "uint8"])
+def test_large_windows_are_read_in_strips(array, monkeypatch):
+    read = []
+
+    def window(w):
+        read.append(w[3] - w[1])
+        return array[w[1] : w[3], w[0] : w[2]]
+
+    whole = Shown(array)[:, :]
+    view = Shown(array, None, window)
+    reduced = view.reduced(33)
+    monkeypatch.setattr(shown, "STRIP", 900)
+    del read[:]
+    assert np.array_equal(view[:, :], whole)
+    assert np.array_equal(view[7:58, 3:80], whole[7:58, 3:80])
+    assert np.array_equal(view.reduced(33), reduced)
+    assert max(read) <= 11

@@ -17,7 +17,7 @@ from PIL import Image
 from fastsam_plugins import SegmentOptions, read_image
 from fastsam_plugins.demo import SAMPLES
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.options import PromptOptions
+from fastsam_plugins.options import LimitOptions, PromptOptions
 from fiftyone_plugin import labels, segmenting
 from fiftyone_plugin.storage import Store, StoreOptions
 
@@ -260,3 +260,16 @@ def test_who_stops_asking_stops_the_work():
 
     time.sleep(0.5)
     assert len(made) <= count + 3
+
+
+def test_a_sample_beyond_the_limits_costs_itself_only(samples, model):
+    sizes = {}
+    for sample in (samples.first(), samples.last()):
+        with Image.open(sample.filepath) as image:
+            sizes[sample.filepath] = image.size[0] * image.size[1]
+    large = max(sizes, key=sizes.get)
+    limits = LimitOptions(max_pixels=sizes[large] - 1)
+    report = everything(samples, model, limits=limits)
+    assert "max_pixels" in report.failed[large]
+    assert "max_pixels" in samples[large]["found_error"]
+    assert report.instances > 0

@@ -11,7 +11,13 @@ import time
 import numpy as np
 import pytest
 
-from fastsam_plugins.options import FilterOptions, ReadOptions, SegmentOptions, TileOptions
+from fastsam_plugins.options import (
+    FilterOptions,
+    LimitOptions,
+    ReadOptions,
+    SegmentOptions,
+    TileOptions,
+)
 from napari_plugin.geometry import Plane
 from napari_plugin.network import Network, NetworkError, Stopped
 from napari_plugin.reading import Pixels
@@ -80,6 +86,15 @@ def test_what_is_wrong_is_one_line(network, coins):
         with pytest.raises(NetworkError, match=message) as error:
             network.segment(coins, coins.shape[:2], name, QUICK, threading.Event())
         assert "\n" not in str(error.value)
+
+
+def test_limits_are_the_panels(network, coins):
+    large = dataclasses.replace(
+        request(coins, options=SegmentOptions(imgsz=640)), limits=LimitOptions(max_memory=5)
+    )
+    *_, failure = work(large, network, Results(), threading.Event())
+    assert "max_memory is 5 MB" in failure.message
+    assert len(network.segment(coins, coins.shape[:2], NAME, QUICK, threading.Event())) > 10
 
 
 def test_a_process_that_was_killed_is_told_and_replaced(network, coins):
