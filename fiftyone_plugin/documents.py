@@ -17,7 +17,7 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.core.odm as foo
 from bson import ObjectId
-from pymongo import UpdateOne
+from pymongo import UpdateOne, WriteConcern
 
 from fastsam_plugins.masks.polygons import keyhole_polygon
 from fiftyone_plugin.labels import Instance
@@ -150,6 +150,8 @@ def put(
 ) -> Document | None:
     """Change one sample, and give what stood in a field before, in one step.
 
+    It is in the database's journal when this returns: files of labels that were replaced can go.
+
     Parameters
     ----------
     dataset, sample, change
@@ -166,7 +168,8 @@ def put(
     """
     known = {"_id": ObjectId(sample)} | ({seen: None} if only_empty else {})
     paths = ("detections.mask_path", "fastsam", "_cls")
-    found: Document | None = dataset._sample_collection.find_one_and_update(
+    samples = dataset._sample_collection.with_options(write_concern=WriteConcern(j=True))
+    found: Document | None = samples.find_one_and_update(
         known, change.pipeline(), {f"{seen}.{path}": 1 for path in paths}
     )
     return found

@@ -163,11 +163,7 @@ class Job:
                 undo.note([found.sample for found in chunk])
                 self._when = undo.when
             for found in chunk:
-                try:
-                    self._put(found)
-                except BaseException:
-                    self.store.files.not_saved()
-                    raise
+                self._put(found)
                 if found.error:
                     self.report.failed[found.file] = found.error
             documents.reload(self.dataset, [found.sample for found in chunk])
@@ -177,15 +173,24 @@ class Job:
     def _put(self, found: Found) -> None:
         """Save one sample. One that failed keeps what it had."""
         if found.seg is not None:
-            label = self.store.put(
-                found.sample, found.seg, found.names, found.sources, found.similarity
-            )
+            label = self._label(found)
             if self._try(found, label):
                 (objects,) = (v for v in label.values() if isinstance(v, list))
                 self.report.instances += len(objects)
         if found.error:
             name = self._error.needed()
             documents.write(self.dataset, {found.sample: Change({name: found.error})})
+
+    def _label(self, found: Found) -> documents.Document:
+        """The label of a sample, whose files are written."""
+        assert found.seg is not None
+        try:
+            return self.store.put(
+                found.sample, found.seg, found.names, found.sources, found.similarity
+            )
+        except BaseException:
+            self.store.files.not_saved()
+            raise
 
     def _try(self, found: Found, label: documents.Document) -> bool:
         change = Change({self._error.name: None} if self._error.name else {}, when=self._when)
@@ -198,6 +203,7 @@ class Job:
         # Whoever wrote labels meanwhile, a person or another run: they are not replaced unasked.
         empty = self._existing in ("refuse", "skip")
         try:
+            # If the connection breaks here, nobody knows whether it was saved: its files stay.
             before = documents.put(self.dataset, found.sample, change, self.field, empty)
         except (DocumentTooLarge, OperationFailure) as error:
             if isinstance(error, OperationFailure) and error.code != TOO_LARGE:
