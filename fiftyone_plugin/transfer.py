@@ -185,15 +185,21 @@ def import_(
 
 def _images(images: Any, path: Path) -> list[dict[str, Any]]:
     """The images of a file, as far as they are used here."""
+    if not isinstance(images, list):
+        raise ValueError(f"{path}: images must be a list")
     for place, image in enumerate(images):
         known = isinstance(image, dict) and isinstance(image.get("id"), int | str)
         sizes = [image.get(n) for n in ("height", "width")] if known else []
         texts = [image.get(n, "") for n in ("sample_id", "file_name")] if known else []
-        if not known or not all(type(v) in (int, float) and v >= 1 for v in sizes):
+        if not known or not all(_is_size(v) for v in sizes):
             raise ValueError(f"{path}: image {place} has no id, height or width")
         if not all(isinstance(t, str) for t in texts) or not any(texts):
             raise ValueError(f"{path}: image {place} has no sample_id or file_name")
     return list(images)
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) in (int, float) and 1 <= value < 2**31 and value == int(value)
 
 
 def _names(categories: Any, path: Path) -> dict[Any, str]:
