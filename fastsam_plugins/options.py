@@ -107,7 +107,7 @@ def check_names(given: Iterable[str], known: Iterable[str]) -> None:
 
 
 def _meant(given: Any, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(given), list(known), 1)
+    near = difflib.get_close_matches(str(given), list(known), 1, 0.5)
     return f": do you mean {near[0]}?" if near else ""
 
 
