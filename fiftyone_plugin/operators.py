@@ -240,7 +240,7 @@ class EvaluateProposals(Operation):
         parts.field(ctx, inputs, "proposals", "Proposals", labels.KINDS, "What was found", True)
         parts.field(ctx, inputs, "truth", "Ground truth", labels.KINDS, "What is to be found", True)
         key = str(ctx.params.get("eval_key") or "recall")
-        there = ctx.dataset.has_evaluation(key) and recall.has_results(ctx.dataset, key)
+        there = ctx.dataset.has_evaluation(key)
         leave_out = ["proposals", "truth", *([] if there else ["overwrite"])]
         forms.add(inputs, own.EvaluateOptions, leave_out)
 

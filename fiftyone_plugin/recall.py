@@ -147,7 +147,7 @@ def _evaluate(
         try:
             one = method.compare(file, shape, *map(documents.objects, both))
         except (ValueError, OSError) as error:  # no image, or a mask that is gone or damaged
-            report.failed[file] = str(error)
+            report.fail(file, sample, str(error))
             continue
         matches += one.matches
         lone = [sum(m[k] is None for m in one.matches) for k in (0, 1)]
@@ -165,7 +165,8 @@ def _evaluate(
             yield report
     documents.write(view._dataset, changes)
     report.done += len(todo)
-    report.failed |= dict.fromkeys(todo.values(), GONE)
+    for sample, file in todo.items():
+        report.fail(file, sample, GONE)
     yield report
     results = method.generate_results(view, matches, eval_key)
     method.save_run_results(view, eval_key, results)

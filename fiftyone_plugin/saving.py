@@ -54,6 +54,10 @@ class Report:
     failed: dict[str, str] = field(default_factory=dict)
     written: str = ""
 
+    def fail(self, file: str, sample: str, reason: str) -> None:
+        """Count a sample that failed. Another of the same file is told by its id."""
+        self.failed[f"{file} (sample {sample})" if file in self.failed else file] = reason
+
 
 @dataclass
 class Found:
@@ -165,7 +169,7 @@ class Job:
             for found in chunk:
                 self._put(found)
                 if found.error:
-                    self.report.failed[found.file] = found.error
+                    self.report.fail(found.file, found.sample, found.error)
             documents.reload(self.dataset, [found.sample for found in chunk])
             self.report.done += len(chunk)
             yield self.report

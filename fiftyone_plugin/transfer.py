@@ -84,7 +84,7 @@ def _export(view: Any, field: str, path: Path) -> Iterator[Report]:
         try:
             annotations = _annotations(sample, field)
         except (ValueError, OSError) as error:  # no image, or a mask that is gone or damaged
-            report.failed[sample.filepath] = str(error)
+            report.fail(sample.filepath, sample.id, str(error))
             continue
         height, width = labels.shape_of(sample) or (0, 0)
         name = Path(sample.filepath).name

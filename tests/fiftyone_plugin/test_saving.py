@@ -86,7 +86,8 @@ def test_a_sample_deleted_during_a_run_costs_itself(many, model, existing):
         if report.done == 1:
             many.delete_samples(ids[3:5])
     assert report.done == report.total
-    assert list(report.failed.values()) == [GONE]  # both are of one file
+    assert list(report.failed.values()) == [GONE] * 2
+    assert ids[4] in list(report.failed)[1]  # both are of one file
     assert len(many.exists("p")) == 4
     assert report.instances == many.count("p.detections") - (
         0 if existing == "overwrite" else len(many.first()["p"].detections) // (
@@ -235,3 +236,24 @@ def test_one_mask_that_is_gone_costs_its_sample(many, model, tmp_path):
     report = last(recall.run(many, "p", "chosen", "r"))
     assert (report.done, len(report.failed)) == (6, 1)
     assert many.load_evaluation_results("r").summary["images"] == 5
+
+
+def test_samples_are_counted_whatever_the_databases_statistics_say(
+    many, model, tmp_path, monkeypatch
+):
+    """They say 0 after the database was killed; ``test_database_killed.py`` does that."""
+    monkeypatch.setattr(fo.Dataset, "_estimated_count", lambda *_, **__: 0)
+    assert len(many) == 0
+    last(everything(many.select(many.values("id")[:2]), model))
+    report = last(everything(many, model, existing="skip"))
+    assert (report.total, report.done, report.skipped) == (4, 4, 2)
+    assert last(promote(many, "p", "chosen")).done == 6
+    report = last(
+        segmenting.from_prompts(many, "asked", model, boxes="chosen", segmenting=SEGMENTING)
+    )
+    assert report.done == 6
+    assert last(recall.run(many, "p", "chosen", "r")).total == 6
+    path = tmp_path / "out.json"
+    report = last(transfer.export(many, "p", path))
+    assert (report.total, report.done) == (6, 6)
+    assert last(transfer.import_(many, "back", path)).done == 6
