@@ -8,10 +8,12 @@ operator's form and the napari widget. Construction validates: a value out of ra
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import numbers
 import types
 import typing
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -89,12 +91,32 @@ class Options:
         return dataclasses.replace(self, **changes)
 
 
+def check_names(given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse parameters that there are none of, and say which was meant.
+
+    Raises
+    ------
+    ValueError
+        Naming the first that is unknown, and the nearest that is known, or all.
+    """
+    known = list(known)
+    for name in given:
+        if name not in known:
+            meant = _meant(name, known) or f" (there are: {', '.join(sorted(known))})"
+            raise ValueError(f"there is no parameter {name!s}{meant}")
+
+
+def _meant(given: Any, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(given), list(known), 1, 0.5)
+    return f": do you mean {near[0]}?" if near else ""
+
+
 def _check(p: Parameter, value: Any) -> None:
     def refuse(what: str) -> typing.NoReturn:
-        raise ValueError(f"{p.name} must be {what}, got {value!r}")
+        raise ValueError(f"{p.name} must be {what}, got {value!r}{_meant(value, p.choices)}")
 
     if p.choices:
-        if value not in p.choices:
+        if not isinstance(value, str) or value not in p.choices:
             refuse("one of " + ", ".join(p.choices))
         return
     if p.type is bool:

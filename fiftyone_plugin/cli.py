@@ -9,13 +9,16 @@ import importlib.metadata
 import json
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
 
-from fastsam_plugins.console import Command, as_json, tell
+from fastsam_plugins.console import Command, as_json, flags, pick, say, tell
 from fastsam_plugins.doctor import Finding
 from fastsam_plugins.doctor import as_json as findings_json
+from fiftyone_plugin.parameters import TidyOptions
 
 NAME = "@fastsam-plugins/fastsam"
 FILES = ("fiftyone.yml", "__init__.py")
@@ -82,6 +85,38 @@ def uninstall() -> None:
     if not any(place.parent.iterdir()):
         place.parent.rmdir()
     tell(f"Removed from {place}")
+
+
+@fiftyone.command()
+@flags(TidyOptions)
+@click.option("--delete", is_flag=True, help="Delete them, instead of listing them.")
+@as_json
+def tidy(delete: bool, as_json: bool, **values: Any) -> None:
+    """Find files of masks that nothing in the database refers to any more.
+
+    They are left by runs that were killed, and by samples, fields and datasets that were deleted.
+    """
+    options = pick(TidyOptions, values)
+    folder()  # says so if there is no FiftyOne
+    from fiftyone_plugin import tidying
+
+    found = tidying.find(options)
+    if delete:
+        found.delete()
+    if as_json:
+        paths = {"files": found.files, "strange": found.strange}
+        listed = {name: [str(p) for p in own] for name, own in paths.items()}
+        tell(json.dumps({**listed, "bytes": found.size, "deleted": delete}))
+        return
+    for place, count in Counter(f.parents[1] for f in found.files).items():
+        tell(f"{count} in {place}")
+    done = "deleted" if delete else "nothing refers to them; --delete deletes them"
+    tell(f"{len(found.files)} files, {found.size / 1e6:.1f} MB: {done}")
+    if found.strange:
+        say(
+            f"{len(found.strange)} folders were left alone, which may be another database's: "
+            f"{found.strange[0]}, ... (--unknown looks at them too)"
+        )
 
 
 @fiftyone.command()

@@ -15,8 +15,9 @@ from itertools import groupby
 from typing import Any
 
 import fiftyone as fo
+import fiftyone.core.odm as foo
 from bson import ObjectId
-from pymongo import UpdateOne
+from pymongo import UpdateOne, WriteConcern
 
 from fastsam_plugins.masks.polygons import keyhole_polygon
 from fiftyone_plugin.labels import Instance
@@ -83,14 +84,20 @@ class Change:
         Value by field of the sample.
     objects : dict
         By path of a list of objects: values by attribute, by the object's id.
+    more : dict
+        Labels to add to what there is, by field.
+    when : datetime, optional
+        The time of the change, if not now.
     """
 
     fields: Document = field(default_factory=dict)
     objects: dict[str, dict[str, Document]] = field(default_factory=dict)
+    more: Document = field(default_factory=dict)
+    when: datetime | None = None
 
     def pipeline(self) -> list[Document]:
         """The change as MongoDB does it, which finds objects by their ids, wherever they are."""
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = self.when or datetime.now(UTC).replace(tzinfo=None)
         new: Document = {k: {"$literal": v} for k, v in self.fields.items()}
         for path, changes in self.objects.items():
             if not changes:
@@ -101,7 +108,18 @@ class Change:
             mine = {"$let": {"vars": place, "in": {"$cond": [{"$gte": ["$$k", 0]}, known, {}]}}}
             merged = {"$mergeObjects": ["$$object", mine]}
             new[path] = {"$map": {"input": f"${path}", "as": "object", "in": merged}}
+        for name, label in self.more.items():
+            new[name] = _added(name, label)
         return [{"$set": {**new, "last_modified_at": now}}]
+
+
+def _added(name: str, label: Document) -> Document:
+    """A field's label with the objects of another; what the database holds then is what counts."""
+    (key,) = (k for k in ("detections", "polylines") if k in label)
+    there = {"$ifNull": [f"${name}.{key}", []]}
+    all_objects = {"$concatArrays": [there, {"$literal": label[key]}]}
+    rest = {k: v for k, v in label.items() if k != key}
+    return {"$mergeObjects": [f"${name}", {"$literal": rest}, {key: all_objects}]}
 
 
 def declare(dataset: fo.Dataset, fields: dict[str, fo.Field]) -> None:
@@ -125,3 +143,63 @@ def write(dataset: fo.Dataset, changes: dict[str, Change]) -> None:
     updates = [UpdateOne({"_id": ObjectId(s)}, c.pipeline()) for s, c in changes.items()]
     if updates:
         dataset._bulk_write(updates, ids=list(changes))
+
+
+def put(
+    dataset: fo.Dataset, sample: str, change: Change, seen: str, only_empty: bool = False
+) -> Document | None:
+    """Change one sample, and give what stood in a field before, in one step.
+
+    It is in the database's journal when this returns: files of labels that were replaced can go.
+
+    Parameters
+    ----------
+    dataset, sample, change
+    seen : str
+        The field.
+    only_empty : bool
+        Change nothing if the field holds something, whoever wrote it meanwhile.
+
+    Returns
+    -------
+    dict or None
+        With the field, if it was there, but without pixels; None if nothing was changed: the sample
+        is gone, or its field is not empty.
+    """
+    known = {"_id": ObjectId(sample)} | ({seen: None} if only_empty else {})
+    paths = ("detections.mask_path", "fastsam", "_cls")
+    samples = dataset._sample_collection.with_options(write_concern=WriteConcern(j=True))
+    found: Document | None = samples.find_one_and_update(
+        known, change.pipeline(), {f"{seen}.{path}": 1 for path in paths}
+    )
+    return found
+
+
+def reload(dataset: fo.Dataset, samples: Sequence[str]) -> None:
+    """Have samples that the program holds in memory show what was changed."""
+    fo.Sample._reload_docs(dataset._sample_collection_name, sample_ids=list(samples))
+
+
+def light(dataset: fo.Dataset, name: str, samples: Sequence[str]) -> dict[str, Any]:
+    """A field's value by sample, without masks. Samples that are gone are left out."""
+    stages: list[Document] = [
+        {"$match": {"_id": {"$in": [ObjectId(s) for s in samples]}}},
+        {"$project": {name: 1}},
+        {"$unset": [f"{name}.detections.mask", f"{name}.polylines.points"]},
+    ]
+    found = dataset._sample_collection.aggregate(stages)
+    return {str(document["_id"]): document.get(name) for document in found}
+
+
+def count(view: fo.Dataset | fo.DatasetView) -> int:
+    """How many samples there are.
+
+    ``len`` takes a dataset's number from statistics, which are wrong after the database was killed.
+    """
+    return int(view.count("id"))
+
+
+def is_declared(dataset: fo.Dataset, name: str) -> bool:
+    """Whether a dataset is there and has a field, whatever other processes did meanwhile."""
+    known = {"_id": dataset._doc.id, "sample_fields.name": name}
+    return foo.get_db_conn().datasets.find_one(known, {"_id": 1}) is not None

@@ -24,7 +24,11 @@ from fastsam_plugins.options import (
 from fiftyone_plugin import prompts
 from fiftyone_plugin.labels import detections
 
-ERROR = "error"  # a sample that could not be segmented gets the reason in FIELD_error
+ERROR = "fastsam_error"
+"""A sample that could not be segmented gets the reason in ``FIELD_fastsam_error``.
+
+``FIELD_error`` may be the user's: what FiftyOne calls has no dataset to ask.
+"""
 
 
 @dataclass

@@ -8,7 +8,7 @@ called: ``foo.get_operator("@fastsam-plugins/fastsam/segment_everything")(view, 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import fiftyone as fo
@@ -24,14 +24,16 @@ from fastsam_plugins.options import (
     ReadOptions,
     SegmentOptions,
     TextOptions,
-    TileOptions,
-    parameters,
+    check_names,
 )
-from fiftyone_plugin import forms, labels, promoting, prompts, recall, segmenting, transfer
-from fiftyone_plugin.segmenting import Report
+from fiftyone_plugin import form_parts as parts
+from fiftyone_plugin import forms, given, labels, promoting, prompts, recall, segmenting, transfer
+from fiftyone_plugin import parameters as own
+from fiftyone_plugin.saving import Report
 from fiftyone_plugin.storage import StoreOptions
 
-MODELS = ("FastSAM-n", "FastSAM-s", "FastSAM-x")
+NOTICES = ("problem", "warning", "only", "more")
+"""What forms hold beside parameters: the App may send it."""
 
 
 class Operation(foo.Operator):
@@ -40,6 +42,8 @@ class Operation(foo.Operator):
     name_: str
     label_: str
     help_: str
+    options_: tuple[type[Options], ...]  # all its parameters are fields of these
+    by_labels_ = False  # whether selected labels are what it works on
     risk_ = types.RiskLevel.MEDIUM  # writes fields of its own
 
     @property
@@ -84,8 +88,8 @@ class Operation(foo.Operator):
         view = ctx.target_view()
         self.form(ctx, inputs)
         try:
-            self.start(ctx.params, view, _selected(ctx))
-        except (ValueError, WeightsError) as error:
+            self._checked(ctx, view)
+        except (ValueError, OSError, WeightsError) as error:
             problem = inputs.view("problem", types.Error(label=_sentence(error)))
             problem.invalid = True
         return types.Property(inputs, view=types.View(label=self.label_))
@@ -93,7 +97,7 @@ class Operation(foo.Operator):
     def execute(self, ctx: Any) -> Iterator[Any]:
         """Do the work, telling how far it is."""
         report = Report()
-        for report in self.start(ctx.params, ctx.target_view(), _selected(ctx)):
+        for report in self._checked(ctx, ctx.target_view()):
             share = report.done / max(report.total, 1)
             label = f"{report.done} of {report.total} samples" if report.done else "Starting"
             if ctx.delegated:
@@ -104,6 +108,16 @@ class Operation(foo.Operator):
             yield ctx.ops.notify(_told(report), variant="warning" if report.failed else "success")
             yield ctx.ops.reload_dataset()
 
+    def _checked(self, ctx: Any, view: Any) -> Iterator[Report]:
+        """The work that a form, or a program that speaks to the server, asks for."""
+        self._check(n for n in ctx.params if n not in NOTICES)
+        if "path" in own.names(*self.options_):
+            given.check_path(ctx.params.get("path"))
+        return self.start(ctx.params, view, _selected(ctx))
+
+    def _check(self, sent: Iterable[str]) -> None:
+        check_names(sent, own.names(*self.options_))
+
     def __call__(self, view: Any, delegate: bool = False, **params: Any) -> Report | Any:
         """Run it from Python.
 
@@ -113,7 +127,8 @@ class Operation(foo.Operator):
         delegate : bool
             Schedule it for ``fiftyone delegated launch`` instead.
         **params
-            Names and values as in the form; ``only``, ids of labels, stands for those selected.
+            Names and values as in the form; ``only``, ids of labels, stands for those selected. A
+            ``path`` may be relative to the working folder.
 
         Returns
         -------
@@ -125,14 +140,24 @@ class Operation(foo.Operator):
         ValueError
             If something is wrong with the parameters.
         """
-        only = params.pop("only", [])
+        only = params.pop("only", None)
+        if only is not None and not isinstance(only, list | tuple | set | frozenset):
+            raise ValueError(f"only must be a list of ids of labels, got {only!r}")
+        if only and not self.by_labels_:
+            raise ValueError(f"{self.name_} has no parameter only: give a view of the labels")
+        only = list(only or [])
+        self._check(params)
+        if not isinstance(delegate, bool):
+            raise ValueError(f"delegate must be true or false, got {delegate!r}")
+        if isinstance(params.get("path"), str) and params["path"]:
+            params["path"] = str(transfer.absolute(params["path"]))
         if delegate:
             context = {"dataset": view} if isinstance(view, fo.Dataset) else {"view": view}
             return foo.execute_operator(
                 self.uri, {**context, "selected_labels": [{"label_id": i} for i in only]},
                 params=params, request_delegation=True,
             )  # fmt: skip
-        *_, report = self.start(params, view, list(only))
+        *_, report = self.start(params, view, only)
         return report
 
 
@@ -141,18 +166,18 @@ class SegmentEverything(Operation):
 
     name_, label_ = "segment_everything", "FastSAM: segment everything"
     help_ = "Find all instances of every image"
+    options_ = (*given.NETWORK, StoreOptions)
 
     def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
-        _target(ctx, inputs, "proposals")
-        _model(ctx, inputs)
-        _options(ctx, inputs, (SegmentOptions, StoreOptions, ReadOptions, LimitOptions),
-                 ("imgsz", "conf"))  # fmt: skip
+        parts.target(ctx, inputs, "proposals")
+        parts.model(ctx, inputs)
+        parts.options(ctx, inputs, (SegmentOptions, StoreOptions, ReadOptions, LimitOptions),
+                      ("imgsz", "conf"))  # fmt: skip
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
         return segmenting.everything(
-            view, params.get("field") or "proposals", **_network(params),
-            storing=forms.read(params, StoreOptions),
-        )  # fmt: skip
+            view, **given.network(params, "proposals"), storing=forms.read(params, StoreOptions)
+        )
 
 
 class SegmentFromPrompts(Operation):
@@ -160,11 +185,14 @@ class SegmentFromPrompts(Operation):
 
     name_, label_ = "segment_from_prompts", "FastSAM: segment from prompts"
     help_ = "Find the instances that boxes, points or words ask for, or the selected labels"
+    options_ = (*given.NETWORK, own.PromptFields, prompts.TextPrompt, PromptOptions, TextOptions,
+                StoreOptions)  # fmt: skip
+    by_labels_ = True
 
     def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
-        _target(ctx, inputs, "prompted")
-        _field(ctx, inputs, "boxes", "Boxes", (fo.Detections,), "Every box is a prompt")
-        _field(
+        parts.target(ctx, inputs, "prompted")
+        parts.field(ctx, inputs, "boxes", "Boxes", (fo.Detections,), "Every box is a prompt")
+        parts.field(
             ctx, inputs, "points", "Points", (fo.Keypoints,),
             "Every keypoint is a prompt; its list sam_labels says which points are foreground",
         )  # fmt: skip
@@ -177,26 +205,26 @@ class SegmentFromPrompts(Operation):
                 "negatives", required=False, label="Negatives",
                 description="What resembles one of these more than the text is not selected",
             )  # fmt: skip
-        _field(
+        parts.field(
             ctx, inputs, "proposals", "Kept proposals", labels.KINDS,
             "Where segmentations of this field were kept, the network is not asked again",
         )  # fmt: skip
         if _selected(ctx):
             inputs.view("only", types.Notice(label="Only the selected labels are prompts"))
-        _model(ctx, inputs)
+        parts.model(ctx, inputs)
         how = TextOptions if ctx.params.get("text") else PromptOptions
-        _options(
+        parts.options(
             ctx, inputs, (how, SegmentOptions, StoreOptions, ReadOptions, LimitOptions),
             ("points_mode", "boxes_mode", "imgsz", "top_k", "threshold", "features", "clip"),
             leave_out=("keep",),
         )  # fmt: skip
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
+        asked = forms.read(params, own.PromptFields)
         return segmenting.from_prompts(
-            view, params.get("field") or "prompted",
-            boxes=params.get("boxes"), points=params.get("points"), only=set(selected) or None,
-            proposals=params.get("proposals"), prompting=forms.read(params, PromptOptions),
-            storing=forms.read(params, StoreOptions), **_network(params),
+            view, **given.network(params, "prompted"), boxes=asked.boxes, points=asked.points,
+            only=set(selected) or None, proposals=asked.proposals,
+            prompting=forms.read(params, PromptOptions), storing=forms.read(params, StoreOptions),
             words=prompts.Words.of(
                 params.get("text"), params.get("negatives"), forms.read(params, TextOptions)
             ),
@@ -208,23 +236,21 @@ class EvaluateProposals(Operation):
 
     name_, label_ = "evaluate_proposals", "FastSAM: evaluate proposals"
     help_ = "Class-agnostic average recall of boxes and masks"
+    options_ = (own.EvaluateOptions,)
 
     def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
-        _field(ctx, inputs, "proposals", "Proposals", labels.KINDS, "What was found", True)
-        _field(ctx, inputs, "truth", "Ground truth", labels.KINDS, "What is to be found", True)
-        inputs.str(
-            "eval_key", default="recall", required=False, label="Name of the run",
-            description="Fields of results begin with it; the Model Evaluation panel lists it",
-        )  # fmt: skip
-        inputs.int("max_proposals", default=1000, min=1, label="Proposals of an image")
-        if ctx.dataset.has_evaluation(ctx.params.get("eval_key") or "recall"):
-            inputs.bool("overwrite", default=False, label="Replace the run of this name")
+        parts.field(ctx, inputs, "proposals", "Proposals", labels.KINDS, "What was found", True)
+        parts.field(ctx, inputs, "truth", "Ground truth", labels.KINDS, "What is to be found", True)
+        key = str(ctx.params.get("eval_key") or "recall")
+        there = ctx.dataset.has_evaluation(key)
+        leave_out = ["proposals", "truth", *([] if there else ["overwrite"])]
+        forms.add(inputs, own.EvaluateOptions, leave_out)
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
+        asked = given.needed(forms.read(params, own.EvaluateOptions), "proposals", "truth")
         return recall.run(
-            view, _needed(params, "proposals"), _needed(params, "truth"),
-            params.get("eval_key") or "recall", params.get("max_proposals") or 1000,
-            params.get("overwrite", False),
+            view, asked.proposals, asked.truth, asked.eval_key, asked.max_proposals,
+            asked.overwrite,
         )  # fmt: skip
 
 
@@ -233,22 +259,27 @@ class ProposalsToLabels(Operation):
 
     name_, label_ = "proposals_to_labels", "FastSAM: proposals to labels"
     help_ = "Choose proposals by score, area and overlap, and write them to another field"
+    options_ = (promoting.Fields, own.WriteOptions, promoting.PromoteOptions, CleanOptions,
+                StoreOptions)  # fmt: skip
 
     def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
-        _field(ctx, inputs, "proposals", "Proposals", labels.KINDS, "What to choose from", True)
-        _target(ctx, inputs, "labels", ("skip", "overwrite", "append"))
-        _field(ctx, inputs, "truth", "Ground truth", labels.KINDS, "What is labelled already")
-        _options(
+        parts.field(
+            ctx, inputs, "proposals", "Proposals", labels.KINDS, "What to choose from", True
+        )
+        parts.target(ctx, inputs, "labels", ("skip", "overwrite", "append"))
+        parts.field(ctx, inputs, "truth", "Ground truth", labels.KINDS, "What is labelled already")
+        parts.options(
             ctx, inputs, (promoting.PromoteOptions, CleanOptions, StoreOptions),
             ("label", "min_score", "max_truth_iou", "mask_iou"), leave_out=("keep",),
         )  # fmt: skip
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
+        asked = given.needed(forms.read(params, promoting.Fields), "proposals")
         return promoting.promote(
-            view, _needed(params, "proposals"), params.get("field") or "labels",
-            forms.read(params, promoting.PromoteOptions), forms.read(params, CleanOptions),
-            params.get("truth"), forms.read(params, StoreOptions),
-            params.get("existing") or "refuse",
+            view, asked.proposals, **given.written(params, "labels"),
+            options=forms.read(params, promoting.PromoteOptions),
+            cleaning=forms.read(params, CleanOptions), truth=asked.truth,
+            storing=forms.read(params, StoreOptions),
         )  # fmt: skip
 
 
@@ -257,14 +288,18 @@ class ExportProposals(Operation):
 
     name_, label_ = "export_proposals", "FastSAM: export proposals"
     help_ = "Write a field as COCO JSON with RLE masks"
+    options_ = (own.ExportOptions,)
     risk_ = types.RiskLevel.LOW
 
     def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
-        _field(ctx, inputs, "field", "Field", labels.KINDS, "What to write", True)
-        _path(inputs, "File to write, ending in .json")
+        parts.field(ctx, inputs, "field", "Field", labels.KINDS, "What to write", True)
+        parts.path(inputs, own.ExportOptions)
+        if parts.is_file(ctx.params.get("path")):
+            forms.add(inputs, own.ExportOptions, ("field", "path"))
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
-        return transfer.export(view, _needed(params, "field"), _needed(params, "path"))
+        asked = given.needed(forms.read(params, own.ExportOptions), "field", "path")
+        return transfer.export(view, asked.field, asked.path, asked.overwrite)
 
 
 class ImportProposals(Operation):
@@ -272,16 +307,18 @@ class ImportProposals(Operation):
 
     name_, label_ = "import_proposals", "FastSAM: import proposals"
     help_ = "Read a COCO JSON with instances into a field"
+    options_ = (own.ImportOptions, own.WriteOptions, StoreOptions)
 
     def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
-        _path(inputs, "COCO file; images are found by sample_id or by file name")
-        _target(ctx, inputs, "imported", ("skip", "overwrite", "append"))
+        parts.path(inputs, own.ImportOptions)
+        parts.target(ctx, inputs, "imported", ("skip", "overwrite", "append"))
         forms.add(inputs, StoreOptions, leave_out=["keep"])
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
+        asked = given.needed(forms.read(params, own.ImportOptions), "path")
         return transfer.import_(
-            view, params.get("field") or "imported", _needed(params, "path"),
-            forms.read(params, StoreOptions), params.get("existing") or "refuse",
+            view, path=asked.path, **given.written(params, "imported"),
+            storing=forms.read(params, StoreOptions),
         )  # fmt: skip
 
 
@@ -289,92 +326,6 @@ OPERATORS = (
     SegmentEverything, SegmentFromPrompts, EvaluateProposals, ProposalsToLabels, ExportProposals,
     ImportProposals,
 )  # fmt: skip
-
-
-# --- parts of forms -----------------------------------------------------------------------------
-
-
-def _target(
-    ctx: Any, inputs: types.Object, default: str, ways: tuple[str, ...] = ("skip", "overwrite")
-) -> None:
-    """The field to write and, if samples have labels in it, what to do with them."""
-    inputs.str("field", default=default, required=False, label="Field to write")
-    field = ctx.params.get("field") or default
-    if field not in ctx.dataset.get_field_schema():
-        return
-    count = len(ctx.dataset.exists(field))
-    if count:
-        inputs.enum(
-            "existing", list(ways), required=True, label="Labels that are there",
-            description=f"{count} samples have labels in {field} already",
-        )  # fmt: skip
-        if ctx.params.get("existing") == "overwrite":
-            inputs.view("warning", types.Warning(label=f"Labels in {field} will be replaced"))
-
-
-def _field(
-    ctx: Any, inputs: types.Object, name: str, label: str, kinds: tuple[type, ...], help: str,
-    required: bool = False,
-) -> None:  # fmt: skip
-    """A choice of those fields of the dataset that are of some kind."""
-    usable = labels.fields(ctx.dataset, kinds)
-    inputs.enum(name, usable, required=required, label=label, description=help)
-
-
-def _model(ctx: Any, inputs: types.Object) -> None:
-    view = types.AutocompleteView()
-    for name in MODELS:
-        view.add_choice(name, label=name)
-    inputs.str(
-        "model", default=MODELS[0], required=False, label="Model", view=view,
-        description="FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file",
-    )  # fmt: skip
-    inputs.int("batch", default=8, min=1, label="Batch", description="Images saved together")
-    help = "Look at images in windows: for those too large for one look"
-    inputs.bool("tiled", default=False, label="In windows", description=help)
-    if ctx.params.get("tiled"):
-        forms.add(inputs, TileOptions)
-
-
-def _options(
-    ctx: Any, inputs: types.Object, classes: Sequence[type[Options]], first: Sequence[str],
-    leave_out: Sequence[str] = (),
-) -> None:  # fmt: skip
-    """Fields of options: those that most people set, and all if they are asked for."""
-    every = [p.name for c in classes for p in parameters(c)]
-    for c in classes:
-        forms.add(inputs, c, leave_out=[n for n in every if n not in first])
-    inputs.bool("more", default=False, label="More options")
-    if ctx.params.get("more"):
-        for c in classes:
-            forms.add(inputs, c, leave_out=(*first, *leave_out))
-
-
-def _path(inputs: types.Object, help: str) -> None:
-    inputs.str("path", required=True, label="File", description=help)
-
-
-# --- what forms gave ----------------------------------------------------------------------------
-
-
-def _network(params: dict[str, Any]) -> dict[str, Any]:
-    """What the operators that may ask the network have in common."""
-    return {
-        "model": params.get("model") or MODELS[0],
-        "segmenting": forms.read(params, SegmentOptions),
-        "reading": forms.read(params, ReadOptions),
-        "limits": forms.read(params, LimitOptions),
-        "existing": params.get("existing") or "refuse",
-        "batch": params.get("batch") or 8,
-        "tiling": forms.read(params, TileOptions) if params.get("tiled") else None,
-    }
-
-
-def _needed(params: dict[str, Any], name: str) -> str:
-    value = params.get(name)
-    if not value:
-        raise ValueError(f"choose {name}")
-    return str(value)
 
 
 def _selected(ctx: Any) -> list[str]:
@@ -393,4 +344,6 @@ def _told(report: Report) -> str:
         text += f", {report.skipped} skipped"
     if report.failed:
         text += f", {len(report.failed)} failed: {next(iter(report.failed.values()))}"
+    if report.written:
+        text += f"; written to {report.written}"
     return text

@@ -11,7 +11,8 @@ from fiftyone.operators import types
 from fiftyone.operators.categories import Categories
 
 from fastsam_plugins.evaluation.proposals import SIZES
-from fiftyone_plugin.recall import ProposalRecallConfig
+from fiftyone_plugin import documents
+from fiftyone_plugin.recall import ProposalRecallConfig, has_results
 
 KINDS = ("mask", "box")
 PLAIN = {"displayModeBar": False}
@@ -74,7 +75,7 @@ class RecallPanel(foo.Panel):
 
     @staticmethod
     def _open(ctx: Any, view: fo.DatasetView) -> None:
-        if len(view):
+        if documents.count(view):
             ctx.ops.set_view(view)
         else:
             ctx.ops.notify("No such object was missed", variant="success")
@@ -107,8 +108,9 @@ class RecallPanel(foo.Panel):
 
 
 def runs(dataset: fo.Dataset) -> list[str]:
-    """Keys of the dataset's runs of recall, the latest last."""
+    """Keys of the dataset's runs of recall that came to their end, the latest last."""
     keys = dataset.list_evaluations(type="detection", method=ProposalRecallConfig.METHOD)
+    keys = [key for key in keys if has_results(dataset, key)]
     return sorted(keys, key=lambda key: dataset.get_evaluation_info(key).timestamp)
 
 

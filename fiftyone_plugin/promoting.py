@@ -13,8 +13,17 @@ from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import CleanOptions, Options, option
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import labels
-from fiftyone_plugin.segmenting import Existing, Found, Job, Report
+from fiftyone_plugin.parameters import Existing
+from fiftyone_plugin.saving import GONE, Found, Job, Report
 from fiftyone_plugin.storage import StoreOptions
+
+
+@dataclass(frozen=True)
+class Fields(Options):
+    """Which fields are read."""
+
+    proposals: str = option("", "Field of proposals to choose from")
+    truth: str | None = option(None, "Field of what is labelled already")
 
 
 @dataclass(frozen=True)
@@ -65,27 +74,35 @@ def promote(
     ValueError
         If a field is missing or of another kind, or overlaps are asked for without ground truth.
     """
+    Fields(proposals, truth)
     options, cleaning = options or PromoteOptions(), cleaning or CleanOptions()
     storing = (storing or StoreOptions()).replace(keep=False)
-    job = Job(view, field, storing, existing)
+    job = Job(view, field, storing, existing, batch)
     labels.check_fields(job.dataset, proposals, truth)
     if not truth and (options.min_truth_iou > 0 or options.max_truth_iou < 1):
         raise ValueError("an overlap with ground truth needs a field of ground truth")
 
     def chosen() -> Iterator[Found]:
         job.view.compute_metadata(overwrite=False, progress=False)
-        for sample_id, file in job.items():
-            sample = job.dataset[sample_id]
-            shape = labels.shape_of(sample)
-            if shape is None:
-                yield Found(sample_id, file, error=f"{file} cannot be read")
-                continue
-            objects = labels.objects(sample[proposals])
-            seg = _choose(objects, sample[truth] if truth else None, shape, options, cleaning)
-            names = [options.label or o.label or labels.OBJECT for o in objects]
-            yield Found(sample_id, file, seg, names=names, sources=[o.id for o in objects])
+        for sample_id, file in job.items:
+            found = Found(sample_id, file)
+            try:
+                sample = job.dataset[sample_id]
+                shape = labels.shape_of(sample)
+                if shape is None:
+                    raise ValueError(f"{file} cannot be read")
+                objects = labels.objects(sample[proposals])
+                known = sample[truth] if truth else None
+                found.seg = _choose(objects, known, shape, options, cleaning)
+                found.names = [options.label or o.label or labels.OBJECT for o in objects]
+                found.sources = [o.id for o in objects]
+            except KeyError:  # FiftyOne's word for a sample that it does not find
+                found.error = GONE
+            except (ValueError, OSError) as error:  # no image, or a mask that is gone or damaged
+                found.error = str(error)
+            yield found
 
-    return job.save(chosen(), batch)
+    return job.save(chosen())
 
 
 def _choose(

@@ -11,12 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.options import PromptOptions, TextOptions
+from fastsam_plugins.options import Options, PromptOptions, TextOptions, option
 from fastsam_plugins.segmentation import Segmentation
 from fastsam_plugins.text import loading, selection
 from fiftyone_plugin.labels import OBJECT
 
 BOXES, POINTS, EITHER = "box_prompt_field", "point_prompt_field", "prompt_field"
+
+
+@dataclass(frozen=True)
+class TextPrompt(Options):
+    """What to look for, in words; several are divided by semicolons."""
+
+    text: str = option("", "What to look for, such as: a dog; a cat. Instead of boxes and points")
+    negatives: str = option("", "What resembles one of these more than the text is not selected")
 
 
 @dataclass
@@ -75,7 +83,7 @@ class Words:
             If a text is empty, or there is no such CLIP. It is not loaded.
         """
         options = options or TextOptions()
-        texts, against = _split(text), _split(negatives)
+        texts, against = _split("text", text), _split("negatives", negatives)
         if not texts:
             if against:
                 raise ValueError("negatives need a text")
@@ -93,9 +101,11 @@ class Words:
         return found, selection.answered(found, self.texts, self.options)
 
 
-def _split(text: str | Sequence[str] | None) -> list[str]:
+def _split(name: str, text: str | Sequence[str] | None) -> list[str]:
     if text is None or isinstance(text, str):
         return [t.strip() for t in text.split(";")] if text else []
+    if not isinstance(text, Sequence) or not all(isinstance(t, str) for t in text):
+        raise ValueError(f"{name} must be text, or a list of texts, got {text!r}")
     return list(text)
 
 

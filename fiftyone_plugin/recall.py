@@ -14,28 +14,29 @@ other.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import fiftyone as fo
+import fiftyone.core.odm as foo
 import numpy as np
 from fiftyone.utils.eval.detection import (
     DetectionEvaluation,
     DetectionEvaluationConfig,
     DetectionResults,
 )
-from numpy.typing import NDArray
+from pymongo.errors import PyMongoError
 
 from fastsam_plugins.evaluation import proposals
 from fastsam_plugins.evaluation.everything import EverythingRecall
-from fastsam_plugins.evaluation.proposals import MISSED, SIZES, Regions
+from fastsam_plugins.evaluation.proposals import SIZES
 from fastsam_plugins.masks import runs as R
-from fiftyone_plugin import documents, labels
+from fiftyone_plugin import documents, labels, running
 from fiftyone_plugin.documents import Change
-from fiftyone_plugin.segmenting import Report, images
-
-Match = tuple[str | None, str | None, float | None, float | None, str | None, str | None]
+from fiftyone_plugin.matching import Compared, Match, compare
+from fiftyone_plugin.parameters import EvaluateOptions
+from fiftyone_plugin.saving import GONE, Report, images
 
 
 def run(
@@ -58,7 +59,7 @@ def run(
     max_proposals : int
         Of an image, by confidence.
     overwrite : bool
-        Whether a run of this name is replaced.
+        Whether a run of this name is replaced. One that was killed, and has no results, always is.
 
     Returns
     -------
@@ -70,36 +71,84 @@ def run(
     ValueError
         At once, if a field is missing or of another kind, or there is a run of this name.
     """
+    EvaluateOptions(proposals, truth, eval_key, max_proposals, overwrite)
     view = images(view)
     labels.check_fields(view._dataset, proposals, truth)
     kinds = {view._get_label_field_type(f).__name__ for f in (proposals, truth)}
     if len(kinds) > 1:
         raise ValueError(f"{proposals} and {truth} are of different kinds: {' and '.join(kinds)}")
-    if not eval_key.isidentifier():
-        raise ValueError(f"{eval_key!r} cannot be a key: use letters, digits and underscores")
-    if view._dataset.has_evaluation(eval_key) and not overwrite:
-        raise ValueError(f"there is a run {eval_key} already: overwrite it, or name another")
+    if not overwrite:
+        _check_free(view._dataset, eval_key)
     if eval_key in view._dataset.get_field_schema():
         raise ValueError(f"{eval_key} is a field: name the run otherwise")
     return _run(view, proposals, truth, eval_key, max_proposals)
+
+
+def _check_free(dataset: fo.Dataset, key: str) -> None:
+    """Refuse to replace a run, unless it is half of one that was killed."""
+    known = {"_dataset_id": dataset._doc.id, "key": key, "config.gt_field": {"$exists": True}}
+    for run in foo.get_db_conn().runs.find(known):  # others may have begun one meanwhile
+        config = run["config"]
+        if run.get("results") or config.get("method") != ProposalRecallConfig.METHOD:
+            raise ValueError(f"there is a run {key} already: overwrite it, or name another")
+        if config.get("process") and running.is_alive(config["process"]):
+            raise ValueError(f"a run {key} is going on: let it end, overwrite it, or name another")
+
+
+def has_results(dataset: fo.Dataset, key: str) -> bool:
+    """Whether an evaluation came to its end."""
+    return bool(dataset._doc.evaluations[key].results)
 
 
 def _run(
     view: fo.DatasetView, proposals: str, truth: str, eval_key: str, limit: int
 ) -> Iterator[Report]:
     """What ``evaluate_detections`` does, past mongoengine: see :mod:`fiftyone_plugin.documents`."""
-    report = Report(total=len(view))
+    todo = dict(zip(*view.values(["id", "filepath"]), strict=True))
+    report = Report(total=len(todo))
     yield report
-    method = ProposalRecallConfig(proposals, truth, max_proposals=limit).build()
-    method.register_run(view, eval_key)
+    config = ProposalRecallConfig(proposals, truth, max_proposals=limit, process=running.here())
+    method = config.build()
+    _delete(view._dataset, eval_key)  # of other fields, perhaps, which FiftyOne would refuse
+    try:
+        method.register_run(view, eval_key)
+        yield from _evaluate(view, method, eval_key, todo, report)
+    except PyMongoError:  # nothing can be cleaned up: the next run of this name will
+        raise
+    except BaseException:
+        _delete(view._dataset, eval_key)
+        raise
+
+
+def _delete(dataset: fo.Dataset, key: str) -> None:
+    if dataset.has_evaluation(key):
+        dataset.delete_evaluation(key)
+
+
+def _evaluate(
+    view: fo.DatasetView,
+    method: ProposalRecall,
+    eval_key: str,
+    todo: dict[str, str],
+    report: Report,
+) -> Iterator[Report]:
     method.register_samples(view, eval_key)
+    proposals, truth = method.config.pred_field, method.config.gt_field
     truths, found = (view._get_label_field_path(field)[1] for field in (truth, proposals))
     matches: list[Match] = []
     changes: dict[str, Change] = {}
-    fields = ["filepath", "metadata", truth, proposals]
-    for sample, file, metadata, *both in documents.read(view, fields):
+    fields = ["metadata", truth, proposals]
+    for sample, metadata, *both in documents.read(view, fields):
+        file = todo.pop(sample, None)
+        if file is None:  # added during the run
+            continue
         shape = metadata and (metadata["height"], metadata["width"])
-        one = method.compare(file, shape, *map(documents.objects, both))
+        report.done += 1
+        try:
+            one = method.compare(file, shape, *map(documents.objects, both))
+        except (ValueError, OSError) as error:  # no image, or a mask that is gone or damaged
+            report.fail(file, sample, str(error))
+            continue
         matches += one.matches
         lone = [sum(m[k] is None for m in one.matches) for k in (0, 1)]
         counts = {"tp": len(one.matches) - sum(lone), "fp": lone[0], "fn": lone[1]}
@@ -110,11 +159,15 @@ def _run(
                 for path, own in ((truths, one.truths), (found, one.found))
             },
         )
-        report.done += 1
-        if len(changes) == documents.SAMPLES or report.done == report.total:
+        if len(changes) == documents.SAMPLES:
             documents.write(view._dataset, changes)
             changes = {}
             yield report
+    documents.write(view._dataset, changes)
+    report.done += len(todo)
+    for sample, file in todo.items():
+        report.fail(file, sample, GONE)
+    yield report
     results = method.generate_results(view, matches, eval_key)
     method.save_run_results(view, eval_key, results)
     method.add_fields_to_sidebar_group(view, eval_key, omit_fields=(proposals, truth))
@@ -126,26 +179,6 @@ def _named(key: str, values: dict[str, Any]) -> dict[str, Any]:
     return {f"{key}{name}": value for name, value in values.items()}
 
 
-@dataclass
-class Compared:
-    """What is known of one image.
-
-    Attributes
-    ----------
-    matches : list
-        As FiftyOne keeps them.
-    recall : float or None
-        Average recall of its ground truths; None if it has none.
-    truths, found : dict of dict
-        By the id of a ground truth or proposal: what is said of it, names led by the run's.
-    """
-
-    matches: list[Match]
-    recall: float | None
-    truths: dict[str, dict[str, Any]] = field(default_factory=dict)
-    found: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-
 class ProposalRecallConfig(DetectionEvaluationConfig):
     """Configuration of :class:`ProposalRecall`.
 
@@ -155,12 +188,19 @@ class ProposalRecallConfig(DetectionEvaluationConfig):
         Fields of Detections or Polylines. Ground truths with ``iscrowd`` do not count.
     max_proposals : int
         Of an image, by confidence.
+    process : str, optional
+        What does it (:func:`fiftyone_plugin.running.here`), to tell whether it was killed.
     """
 
     METHOD = "class-agnostic recall"
 
     def __init__(
-        self, pred_field: str, gt_field: str, max_proposals: int = 1000, **kwargs: Any
+        self,
+        pred_field: str,
+        gt_field: str,
+        max_proposals: int = 1000,
+        process: str | None = None,
+        **kwargs: Any,
     ) -> None:
         settings = {"iou": 0.5, "classwise": False} | {
             k: v for k, v in kwargs.items() if v is not None
@@ -170,6 +210,7 @@ class ProposalRecallConfig(DetectionEvaluationConfig):
             settings.pop(name, None)
         super().__init__(pred_field, gt_field, **settings)
         self.max_proposals = max_proposals
+        self.process = process
 
     @property
     def method(self) -> str:
@@ -226,15 +267,13 @@ class ProposalRecall(DetectionEvaluation):
         super().cleanup(samples, eval_key)
 
     def evaluate(self, doc: fo.Sample, eval_key: str | None = None) -> list[Match]:
-        """Evaluate one sample.
-
-        Raises
-        ------
-        ValueError
-            If the sample's image could not be measured.
-        """
+        """Evaluate one sample. One whose image or masks cannot be read is told of, and left out."""
         truths, found = (labels.objects(doc[f]) for f in (self.gt_field, self.pred_field))
-        one = self.compare(doc.filepath, labels.shape_of(doc), truths, found)
+        try:
+            one = self.compare(doc.filepath, labels.shape_of(doc), truths, found)
+        except (ValueError, OSError) as error:
+            warnings.warn(f"left out: {error}", stacklevel=2)
+            return []
         if eval_key is not None:
             for label in (*truths, *found):
                 values = one.truths.get(label.id) or one.found.get(label.id) or {}
@@ -250,56 +289,8 @@ class ProposalRecall(DetectionEvaluation):
         truths: list[labels.Object],
         found: list[labels.Object],
     ) -> Compared:
-        """Count one image, and say what became of each of its objects.
-
-        Raises
-        ------
-        ValueError
-            If the image, of ``shape`` (H, W), could not be measured.
-        """
-        if shape is None:
-            raise ValueError(f"{file} cannot be read: nothing is known of its size")
-        truths = [t for t in truths if not labels.is_crowd(t)]
-        scores = np.array([labels.confidence(f) for f in found])
-        true, guessed = ([labels.mask(o, shape) for o in objects] for objects in (truths, found))
-        areas = np.array([R.area(m) for m in true], np.float64)
-        ranks = self._add(shape, (truths, true), (found, guessed), areas, scores)
-        order = np.argsort(-scores, kind="mergesort")
-        hits = ranks < self.config.max_proposals
-        one = Compared([], float(hits.mean()) if hits.size else None)
-        for truth, mask, area, rank in zip(truths, true, areas, ranks[:, 0].tolist(), strict=True):
-            own, name = labels.id_of(truth), labels.value(truth, "label")
-            size: dict[str, Any] = {"_size": _size(area)}
-            if rank == MISSED:
-                one.matches.append((name, None, None, None, own, None))
-                one.truths[own] = {"": "fn", **size}
-                continue
-            other = int(order[rank])
-            proposal = labels.id_of(found[other])
-            iou = float(R.ious(mask, [guessed[other]])[0])
-            # Categories play no part: the proposal takes over that of what it found.
-            confidence = labels.value(found[other], "confidence")
-            one.matches.append((name, name, iou, confidence, own, proposal))
-            one.truths[own] = {"": "tp", "_id": proposal, "_iou": iou, "_rank": rank + 1, **size}
-            one.found[proposal] = {"": "tp", "_id": own, "_iou": iou}
-        for lone in found:
-            own = labels.id_of(lone)
-            if own not in one.found:
-                one.found[own] = {"": "fp"}
-                name, confidence = (labels.value(lone, n) for n in ("label", "confidence"))
-                one.matches.append((None, name, None, confidence, None, own))
-        return one
-
-    def _add(
-        self, shape: R.Shape, truth: Any, found: Any, areas: NDArray, scores: NDArray
-    ) -> proposals.Ranks:
-        boxes = [
-            np.array([labels.box(o, m, shape) for o, m in zip(*side, strict=True)]).reshape(-1, 4)
-            for side in (truth, found)
-        ]
-        self.recall.boxes.add(Regions(boxes[0]), areas, Regions(boxes[1]), scores)
-        masks = (Regions.of_masks(side[1], shape[0]) for side in (truth, found))
-        return self.recall.masks.add(next(masks), areas, next(masks), scores)
+        """Count one image: see :func:`fiftyone_plugin.matching.compare`."""
+        return compare(self.recall, self.config.max_proposals, file, shape, truths, found)
 
     def generate_results(
         self, samples: Any, matches: list[Match], eval_key: str | None = None, **kwargs: Any
@@ -358,8 +349,3 @@ class ProposalRecallResults(DetectionResults):
     ) -> ProposalRecallResults:
         kept = {"summary": d["summary"], "curves": d["curves"]}
         return super()._from_dict(d, samples, config, eval_key, **kept, **kwargs)
-
-
-def _size(area: float) -> str:
-    sizes = (name for name, (low, high) in SIZES.items() if name != "all" and low <= area < high)
-    return next(sizes)

@@ -1,7 +1,6 @@
 """Instances for every sample of a view: from the network, or from what was kept of it.
 
-Reading, the network and the database work at the same time. Samples are saved batch after batch:
-what a kill interrupts, ``existing="skip"`` goes on with.
+Reading, the network and the database work at the same time. Samples are saved batch after batch.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import chain, islice
-from typing import Any, Literal, TypeVar
+from itertools import chain
+from typing import Any, TypeVar
 
 import fiftyone as fo
+from bson import ObjectId
 from numpy.typing import NDArray
 
 from fastsam_plugins import FastSAM, ImageError, weights
@@ -29,47 +28,12 @@ from fastsam_plugins.options import (
 )
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import documents, labels, prompts
-from fiftyone_plugin.documents import Change
-from fiftyone_plugin.storage import Store, StoreOptions
+from fiftyone_plugin.kept_files import Kept
+from fiftyone_plugin.parameters import Existing, NetworkOptions, PromptFields
+from fiftyone_plugin.saving import GONE, Found, Job, Report, images
+from fiftyone_plugin.storage import StoreOptions
 
 T = TypeVar("T")
-Existing = Literal["refuse", "skip", "overwrite", "append"]
-
-
-@dataclass
-class Report:
-    """How far a run has come.
-
-    Attributes
-    ----------
-    total, done : int
-        Samples to do, and done, with those that failed.
-    skipped : int
-        Samples that had labels already.
-    instances : int
-        Labels written.
-    failed : dict
-        Reason by file; the samples have it too, in ``FIELD_error``.
-    """
-
-    total: int = 0
-    done: int = 0
-    skipped: int = 0
-    instances: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Found:
-    """What came out for one sample: instances and their names, or why there are none."""
-
-    sample: str
-    file: str
-    seg: Segmentation | None = None
-    error: str = ""
-    names: list[str] | None = None
-    sources: list[str] | None = None
-    similarity: NDArray | None = None
 
 
 def everything(
@@ -91,13 +55,14 @@ def everything(
     view : dataset or view
         Of images, or of groups, of which the images are taken.
     field : str
-        Field to write; ``FIELD_error`` says what went wrong with a sample, if anything did.
+        Field to write. If something went wrong with a sample, ``FIELD_error`` says what (or
+        ``FIELD_fastsam_error``, if the dataset has another field of that name).
     model : FastSAM or str
         A loaded network, or a name or file, loaded when the first result is asked for.
     segmenting, reading, storing : options
     existing : str
         What to do if samples have labels in the field: refuse, skip them, overwrite or append to
-        them.
+        them. To refuse or skip, labels that others write during the run are not replaced either.
     batch : int
         Samples that go through the network, and are saved, together.
     tiling : TileOptions, optional
@@ -116,12 +81,16 @@ def everything(
         At once, before anything is written, if the view, the field or its labels do not allow it,
         or there are no such weights.
     """
-    job = Job(view, field, storing or StoreOptions(), existing)
+    job = Job(view, field, storing or StoreOptions(), existing, batch)
     _check_model(model)
+
+    def items() -> Iterator[tuple[str, str]]:  # asked for when the work is, and not by a form
+        yield from job.items
+
     network = _network(
-        job.items(), model, segmenting or SegmentOptions(), reading, batch, tiling, limits
+        items(), model, segmenting or SegmentOptions(), reading, batch, tiling, limits
     )
-    return job.save(_ahead(network, 2 * batch), batch)
+    return job.save(_ahead(network, 2 * batch))
 
 
 def from_prompts(
@@ -160,9 +129,11 @@ def from_prompts(
     The other parameters, and what is returned and raised, are as in :func:`everything`.
     """
     storing = (storing or StoreOptions()).replace(keep=False)
+    PromptFields(boxes, points, proposals)
     if only is not None:
-        view = view.match_labels(ids=list(only))
-    job = Job(view, field, storing, existing)
+        view = _having(images(view), only, [f for f in (boxes, points) if f])
+    job = Job(view, field, storing, existing, batch)
+    labels.check_fields(job.dataset, proposals)
     for name, kind in ((boxes, fo.Detections), (points, fo.Keypoints)):
         if name and name not in labels.fields(job.dataset, (kind,)):
             raise ValueError(f"{name} is no field of {kind.__name__}")
@@ -172,11 +143,11 @@ def from_prompts(
         raise ValueError("nothing to prompt with: name a field of boxes or of points, or a text")
     job.by_text = words is not None
     _check_model(model)
-    kept = Store(job.dataset, proposals, storing) if proposals else None
+    kept = Kept(job.dataset, proposals) if proposals else None
 
     def segmented() -> Iterator[Found]:
         rest = []
-        for sample, file in job.items():
+        for sample, file in job.items:
             seg = kept.segmentation(sample) if kept else None
             if seg is None:
                 rest.append((sample, file))
@@ -208,118 +179,36 @@ def from_prompts(
                         by_words(found, found.seg, words)
                     else:
                         by_labels(found, found.seg)
+                except KeyError:  # FiftyOne's word for a sample that it does not find
+                    found.seg, found.error = None, GONE
                 except (ValueError, OSError) as error:
                     found.seg, found.error = None, str(error)
             yield found
 
-    return job.save(prompted(), batch)
+    return job.save(prompted())
 
 
-class Job:
-    """The samples to do, and how they are saved.
-
-    Parameters are those of :func:`everything`, which raises what this raises.
-    """
-
-    def __init__(self, view: Any, field: str, options: StoreOptions, existing: Existing) -> None:
-        self.view = images(view)
-        self.field, self.dataset = field, view._dataset
-        self.store = Store(self.dataset, field, options)
-        self._error = f"{field}_error"
-        self.report = Report()
-        if not field.isidentifier():
-            raise ValueError(f"{field!r} cannot be a field: use letters, digits and underscores")
-        known = self.dataset.get_field_schema().get(field)
-        kind = getattr(known, "document_type", None)
-        if known is not None and not (kind and issubclass(kind, self.store.kind)):
-            raise ValueError(
-                f"{field} exists and is no field of {self.store.kind.__name__}: name another"
-            )
-        if known is not None:
-            done = self.view.exists(field)
-            if existing == "refuse" and len(done):
-                raise ValueError(
-                    f"{len(done)} samples have labels in {field} already: skip, overwrite or "
-                    "append to them, or name another field"
-                )
-            if existing == "skip":
-                self.report.skipped = len(done)
-                self.view = self.view.exists(field, False)
-        self._append = existing == "append" and known is not None
-        self.report.total = len(self.view)
-        self.by_text = False  # whether instances have a similarity
-
-    def items(self) -> Iterator[tuple[str, str]]:
-        """Id and file of every sample to do."""
-        yield from zip(*self.view.values(["id", "filepath"]), strict=True)
-
-    def save(self, results: Iterator[Found], batch: int) -> Iterator[Report]:
-        """Write results batch after batch."""
-        self._declare()
-        yield self.report
-        while chunk := list(islice(results, batch)):
-            changes = {f.sample: self._change(f) for f in chunk}
-            documents.write(self.dataset, changes)
-            for found in chunk:
-                if found.seg is not None:
-                    saved = documents.objects(changes[found.sample].fields[self.field])
-                    self.store.tidy(found.sample, saved)
-            self.report.failed |= {f.file: f.error for f in chunk if f.error}
-            self.report.done += len(chunk)
-            yield self.report
-
-    def _declare(self) -> None:
-        kind = self.store.kind
-        root = f"{self.field}.{kind._LABEL_LIST_FIELD}"
-        own = {
-            self.field: fo.EmbeddedDocumentField(kind),
-            self._error: fo.StringField(),
-            f"{root}.stability": fo.FloatField(),
-            f"{root}.area": fo.IntField(),
-            f"{root}.source": fo.StringField(),
-        }
-        if self.by_text:
-            own[f"{root}.similarity"] = fo.FloatField()
-        # A field that is there, of whatever type, holds these values just as well.
-        new = {path: f for path, f in own.items() if not self.dataset.has_field(path)}
-        documents.declare(self.dataset, new)
-
-    def _change(self, found: Found) -> Change:
-        """A sample that failed keeps what it had."""
-        change = Change({self._error: found.error or None})
-        if found.seg is not None:
-            objects = self.store.put(
-                found.sample, found.seg, found.names, found.sources, found.similarity
-            )
-            self.report.instances += len(objects)
-            if self._append:
-                before = self.dataset.select(found.sample).values(self.field, _raw=True)
-                objects = documents.objects(before[0]) + objects
-            change.fields[self.field] = documents.label(self.store.kind, objects)
-        return change
-
-
-def images(view: fo.Dataset | fo.DatasetView) -> fo.Dataset | fo.DatasetView:
-    """The image samples of a dataset or view.
+def _having(view: Any, only: Collection[str], fields: list[str]) -> Any:
+    """The samples that have some labels.
 
     Raises
     ------
     ValueError
-        If it has none.
+        If an id is none, or no label of the fields has it.
     """
-    if view._dataset._is_generated or getattr(view, "_is_generated", False):
-        raise ValueError("this is a view of patches, frames or clips: take one of samples")
-    if view.media_type == "group":
-        view = view.select_group_slices(media_type="image")
-    elif view.media_type not in ("image", None):
-        raise ValueError(f"this segments images, and these samples are of type {view.media_type}")
-    if not len(view):
-        raise ValueError("there are no samples to work on")
-    return view
+    wrong = next((i for i in only if not isinstance(i, str) or not ObjectId.is_valid(i)), None)
+    if wrong is not None:
+        raise ValueError(f"only must hold ids of labels, got {wrong!r}")
+    having = view.match_labels(ids=list(only), fields=fields or None)
+    if not documents.count(having):
+        where = " or ".join(fields) or "these samples"
+        raise ValueError(f"no label of {where} has an id that only names")
+    return having
 
 
 def _check_model(model: FastSAM | str) -> None:
-    if isinstance(model, str):
+    if not isinstance(model, FastSAM):
+        NetworkOptions(model)
         weights.known(model)
 
 

@@ -1,13 +1,11 @@
 """Where a field's masks are put: the database, PNG files or outlines; and what prompts need later.
 
-Files lie in one folder for each sample and field, under FiftyOne's folder of datasets. What a
-sample no longer refers to is deleted after the sample was saved: a kill leaves nothing broken, and
-overwriting leaves nothing behind.
+Files are written before the labels that name them are saved, and deleted after: a kill leaves
+nothing broken. Where they lie, and when they go, is :mod:`fiftyone_plugin.mask_files`' affair.
 """
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +14,14 @@ from typing import Literal
 import fiftyone as fo
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from fastsam_plugins import kept
 from fastsam_plugins.options import Options, option
 from fastsam_plugins.segmentation import Segmentation
-from fiftyone_plugin import documents, labels
+from fiftyone_plugin import documents, kept_files, labels
 from fiftyone_plugin.documents import Document
+from fiftyone_plugin.mask_files import ATTRIBUTE, RunFiles, delete, root
 from fiftyone_plugin.packing import packed
 
-KEPT = "kept.npz"
 LIMIT = 12_000_000
 """Bytes of masks in one sample. MongoDB refuses 16 MB, and the sample may hold other fields."""
 
@@ -45,7 +41,7 @@ class StoreOptions(Options):
 
 
 class Store:
-    """The labels of one field of a dataset.
+    """The labels that one run writes to a field of a dataset.
 
     Parameters
     ----------
@@ -55,9 +51,10 @@ class Store:
     """
 
     def __init__(self, dataset: fo.Dataset, field: str, options: StoreOptions) -> None:
-        root = Path(fo.config.default_dataset_dir) / "fastsam" / str(dataset._doc.id)
-        self.folder = root / field
+        self.files = RunFiles(dataset, field)
         self.options = options
+        self._old = root() / str(dataset._doc.id) / field
+        self._replaced_old: list[Path] = []
 
     @property
     def kind(self) -> type[fo.Detections] | type[fo.Polylines]:
@@ -71,8 +68,8 @@ class Store:
         names: Sequence[str] | None = None,
         sources: Sequence[str] | None = None,
         similarity: NDArray[np.float32] | None = None,
-    ) -> list[Document]:
-        """Write what a sample's instances need on disk, and make their labels.
+    ) -> Document:
+        """Write what a sample's instances need on disk, and make the label.
 
         Parameters
         ----------
@@ -82,35 +79,30 @@ class Store:
         names, sources, similarity : optional
             See :func:`fiftyone_plugin.labels.instances`.
         """
-        if self.options.keep:
-            kept.write(seg, self.folder / sample / KEPT)
+        kept = self.files.keep(sample, seg) if self.options.keep else None
         found = list(labels.instances(seg, names, sources, similarity=similarity))
+        label = documents.label(self.kind, self._objects(sample, found))
+        return label | {ATTRIBUTE: {"run": self.files.run, "kept": kept}}
+
+    def _objects(self, sample: str, found: list[labels.Instance]) -> list[Document]:
         if self.options.storage == "polylines":
             return [documents.polyline(f) for f in found]
         if self.options.storage != "files":
             masks = [packed(f.mask) for f in found]
             if self.options.storage == "database" or sum(map(len, masks)) < LIMIT:
                 return [documents.detection(f, m) for f, m in zip(found, masks, strict=True)]
-        return [documents.detection(f, self._file(sample, f)) for f in found]
+        return [documents.detection(f, self.files.mask(sample, f.mask)) for f in found]
 
-    def _file(self, sample: str, found: labels.Instance) -> str:
-        """Write the mask of an instance."""
-        path = self.folder / sample / f"{uuid.uuid4().hex}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(found.mask).save(path)
-        return str(path)
+    def saved(self, sample: str, replaced: Document | None) -> None:
+        """The label made last was saved in place of another, if there was one."""
+        self.files.saved(replaced)
+        if replaced and ATTRIBUTE not in replaced:
+            self._replaced_old.append(self._old / sample / kept_files.OLD)
 
-    def tidy(self, sample: str, saved: Sequence[Document]) -> None:
-        """Delete the sample's files that its labels, as they were saved, do not refer to."""
-        used = {Path(d["mask_path"]).name for d in saved if d.get("mask_path")}
-        if self.options.keep:
-            used.add(KEPT)
-        folder = self.folder / sample
-        for file in folder.iterdir() if folder.is_dir() else ():
-            if file.name not in used:
-                file.unlink()
-
-    def segmentation(self, sample: str) -> Segmentation | None:
-        """What was kept of a sample; None if nothing was."""
-        path = self.folder / sample / KEPT
-        return kept.read(path) if path.is_file() else None
+    def finish(self) -> None:
+        """Delete what labels that were replaced had, unless others have it too."""
+        self.files.finish()
+        old = [path for path in self._replaced_old if path.is_file()]
+        self._replaced_old.clear()
+        if old:
+            delete(kept_files.unused(old))

@@ -139,6 +139,26 @@ def test_the_servers_routes_segment_and_evaluate(page, server):
     assert "No weights at /no/such.pt" in wrong
 
 
+def test_an_export_says_where_it_wrote_and_a_refusal_can_be_read(page, tmp_path):
+    page.reload()  # routes were used meanwhile, of which this page knows nothing
+    page.locator("[data-cy=looker], canvas").first.wait_for()
+    path = tmp_path / "out.json"
+    for answer in (f"written to {path}", f"There is a file {path} already: overwrite it"):
+        page.keyboard.press("`")
+        page.keyboard.type("FastSAM")
+        page.get_by_text("FastSAM: export proposals", exact=True).first.click()
+        page.get_by_role("combobox").last.click()
+        page.get_by_role("option", name="proposals", exact=True).click()
+        page.get_by_role("textbox").last.fill(str(path))
+        if answer.startswith("written"):
+            page.get_by_role("button", name="Execute").first.click()
+        page.get_by_text(answer).first.wait_for()
+        keep(page, answer.split()[0])
+        page.keyboard.press("Escape")
+    assert len(json.loads(path.read_text())["images"]) == 2
+    page.reload()
+
+
 def test_the_panel_shows_recall_and_a_click_opens_what_was_missed(page):
     page.reload()  # routes were used meanwhile, of which this page knows nothing
     page.locator("[data-cy=new-panel-btn]").first.click()

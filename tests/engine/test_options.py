@@ -121,3 +121,16 @@ def test_options_are_immutable_and_hashable():
     with pytest.raises(dataclasses.FrozenInstanceError):
         options.min_iou = 0.5
     assert len({options, PromptOptions(), PromptOptions(min_iou=0.5)}) == 2
+
+
+def test_names_and_choices_that_are_unknown_are_refused_with_the_nearest():
+    known = [p.name for p in parameters(SegmentOptions)]
+    with pytest.raises(ValueError, match=r"^there is no parameter confidence: do you mean conf\?$"):
+        module.check_names(["imgsz", "confidence"], known)
+    with pytest.raises(ValueError, match=r"^there is no parameter zz \(there are: border_"):
+        module.check_names(["zz"], known)
+    module.check_names(known, known)
+    with pytest.raises(ValueError, match=r"got 'mask_iuo': do you mean mask_iou\?$"):
+        PromptOptions(boxes_mode="mask_iuo")
+    with pytest.raises(ValueError, match=r"^boxes_mode must be one of .*, got \[1\]$"):
+        PromptOptions(boxes_mode=[1])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -40,3 +43,13 @@ def samples(tmp_path):
     made.add_samples([fo.Sample(filepath=str(f)) for f in files])
     yield made
     made.delete()
+
+
+def paused(program: str) -> subprocess.Popen:
+    """A process that runs a program until it prints ``two`` and waits."""
+    running = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert running.stdout
+    assert "two\n" in iter(running.stdout.readline, "")
+    return running

@@ -49,10 +49,10 @@ def test_everything_mode_is_the_engines_and_a_bad_image_costs_itself_only(
     )  # fmt: skip
     coins, bad, ihc = samples
     assert bad["found"] is None
-    assert "bad.png" in bad["found_error"]
-    assert "\n" not in bad["found_error"]
+    assert "bad.png" in bad["found_fastsam_error"]
+    assert "\n" not in bad["found_fastsam_error"]
     for sample in (coins, ihc):
-        assert sample["found_error"] is None
+        assert sample["found_fastsam_error"] is None
         seg = model.segment(np.asarray(Image.open(sample.filepath).convert("RGB")), SEGMENTING)
         found = sample["found"].detections
         assert len(found) == len(seg) > 5
@@ -127,14 +127,22 @@ def test_boxes_and_points_pair_or_say_why_not(samples, fastsam, model):
     assert len(samples.first()["both"].detections) == 2
     put(samples, clicks=fo.Keypoints(keypoints=[c.copy() for c in clicks[:1]]))
     samples[:1].apply_model(fastsam, label_field="odd", progress=False, **fields)
-    assert "2 boxes and 1 keypoints do not pair" in samples.first()["odd_error"]
+    assert "2 boxes and 1 keypoints do not pair" in samples.first()["odd_fastsam_error"]
 
 
 def test_a_field_that_cannot_prompt_is_named(samples, fastsam):
     put(samples, kind=fo.Classification(label="coins"))
     samples[:1].apply_model(fastsam, label_field="x", progress=False, box_prompt_field="kind")
-    assert "box_prompt_field must be a field of Detections" in samples.first()["x_error"]
+    assert "box_prompt_field must be a field of Detections" in samples.first()["x_fastsam_error"]
 
 
 def test_one_image_without_a_dataset(fastsam, coins):
     assert len(fastsam.predict(coins).detections) > 5
+
+
+def test_a_users_own_field_of_errors_is_left_alone(samples, fastsam):
+    samples.add_sample_field("found_error", fo.FloatField)
+    samples.set_values("found_error", [0.1, 0.2, 0.3])
+    samples.apply_model(fastsam, label_field="found", progress=False)
+    assert samples.values("found_error") == [0.1, 0.2, 0.3]
+    assert samples.count("found.detections") > 10

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import fiftyone as fo
+import fiftyone.core.odm as foo
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,7 +15,10 @@ from fastsam_plugins.evaluation import everything
 from fastsam_plugins.evaluation.proposals import ProposalRecall, Regions
 from fastsam_plugins.masks import runs as R
 from fiftyone_plugin import labels
-from fiftyone_plugin.recall import ProposalRecallConfig
+from fiftyone_plugin.panel import runs
+from fiftyone_plugin.recall import ProposalRecall as Method
+from fiftyone_plugin.recall import ProposalRecallConfig, run
+from tests.fiftyone_plugin.conftest import paused
 
 SHAPE = (60, 80)
 
@@ -148,10 +153,77 @@ def test_a_view_and_samples_without_labels(samples):
     assert samples.first()["recall_recall"] is None
 
 
-def test_an_image_that_cannot_be_measured_is_named(samples):
+def test_an_image_that_cannot_be_measured_is_named_and_costs_itself(samples):
+    others = evaluate(samples.skip(1)).summary
     Path(samples.first().filepath).write_text("no image")
-    with pytest.raises(ValueError, match=r"0\.png cannot be read"):
-        evaluate(samples)
+    with pytest.warns(UserWarning, match=r"0\.png cannot be read"):
+        assert evaluate(samples).summary == others
+    *_, report = run(samples, "proposals", "truth", "own")
+    assert report.done == 3
+    assert list(report.failed) == [samples.first().filepath]
+    assert samples.load_evaluation_results("own").summary == others
+    assert samples.values("own_recall")[0] is None
+
+
+def nothing_is_left(samples, key="half"):
+    assert key not in samples.list_evaluations()
+    assert not [n for n in samples.get_field_schema(flat=True) if key in n]
+    assert not foo.get_db_conn().runs.count_documents({"key": key})
+    assert runs(samples) == []
+
+
+@pytest.mark.parametrize("moment", [1, 2])
+def test_a_run_that_is_stopped_leaves_nothing_and_can_be_tried_again(samples, moment, monkeypatch):
+    monkeypatch.setattr("fiftyone_plugin.documents.SAMPLES", 1)
+    stopped = run(samples, "proposals", "truth", "half")
+    for _ in range(moment + 1):
+        next(stopped)
+    assert "half" in samples.list_evaluations()
+    assert runs(samples) == []  # the panel shows none that has no results
+    stopped.close()
+    nothing_is_left(samples)
+    *_, report = run(samples, "proposals", "truth", "half")
+    assert report.instances == 18
+
+
+def test_a_run_that_fails_leaves_nothing(samples, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("no more")
+
+    monkeypatch.setattr(Method, "generate_results", broken)
+    with pytest.raises(RuntimeError, match="no more"):
+        list(run(samples, "proposals", "truth", "half"))
+    nothing_is_left(samples)
+
+
+def test_half_a_run_of_a_process_that_was_killed_is_replaced_without_fuss(samples):
+    samples.persistent = True
+    program = textwrap.dedent(
+        f"""
+        import os, signal
+        import fiftyone as fo
+        from fiftyone_plugin import documents, recall
+        documents.SAMPLES = 1
+        run = recall.run(fo.load_dataset({samples.name!r}), "proposals", "truth", "half")
+        for report in run:
+            if report.done == 2:
+                print("two", flush=True)
+                input()
+        """
+    )
+    running = paused(program)
+    with pytest.raises(ValueError, match="a run half is going on"):
+        run(samples, "proposals", "truth", "half")
+    running.kill()
+    running.communicate()
+    samples.reload()
+    assert samples.load_evaluation_results("half") is None
+    assert runs(samples) == []
+    *_, report = run(samples, "truth", "proposals", "half")  # even of other fields
+    assert (report.done, report.failed) == (3, {})
+    assert samples.load_evaluation_results("half").summary["images"] == 3
+    with pytest.raises(ValueError, match="there is a run half already"):
+        run(samples, "proposals", "truth", "half")
 
 
 def test_polylines_are_regions_too(samples):

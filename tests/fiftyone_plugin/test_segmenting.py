@@ -18,8 +18,8 @@ from fastsam_plugins import SegmentOptions, read_image
 from fastsam_plugins.demo import SAMPLES
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import LimitOptions, PromptOptions
-from fiftyone_plugin import labels, segmenting
-from fiftyone_plugin.storage import Store, StoreOptions
+from fiftyone_plugin import labels, mask_files, segmenting
+from fiftyone_plugin.storage import StoreOptions
 
 SEGMENTING = SegmentOptions(conf=0.25, max_det=40, imgsz=320)
 LIGHT = StoreOptions(keep=False)
@@ -49,8 +49,8 @@ def iou(a, b):
 
 
 def files_of(samples, field="found"):
-    folder = Store(samples, field, LIGHT).folder
-    return sorted(f for f in folder.rglob("*") if f.is_file())
+    folder = mask_files.root() / str(samples._doc.id)
+    return sorted(f for f in folder.glob(f"{field}.*/*/*") if f.is_file())
 
 
 @pytest.mark.parametrize("storage", ["auto", "database", "files", "polylines"])
@@ -64,6 +64,7 @@ def test_stored_masks_are_the_engines(samples, model, storage):
     for sample in (samples.first(), samples.last()):
         seg = model.segment(read_image(sample.filepath), SEGMENTING)
         assert sample["found_error"] is None
+        assert not sample["found"]["fastsam"]["kept"]
         stored = masks(sample, "found")
         assert len(stored) == len(seg) > 1
         ious = [iou(mask, seg.mask(i)) for i, mask in enumerate(stored)]

@@ -148,5 +148,5 @@ def test_a_text_beside_prompt_fields_is_refused_for_each_sample(scenes, model) -
     del first
     asked = FastSAMModel(model, SEGMENTING, text="a star", wording=WORDING)
     scenes[:1].apply_model(asked, label_field="asked", box_prompt_field="boxes", progress=False)
-    assert "a text goes alone" in scenes.first()["asked_error"]
+    assert "a text goes alone" in scenes.first()["asked_fastsam_error"]
     assert "asked" not in scenes.get_field_schema()

@@ -1,0 +1,105 @@
+"""What operators and functions take beside the engine's options, each parameter once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fastsam_plugins.options import Options, option, parameters
+
+Existing = Literal["refuse", "skip", "overwrite", "append"]
+
+
+@dataclass(frozen=True)
+class WriteOptions(Options):
+    """Where labels go."""
+
+    field: str = option("", "Field to write")
+    existing: Existing = option(
+        "refuse", "What to do with samples that have labels in the field: append adds to them"
+    )
+    batch: int = option(8, "Samples that go through the network, and are saved, together", ge=1)
+
+    def __post_init__(self) -> None:
+        """Refuse names that the database, or Python, cannot have."""
+        super().__post_init__()
+        if not self.field.isidentifier() or self.field.startswith("_"):
+            raise ValueError(
+                f"{self.field!r} cannot be a field: use letters, digits and underscores"
+            )
+
+
+@dataclass(frozen=True)
+class NetworkOptions(Options):
+    """What looks at the images."""
+
+    model: str = option("FastSAM-n", "FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a file")
+    tiled: bool = option(False, "Look at images in windows: for those too large for one look")
+
+
+@dataclass(frozen=True)
+class PromptFields(Options):
+    """What an image is asked for."""
+
+    boxes: str | None = option(None, "Field of detections: every box is a prompt")
+    points: str | None = option(
+        None,
+        "Field of keypoints, each a prompt; its list sam_labels says which points are foreground",
+    )
+    proposals: str | None = option(
+        None, "Where segmentations of this field were kept, the network is not asked again"
+    )
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(Options):
+    """An evaluation of proposals."""
+
+    proposals: str = option("", "Field of what was found")
+    truth: str = option("", "Field of what is to be found")
+    eval_key: str = option("recall", "Name of the run, with which its fields begin")
+    max_proposals: int = option(1000, "Proposals of an image that count, by confidence", ge=1)
+    overwrite: bool = option(False, "Replace the run of this name")
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be the name of a field."""
+        super().__post_init__()
+        if not self.eval_key.isidentifier() or self.eval_key.startswith("_"):
+            raise ValueError(
+                f"{self.eval_key!r} cannot be a key: use letters, digits and underscores"
+            )
+
+
+@dataclass(frozen=True)
+class ExportOptions(Options):
+    """A file to write."""
+
+    field: str = option("", "Field to export")
+    path: str = option("", "File to write, ending in .json; ~ is your home folder")
+    overwrite: bool = option(False, "Replace the file if it is there")
+
+
+@dataclass(frozen=True)
+class ImportOptions(Options):
+    """A file to read."""
+
+    path: str = option("", "COCO file; images are found by sample_id or by file name")
+
+
+@dataclass(frozen=True)
+class TidyOptions(Options):
+    """Which files are looked at."""
+
+    min_age: float = option(
+        1.0, "Leave younger files: a run may be about to save their labels", unit="h", ge=0
+    )
+    unknown: bool = option(
+        False,
+        "Also files of datasets that this database does not have: only if no other database uses "
+        "the same folder",
+    )
+
+
+def names(*classes: type[Options]) -> set[str]:
+    """Names of the parameters of some options."""
+    return {p.name for c in classes for p in parameters(c)}
