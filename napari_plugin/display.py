@@ -277,7 +277,9 @@ class Display:
         for key in {*found, *self.session.slices()}:
             new, now = found.get(key, Prompts()), self.session.prompts(key)
             if (new.points, new.labels, new.boxes) != (now.points, now.labels, now.boxes):
-                self.session.prompt(key, dataclasses.replace(new, target=now.target), "draw")
+                # With the last of them gone, the next ones are about something else.
+                new = dataclasses.replace(new, target=now.target) if new else new
+                self.session.prompt(key, new, "draw")
 
     def _tell(self, keys: set[Key]) -> None:
         """Labels or prompts changed; nothing to save if the layer of objects was deleted."""
@@ -344,5 +346,5 @@ class Display:
                 now = dataclasses.replace(now, points=(), labels=(), step=0)
             if self.boxes is None:
                 now = dataclasses.replace(now, boxes=())
-            self.session.prompt(key, now, "clear")
+            self.session.prompt(key, now if now else Prompts(), "clear")
         self.changed = told
