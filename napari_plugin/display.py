@@ -40,6 +40,10 @@ class Display:
         Told the index (in the scene) of the instance that was picked last.
     changed : callable
         Told that labels or prompts changed, with the slices whose labels did.
+    settle : callable
+        Called before layers are let go of, so that what they hold is saved.
+    parted : callable
+        Called before another layer takes the objects: the file of those that there are stays.
     """
 
     def __init__(self, viewer: Any, image: Any, plane: Plane) -> None:
@@ -49,6 +53,8 @@ class Display:
         self.hover = True
         self.chosen: Callable[[int], None] = lambda index: None
         self.changed: Callable[[set[Key]], None] = lambda keys: None
+        self.settle: Callable[[], None] = lambda: None
+        self.parted: Callable[[], None] = lambda: None
         self.closed = False
         self.preview: layers.Preview | None = None
         self.instances: Any = None
@@ -318,6 +324,8 @@ class Display:
 
     def _layer_removed(self, event: Any) -> None:
         layer = event.value
+        if layer in (self.points, self.boxes, self.objects):
+            self.settle()
         if layer is self.points:
             self.points = None
             self._drawn_removed()
@@ -326,6 +334,7 @@ class Display:
             self._drawn_removed()
         elif layer is self.objects:
             self.objects, self._lost = None, True
+            self.parted()
             self.session.attach(None)
         elif layer is self.instances:
             self.instances = None

@@ -87,6 +87,11 @@ class Session:
             self._prompts = {k: p for k, p in self._prompts.items() if p.target is None}
         self.objects.attach(canvas, empty)
 
+    def forget(self) -> None:
+        """Begin anew, without prompts, objects and steps; what was found stays."""
+        self.history.clear()
+        self._prompts, self.objects.known = {}, {}
+
     def show(self, key: Key, scene: Scene) -> None:
         """The network has found something in a slice."""
         self.scenes[key] = scene
