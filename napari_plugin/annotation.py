@@ -13,6 +13,7 @@ from fastsam_plugins.options import LinkOptions
 from napari_plugin import geometry, layers
 from napari_plugin.display import OBJECTS, Display
 from napari_plugin.edits import Key
+from napari_plugin.features import Features
 from napari_plugin.saving import Saved, restore
 from napari_plugin.scene import Prompts, Scene
 from napari_plugin.session import Policy, SessionError
@@ -182,7 +183,7 @@ class Annotation(Display):
         if self.objects is not None:
             self.objects.events.paint.disconnect(self._painted)
         self.parted()
-        self.objects, self._lost = layer, False
+        self.objects, self._lost, self.table = layer, False, Features()
         self.session.attach(None if layer is None else canvas)
 
     def reopen(self, saved: Saved) -> None:
@@ -238,7 +239,7 @@ class Annotation(Display):
         layer = layer or self._new_objects()
         self._add(layer)
         layer.events.paint.connect(self._painted)
-        self.objects, self._lost = layer, False
+        self.objects, self._lost, self.table = layer, False, Features()
         self.session.attach(self._canvas(layer), empty=True)
 
     def _canvas(self, layer: Labels) -> layers.LabelsCanvas:

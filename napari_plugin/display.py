@@ -12,6 +12,7 @@ from napari.layers import Labels
 from fastsam_plugins.masks import runs as R
 from napari_plugin import geometry, layers
 from napari_plugin.edits import Key, PixelEdit, Step
+from napari_plugin.features import Features
 from napari_plugin.geometry import Plane, PlaneError
 from napari_plugin.saving import ImageRecord
 from napari_plugin.scene import Prompts, Scene
@@ -62,6 +63,7 @@ class Display:
         self.boxes: Any = None
         self.objects: Any = None
         self.polygons: Any = None
+        self.table = Features()
         self._pictures: dict[Key, Any] = {}
         self._preview_key: Key | None = None
         self._hovered: list[int] = []
@@ -167,7 +169,7 @@ class Display:
         if step.prompts:
             self._show_answer(step.key)
             self._mirror()
-        if step.pixels:
+        if step.pixels or step.objects:
             self._features()
         self._show_outlines()
         self._tell({e.key for e in step.edits if isinstance(e, PixelEdit)})
@@ -255,12 +257,7 @@ class Display:
             return
         objects = self.session.objects
         known = [o for o in objects.known.values() if o.outline is None]
-        self.objects.features = {
-            "index": np.array([0, *(o.id for o in known)]),
-            "score": np.array([np.nan, *(o.score for o in known)]),
-            "area": np.array([0, *(objects.areas[o.id] for o in known)]),
-            "stability": np.array([np.nan, *(o.stability for o in known)]),
-        }
+        self.objects.features = self.table.update(self.objects.features, known, objects.areas)
 
     def _mirror(self) -> None:
         """Show the session's prompts in their layers."""
