@@ -8,13 +8,13 @@ kept as run arrays.
 from __future__ import annotations
 
 import dataclasses
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastsam_plugins.files import atomic
 from fastsam_plugins.geometry import Letterbox
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.prototypes import PrototypeMasks
@@ -33,8 +33,6 @@ def write(seg: Segmentation, path: str | Path) -> None:
     path : path
         Its folder is made if need be.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {"version": np.array(VERSION), "boxes": seg.boxes, "scores": seg.scores,
               "prompts": seg.prompts}  # fmt: skip
     if isinstance(seg.source, PrototypeMasks):
@@ -46,10 +44,8 @@ def write(seg: Segmentation, path: str | Path) -> None:
         arrays["shape"] = np.array(seg.shape)
         arrays["stops"] = np.cumsum([len(m) for m in masks], dtype=np.int64)
         arrays["runs"] = np.concatenate([R.EMPTY, *masks])
-    part = path.with_suffix(".part")
-    with open(part, "wb") as stream:
+    with atomic.replacing(path, flush=False) as part, open(part, "wb") as stream:
         np.savez(stream, **arrays)  # type: ignore[arg-type]
-    os.replace(part, path)
 
 
 def read(path: str | Path) -> Segmentation:
