@@ -44,7 +44,7 @@ def write(seg: Segmentation, path: str | Path) -> None:
         arrays["shape"] = np.array(seg.shape)
         arrays["stops"] = np.cumsum([len(m) for m in masks], dtype=np.int64)
         arrays["runs"] = np.concatenate([R.EMPTY, *masks])
-    with atomic.replacing(path) as part, open(part, "wb") as stream:
+    with atomic.replacing(path, flush=False) as part, open(part, "wb") as stream:
         np.savez(stream, **arrays)  # type: ignore[arg-type]
 
 

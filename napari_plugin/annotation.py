@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from napari.layers import Labels
 from napari.utils.notifications import show_info
 
@@ -12,6 +13,7 @@ from fastsam_plugins.options import LinkOptions
 from napari_plugin import geometry, layers
 from napari_plugin.display import OBJECTS, Display
 from napari_plugin.edits import Key
+from napari_plugin.features import Features
 from napari_plugin.saving import Saved, restore
 from napari_plugin.scene import Prompts, Scene
 from napari_plugin.session import Policy, SessionError
@@ -170,9 +172,19 @@ class Annotation(Display):
                     f"layer {layer.name} does not fit {self.image.name}, whose labels have shape "
                     f"{wanted}"
                 )
+            canvas = self._canvas(layer)
+            if not layer.editable or not getattr(
+                getattr(layer.data, "flags", None), "writeable", True
+            ):
+                raise SessionError(
+                    f"layer {layer.name} cannot be written to: unlock it, or commit into a new one"
+                )
             layer.events.paint.connect(self._painted)
-        self.objects, self._lost = layer, False
-        self.session.attach(None if layer is None else self._canvas(layer))
+        if self.objects is not None:
+            self.objects.events.paint.disconnect(self._painted)
+        self.parted()
+        self.objects, self._lost, self.table = layer, False, Features()
+        self.session.attach(None if layer is None else canvas)
 
     def reopen(self, saved: Saved) -> None:
         """Go on with a session from a file, in a new layer.
@@ -187,9 +199,12 @@ class Annotation(Display):
                 f"the session is of {saved.image.name}, of shape {saved.image.shape}; "
                 f"{self.image.name} has {self.record.shape}"
             )
+        layer = self._new_objects(saved)
+        self.parted()
         self.objects = None
         self.session.attach(None)
-        self._output()
+        self.session.forget()
+        self._output(layer)
         restore(self.session, saved)
         self.objects.refresh()
         self._mirror()
@@ -210,15 +225,21 @@ class Annotation(Display):
 
     # --- where objects go --------------------------------------------------------------------
 
-    def _output(self) -> None:
+    def _new_objects(self, saved: Saved | None = None) -> Labels:
+        """A layer of objects, whose numbers are large enough for those that were saved."""
+        largest = 0 if saved is None else max(saved.largest, saved.next_id)
+        dtype = np.int32 if largest < 2**31 else np.int64
+        shape = geometry.full_shape(self.image)
+        return layers.objects_layer(self.image, self.plane, shape, OBJECTS, dtype)
+
+    def _output(self, layer: Labels | None = None) -> None:
         """Make a layer of objects if there is none."""
         if self.objects is not None:
             return
-        shape = geometry.full_shape(self.image)
-        layer = layers.objects_layer(self.image, self.plane, shape, OBJECTS)
+        layer = layer or self._new_objects()
         self._add(layer)
         layer.events.paint.connect(self._painted)
-        self.objects, self._lost = layer, False
+        self.objects, self._lost, self.table = layer, False, Features()
         self.session.attach(self._canvas(layer), empty=True)
 
     def _canvas(self, layer: Labels) -> layers.LabelsCanvas:

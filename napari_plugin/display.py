@@ -12,6 +12,7 @@ from napari.layers import Labels
 from fastsam_plugins.masks import runs as R
 from napari_plugin import geometry, layers
 from napari_plugin.edits import Key, PixelEdit, Step
+from napari_plugin.features import Features
 from napari_plugin.geometry import Plane, PlaneError
 from napari_plugin.saving import ImageRecord
 from napari_plugin.scene import Prompts, Scene
@@ -40,6 +41,10 @@ class Display:
         Told the index (in the scene) of the instance that was picked last.
     changed : callable
         Told that labels or prompts changed, with the slices whose labels did.
+    settle : callable
+        Called before layers are let go of, so that what they hold is saved.
+    parted : callable
+        Called before another layer takes the objects: the file of those that there are stays.
     """
 
     def __init__(self, viewer: Any, image: Any, plane: Plane) -> None:
@@ -49,6 +54,8 @@ class Display:
         self.hover = True
         self.chosen: Callable[[int], None] = lambda index: None
         self.changed: Callable[[set[Key]], None] = lambda keys: None
+        self.settle: Callable[[], None] = lambda: None
+        self.parted: Callable[[], None] = lambda: None
         self.closed = False
         self.preview: layers.Preview | None = None
         self.instances: Any = None
@@ -56,6 +63,7 @@ class Display:
         self.boxes: Any = None
         self.objects: Any = None
         self.polygons: Any = None
+        self.table = Features()
         self._pictures: dict[Key, Any] = {}
         self._preview_key: Key | None = None
         self._hovered: list[int] = []
@@ -161,7 +169,7 @@ class Display:
         if step.prompts:
             self._show_answer(step.key)
             self._mirror()
-        if step.pixels:
+        if step.pixels or step.objects:
             self._features()
         self._show_outlines()
         self._tell({e.key for e in step.edits if isinstance(e, PixelEdit)})
@@ -249,12 +257,7 @@ class Display:
             return
         objects = self.session.objects
         known = [o for o in objects.known.values() if o.outline is None]
-        self.objects.features = {
-            "index": np.array([0, *(o.id for o in known)]),
-            "score": np.array([np.nan, *(o.score for o in known)]),
-            "area": np.array([0, *(objects.areas[o.id] for o in known)]),
-            "stability": np.array([np.nan, *(o.stability for o in known)]),
-        }
+        self.objects.features = self.table.update(self.objects.features, known, objects.areas)
 
     def _mirror(self) -> None:
         """Show the session's prompts in their layers."""
@@ -277,7 +280,9 @@ class Display:
         for key in {*found, *self.session.slices()}:
             new, now = found.get(key, Prompts()), self.session.prompts(key)
             if (new.points, new.labels, new.boxes) != (now.points, now.labels, now.boxes):
-                self.session.prompt(key, dataclasses.replace(new, target=now.target), "draw")
+                # With the last of them gone, the next ones are about something else.
+                new = dataclasses.replace(new, target=now.target) if new else new
+                self.session.prompt(key, new, "draw")
 
     def _tell(self, keys: set[Key]) -> None:
         """Labels or prompts changed; nothing to save if the layer of objects was deleted."""
@@ -316,6 +321,8 @@ class Display:
 
     def _layer_removed(self, event: Any) -> None:
         layer = event.value
+        if layer in (self.points, self.boxes, self.objects):
+            self.settle()
         if layer is self.points:
             self.points = None
             self._drawn_removed()
@@ -324,6 +331,7 @@ class Display:
             self._drawn_removed()
         elif layer is self.objects:
             self.objects, self._lost = None, True
+            self.parted()
             self.session.attach(None)
         elif layer is self.instances:
             self.instances = None
@@ -344,5 +352,5 @@ class Display:
                 now = dataclasses.replace(now, points=(), labels=(), step=0)
             if self.boxes is None:
                 now = dataclasses.replace(now, boxes=())
-            self.session.prompt(key, now, "clear")
+            self.session.prompt(key, now if now else Prompts(), "clear")
         self.changed = told

@@ -209,6 +209,11 @@ class Step:
         return any(isinstance(e, PixelEdit) for e in self.edits)
 
     @property
+    def objects(self) -> bool:
+        """Whether what is known of objects changed."""
+        return any(isinstance(e, ObjectEdit) for e in self.edits)
+
+    @property
     def prompts(self) -> bool:
         """Whether prompts changed."""
         return any(isinstance(e, PromptEdit) for e in self.edits)

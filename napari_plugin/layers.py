@@ -195,7 +195,9 @@ def instances_layer(
     )
 
 
-def objects_layer(image: Any, plane: Plane, shape: Sequence[int], name: str) -> Labels:
+def objects_layer(
+    image: Any, plane: Plane, shape: Sequence[int], name: str, dtype: Any = np.int32
+) -> Labels:
     """An empty layer to commit into: as large as the image, where it is, and with what it knows.
 
     Raises
@@ -207,7 +209,7 @@ def objects_layer(image: Any, plane: Plane, shape: Sequence[int], name: str) -> 
     if getattr(image.source, "path", None):
         known["image"] = str(image.source.path)
     return Labels(
-        np.zeros([shape[a] for a in plane.kept], np.int32),
+        np.zeros([shape[a] for a in plane.kept], dtype),
         name=name,
         metadata=known,
         **output_transform(image, plane),

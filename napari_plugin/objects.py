@@ -19,6 +19,7 @@ from napari_plugin.painting import (
     Object,
     Policy,
     SessionError,
+    has,
     joined,
     paint,
     relabel,
@@ -136,8 +137,8 @@ class Objects:
         if erase is None:
             self._room(max(ids) - self.next_id + 1)
         edit, seen = paint(self.there, key, instances, policy, ids, erase)
-        if edit is None and erase is None:
-            return []
+        if (edit is None and erase is None) or not seen:
+            return []  # the object to be replaced stays, too
         edits: list[Edit] = [] if edit is None else [edit]
         for k in seen:
             known = self.known.get(ids[k]) if erase is not None else None
@@ -165,10 +166,11 @@ class Objects:
 
     def merge(self, ids: Iterable[int]) -> tuple[int, list[Edit]]:
         """Make several objects one, which keeps the smallest of their ids."""
-        kept, *others = sorted(set(ids) - {0}) or [0]
+        kept, *others = sorted(i for i in set(ids) - {0} if self._exists(i)) or [0]
         if not others:
             raise SessionError("merge needs two objects or more")
-        return kept, [edit for label in others for edit in self._replaced(label, kept)]
+        edits = [edit for label in others for edit in self._replaced(label, kept)]
+        return kept, [*edits, *self._asked_anew(kept, sorted(self.labelled))]
 
     def split(self, label: int, key: Key) -> list[Edit]:
         """Give detached parts of an object in a slice ids of their own, all but the largest."""
@@ -189,7 +191,7 @@ class Objects:
             edits.append(ObjectEdit(new.id, None, new))
         edit = PixelEdit.of(self.there, key, window, block)
         assert edit is not None
-        return [edit, *edits]
+        return [edit, *edits, *self._asked_anew(label, [key])]
 
     def split_off(self, key: Key, runs: R.Runs, prompts: Prompts) -> list[Edit]:
         """Make a part of the object underneath an object of its own."""
@@ -207,7 +209,18 @@ class Objects:
         block[inside & (block == under)] = new.id
         edit = PixelEdit.of(self.there, key, window, block)
         assert edit is not None
-        return [edit, ObjectEdit(new.id, None, new)]
+        return [edit, ObjectEdit(new.id, None, new), *self._asked_anew(under, [key])]
+
+    def _asked_anew(self, label: int, keys: Sequence[Key]) -> list[Edit]:
+        """The edit that forgets what an object was picked with in slices where it changed.
+
+        Going back to it would pick what it was before, and replace it by that.
+        """
+        known = self.known.get(label)
+        if known is None or not known.prompts.keys() & set(keys):
+            return []
+        left = {k: p for k, p in known.prompts.items() if k not in keys}
+        return [ObjectEdit(label, known, dataclasses.replace(known, prompts=left))]
 
     def _replaced(self, label: int, by: int) -> list[Edit]:
         """The edits after which an object is another one, or nothing."""
@@ -215,6 +228,10 @@ class Objects:
         if label in self.known:
             edits.append(ObjectEdit(label, self.known[label], None))
         return edits
+
+    def _exists(self, label: int) -> bool:
+        """Whether an object has a pixel anywhere; it may have been painted by hand."""
+        return any(has(self.there, key, label) for key in self.labelled)
 
     def _fresh(self) -> int:
         self.next_id += 1

@@ -136,6 +136,11 @@ def where(canvas: Canvas, key: Key, label: int) -> tuple[Window, NDArray[np.bool
     return (x0, y0, x1, y1), plane[y0:y1, x0:x1]
 
 
+def has(canvas: Canvas, key: Key, label: int) -> bool:
+    """Whether an object has a pixel in a slice."""
+    return bool((canvas.read(key, whole(canvas)) == label).any())
+
+
 def relabel(canvas: Canvas, keys: Iterable[Key], label: int, to: int) -> list[Edit]:
     """The edits that give an object another id, or 0, in slices."""
     edits: list[Edit] = []

@@ -87,7 +87,8 @@ def kept_scenes(
         if stop.is_set():
             return
         seg = results.get(digest)
-        if seg is None:
+        x0, y0, x1, y1 = window
+        if seg is None or seg.shape != (y1 - y0, x1 - x0):  # of something else
             continue
         _ = seg.areas, seg.stability
         scene = Scene(seg, window, saved.shape, digest).filtered(filters)

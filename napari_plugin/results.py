@@ -6,8 +6,10 @@ Whatever the layer is called, and whichever program is open, equal input has one
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
+import os
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -90,14 +92,18 @@ class Results:
         if self.folder is None:
             return None
         path = self._path(name)
-        if not path.is_file():
-            return None
         try:
+            if not path.is_file():
+                return None
             seg = kept.read(path)
-        except ValueError as error:
-            log.warning("%s: segmenting again", error)
+            len(seg), seg.areas  # numbers that do not fit each other
+            if len(seg):
+                seg.runs(len(seg) - 1)
+        except Exception as error:  # zipfile and numpy raise a dozen kinds for damaged files
+            log.warning("%s: %s: segmenting again", path, error)
             return None
-        path.touch()
+        with contextlib.suppress(OSError):  # a folder that is read-only, a file just tidied away
+            os.utime(path)
         self._keep(name, seg)
         return seg
 
@@ -125,7 +131,10 @@ class Results:
 
     def _tidy(self) -> None:
         assert self.folder is not None
-        files = [(f.stat(), f) for f in self.folder.glob("*.npz")]
+        files = []
+        for file in self.folder.glob("*.npz"):
+            with contextlib.suppress(FileNotFoundError):  # another window tidies, too
+                files.append((file.stat(), file))
         total = sum(facts.st_size for facts, _ in files)
         for facts, file in sorted(files, key=lambda pair: pair[0].st_mtime)[:-1]:
             if total <= self.disk:

@@ -5,25 +5,23 @@ Nothing in a file is run. The history of steps is not kept: what was done stays 
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.files import atomic
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
+from napari_plugin import schema
 from napari_plugin.edits import Key
 from napari_plugin.scene import Prompts, Window
 from napari_plugin.session import Object, Session, SessionError
-
-FORMAT = "fastsam napari session"
-VERSION = 1
 
 _NOTHING: Mapping[Key, dict[int, R.Runs]] = {}
 
@@ -42,12 +40,15 @@ class ImageRecord:
         Of its array, without the colours of RGB.
     plane : (rows, columns)
         The axes that a slice spans.
+    content : str, optional
+        Names its pixels; see :mod:`napari_plugin.identity`.
     """
 
     name: str
     path: str | None
     shape: tuple[int, ...]
     plane: tuple[int, int]
+    content: str | None = None
 
 
 @dataclass
@@ -82,6 +83,11 @@ class Saved:
     def shape(self) -> R.Shape:
         """(H, W) of a slice."""
         return self.image.shape[self.image.plane[0]], self.image.shape[self.image.plane[1]]
+
+    @property
+    def largest(self) -> int:
+        """The largest id of an object that is a label."""
+        return max((label for found in self.labels.values() for label in found), default=0)
 
 
 def snapshot(
@@ -118,7 +124,7 @@ def snapshot(
 def write(
     saved: Saved, planes: Mapping[Key, NDArray[np.integer]], path: str | Path
 ) -> dict[Key, dict[int, R.Runs]]:
-    """Write a session file, in one move: a kill leaves no half of it.
+    """Write a session file, in one move: see :func:`fastsam_plugins.files.atomic.replacing`.
 
     Returns
     -------
@@ -141,10 +147,13 @@ def write(
     for key, found in every.items():
         texts = rle.encode(list(found.values()), saved.shape)
         labels[_text(key)] = [{"id": i, **t} for i, t in zip(found, texts, strict=True)]
+    image = asdict(saved.image) | {"name": _readable(saved.image.name)[: schema.NAME]}
+    if saved.image.path is not None:
+        image["path"] = _readable(saved.image.path)
     content = {
-        "format": FORMAT,
-        "version": VERSION,
-        "image": asdict(saved.image),
+        "format": schema.FORMAT,
+        "version": schema.VERSION,
+        "image": image,
         "next_id": saved.next_id,
         "objects": objects,
         "labels": labels,
@@ -152,11 +161,7 @@ def write(
         "scenes": {_text(k): {"digest": d, "window": w} for k, (d, w) in saved.scenes.items()},
         "pictures": {_text(k): name for k, name in saved.pictures.items()},
     }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content))
-    os.replace(part, path)
+    atomic.write_bytes(path, msgspec.json.encode(content))
     return every
 
 
@@ -166,53 +171,102 @@ def read(path: str | Path) -> Saved:
     Raises
     ------
     SessionError
-        If there is none, or it is something else; one line.
+        If there is none, or it is something else; one line, with the place in the file.
     """
-    try:
-        content = json.loads(Path(path).read_text())
-        if content["format"] != FORMAT:
-            raise ValueError(f"its format is {content['format']!r}")
-        if content["version"] != VERSION:
-            raise ValueError(f"it is of version {content['version']}, this reads {VERSION}")
-        return _saved(content)
-    except OSError as error:
-        raise SessionError(f"cannot read {path}: {error.strerror}") from None
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise SessionError(f"no session of FastSAM is in {path}: {error}") from None
+    path = Path(path)
+    return _saved(path, schema.session_in(path))
 
 
-def _saved(content: dict[str, Any]) -> Saved:
-    image = content["image"]
-    rows, columns = image["plane"]
-    record = ImageRecord(
-        str(image["name"]), image["path"], tuple(int(n) for n in image["shape"]), (rows, columns)
-    )
-    saved = Saved(record, next_id=int(content["next_id"]))
-    for text, found in content["labels"].items():
-        here = saved.labels[_key(text)] = {}
-        for one in found:
-            here[int(one["id"])] = _mask(one, saved.shape)
-    for one in content["objects"]:
-        asked = {_key(k): Prompts.from_json(p) for k, p in one["prompts"].items()}
-        score, stability = (
-            math.nan if one[n] is None else float(one[n]) for n in ("score", "stability")
-        )
+def _saved(path: Path, content: schema.SessionJSON) -> Saved:
+    image = content.image
+    rows, columns = image.plane
+    if not rows < columns < len(image.shape):
+        raise schema.wrong(path, "image.plane", "expected two axes of the shape, in order")
+    record = ImageRecord(image.name, image.path, image.shape, (rows, columns), image.content)
+    saved = Saved(record, next_id=content.next_id)
+    sizes = [n for axis, n in enumerate(image.shape) if axis not in image.plane]
+    height, width = saved.shape
+
+    def key(where: str, text: str) -> Key:
+        found = tuple(int(k) for k in text.split(",")) if text else ()
+        if len(found) != len(sizes) or any(k >= n for k, n in zip(found, sizes, strict=True)):
+            raise schema.wrong(path, where, f"the image has no slice {text!r}")
+        return found
+
+    for text, raw in content.labels.items():
+        place = f'labels["{text}"]'
+        here = saved.labels[key(place, text)] = {}
+        for k, one in enumerate(schema.decoded(path, place, raw, list[schema.LabelJSON])):
+            if one.id in here:
+                raise schema.wrong(path, f"{place}[{k}].id", f"{one.id} is there twice")
+            here[one.id] = _mask(path, f"{place}[{k}]", one, saved.shape)
+    for k, known in enumerate(content.objects):
+        place = f"objects[{k}]"
+        if known.id in saved.objects:
+            raise schema.wrong(path, f"{place}.id", f"{known.id} is there twice")
+        asked = {
+            key(f"{place}.prompts", t): _prompts(path, f'{place}.prompts["{t}"]', p)
+            for t, p in known.prompts.items()
+        }
         outline = None
-        if one["outline"] is not None:
-            outline = _key(one["outline"]["slice"]), _mask(one["outline"], saved.shape)
-        saved.objects[int(one["id"])] = Object(int(one["id"]), score, stability, asked, outline)
-    saved.prompts = {_key(k): Prompts.from_json(p) for k, p in content["prompts"].items()}
-    for text, scene in content["scenes"].items():
-        x0, y0, x1, y1 = (int(v) for v in scene["window"])
-        saved.scenes[_key(text)] = (str(scene["digest"]), (x0, y0, x1, y1))
-    saved.pictures = {_key(k): str(name) for k, name in content["pictures"].items()}
+        if known.outline is not None:
+            outline = (
+                key(f"{place}.outline.slice", known.outline.slice),
+                _mask(path, f"{place}.outline", known.outline, saved.shape),
+            )
+        score, stability = (math.nan if v is None else v for v in (known.score, known.stability))
+        saved.objects[known.id] = Object(known.id, score, stability, asked, outline)
+    for text, raw in content.prompts.items():
+        place = f'prompts["{text}"]'
+        asked_here = schema.decoded(path, place, raw, schema.PromptsJSON)
+        saved.prompts[key(place, text)] = _prompts(path, place, asked_here)
+    for text, raw in content.scenes.items():
+        place = f'scenes["{text}"]'
+        scene = schema.decoded(path, place, raw, schema.SceneJSON)
+        x0, y0, x1, y1 = scene.window
+        if not (x0 < x1 <= width and y0 < y1 <= height):
+            raise schema.wrong(path, f"{place}.window", "expected a part of the slice")
+        saved.scenes[key(place, text)] = scene.digest, (x0, y0, x1, y1)
+    for text, name in content.pictures.items():
+        place = f'pictures["{text}"]'
+        inside = PurePosixPath(name)
+        if "\0" in name or not inside.parts or inside.is_absolute() or ".." in inside.parts:
+            raise schema.wrong(path, place, "expected a file beside the session")
+        saved.pictures[key(place, text)] = name
     return saved
 
 
-def _mask(one: dict[str, Any], shape: R.Shape) -> R.Runs:
-    runs, size = rle.decode({"size": one["size"], "counts": one["counts"]})
-    if size != shape:
-        raise ValueError(f"a mask of {size} does not fit slices of {shape}")
+def _prompts(path: Path, where: str, given: schema.PromptsJSON) -> Prompts:
+    if len(given.points) != len(given.labels):
+        raise schema.wrong(path, f"{where}.labels", "expected one for each point")
+    return Prompts(
+        tuple(given.points), tuple(given.labels), tuple(given.boxes),
+        given.step, given.target, tuple(given.chosen),
+    )  # fmt: skip
+
+
+def _mask(
+    path: Path, where: str, one: schema.LabelJSON | schema.OutlineJSON, shape: R.Shape
+) -> R.Runs:
+    """Runs that lie in the slice: sizes are compared before anything is added up."""
+    pixels = shape[0] * shape[1]
+    if one.size != shape:
+        raise schema.wrong(
+            path, f"{where}.size", f"a mask of {one.size} does not fit slices of {shape}"
+        )
+    if not isinstance(one.counts, str) and sum(one.counts) != pixels:
+        raise schema.wrong(path, f"{where}.counts", "expected counts that add up to the size")
+    try:
+        runs, _ = rle.decode({"size": list(one.size), "counts": one.counts})
+    except (ValueError, OverflowError) as error:
+        raise schema.wrong(path, f"{where}.counts", str(error)) from None
+    if len(runs) and not (
+        runs[0, 0] >= 0
+        and runs[-1, 1] <= pixels
+        and (runs[:, 0] < runs[:, 1]).all()
+        and (runs[1:, 0] > runs[:-1, 1]).all()
+    ):  # numbers that came round
+        raise schema.wrong(path, f"{where}.counts", "expected counts that add up to the size")
     return runs
 
 
@@ -227,6 +281,10 @@ def restore(session: Session, saved: Saved) -> None:
     there = set(canvas.keys())
     if not saved.labels.keys() <= there:
         raise SessionError("the session is of a stack with other slices")
+    if saved.largest > canvas.max_id:
+        raise SessionError(
+            f"the session has ids up to {saved.largest}, labels hold {canvas.max_id}"
+        )
     for key, found in saved.labels.items():
         if not found:
             continue
@@ -235,22 +293,25 @@ def restore(session: Session, saved: Saved) -> None:
         for label, runs in found.items():
             x0, y0, x1, y1 = R.bounds(runs, height)
             block[y0:y1, x0:x1][R.to_bitmap(runs, canvas.shape, (x0, y0, x1, y1))] = label
-            objects.areas[label] += R.area(runs)
+        labels, counts = np.unique(block, return_counts=True)
+        objects.areas.update(dict(zip(labels.tolist(), counts.tolist(), strict=True)))
         canvas.write(key, (0, 0, width, height), block, block != 0)
         objects.labelled.add(key)
     objects.known = dict(saved.objects)
     objects.next_id = max(objects.next_id, saved.next_id)
     for key, prompts in saved.prompts.items():
-        session.open(key, prompts)
+        if prompts.target is None or prompts.target in saved.labels.get(key, ()):
+            session.open(key, prompts)
 
 
 def _text(key: Key) -> str:
     return ",".join(str(k) for k in key)
 
 
-def _key(text: str) -> Key:
-    return tuple(int(k) for k in text.split(",")) if text else ()
-
-
 def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return value if math.isfinite(value) else None
+
+
+def _readable(text: str) -> str:
+    """A name without what is no text, such as bytes of a file's name that are no UTF-8."""
+    return text.encode(errors="replace").decode()

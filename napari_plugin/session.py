@@ -8,7 +8,7 @@ then.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from fastsam_plugins.linking import link
 from fastsam_plugins.masks import runs as R
@@ -16,7 +16,16 @@ from fastsam_plugins.options import FilterOptions, LinkOptions, PromptOptions
 from fastsam_plugins.segmentation import Segmentation
 from napari_plugin.edits import Canvas, Edit, History, Key, ObjectEdit, PromptEdit, Step
 from napari_plugin.objects import Objects
-from napari_plugin.painting import POLICIES, Instance, Object, Policy, SessionError, joined, where
+from napari_plugin.painting import (
+    POLICIES,
+    Instance,
+    Object,
+    Policy,
+    SessionError,
+    has,
+    joined,
+    where,
+)
 from napari_plugin.scene import Prompts, Scene
 
 __all__ = ["NOTHING", "POLICIES", "Object", "Policy", "Session", "SessionError"]
@@ -74,7 +83,14 @@ class Session:
         if not empty or self.objects.canvas is not None:
             self.history.clear()
             self.objects.forget()
+            # An id means another object there: what was to replace one is forgotten.
+            self._prompts = {k: p for k, p in self._prompts.items() if p.target is None}
         self.objects.attach(canvas, empty)
+
+    def forget(self) -> None:
+        """Begin anew, without prompts, objects and steps; what was found stays."""
+        self.history.clear()
+        self._prompts, self.objects.known = {}, {}
 
     def show(self, key: Key, scene: Scene) -> None:
         """The network has found something in a slice."""
@@ -149,6 +165,7 @@ class Session:
         """
         prompts = self.prompts(key)
         instances = self._fitting(key, self.answered(key))
+        self._check_target(key, prompts)
         ids = [] if prompts.target is None else [prompts.target] * len(instances)
         asked = dataclasses.replace(prompts, target=None)
         edits = self.objects.add(key, instances, policy, ids, prompts.target, asked)
@@ -210,30 +227,38 @@ class Session:
         return self._done("commit outlines", key, [*edits, self._forgotten(key)])
 
     def delete(self, ids: Iterable[int], key: Key = ()) -> None:
-        """Remove objects from all slices."""
+        """Remove objects from all slices; prompts that were to replace them are forgotten."""
+        ids = set(ids)
         edits = self.objects.delete(ids)
         if edits:
-            self._done("delete", key, edits)
+            self._done("delete", key, [*edits, *self._orphaned(ids)])
 
     def merge(self, ids: Iterable[int], key: Key = ()) -> int:
-        """Make several objects one, which keeps the smallest of their ids."""
+        """Make several objects one, which keeps the smallest of their ids.
+
+        Prompts of the slice, which said what to merge, are forgotten, and those of any slice that
+        were to replace one of the objects.
+        """
+        ids = set(ids)
         kept, edits = self.objects.merge(ids)
-        self._done("merge", key, edits)
+        self._done("merge", key, [*edits, *self._orphaned(ids, key)])
         return kept
 
     def split(self, label: int, key: Key) -> list[int]:
         """Give every detached part of an object in a slice an id of its own.
 
-        The largest part keeps the object's.
+        The largest part keeps the object's. Prompts of the slice that were to replace the object
+        are forgotten.
         """
-        return self._done("split", key, self.objects.split(label, key))
+        edits = self.objects.split(label, key)
+        gone = [self._forgotten(key)] if self.prompts(key).target == label else []
+        return self._done("split", key, [*edits, *gone], {label})
 
     def split_off(self, key: Key) -> int:
         """Make what the prompts pick of an object underneath an object of its own."""
         merged = R.union([i.runs for i in self._fitting(key, self.answered(key))])
         edits = self.objects.split_off(key, merged, self.prompts(key))
-        (label,) = self._done("split off", key, [*edits, self._forgotten(key)])
-        return label
+        return max(self._done("split off", key, [*edits, self._forgotten(key)]))
 
     def recall(self, key: Key, label: int) -> None:
         """Go back to an object: ask again what it was picked with. A commit replaces it."""
@@ -260,6 +285,23 @@ class Session:
         """The edit after which a slice has no prompts."""
         return PromptEdit(key, self.prompts(key), NOTHING)
 
+    def _orphaned(self, ids: set[int], *keys: Key) -> list[PromptEdit]:
+        """The edits that forget the prompts of some slices, and those meant to replace objects."""
+        gone = [
+            k
+            for k in self.slices()
+            if (self.prompts(k) and k in keys) or self.prompts(k).target in ids
+        ]
+        return [self._forgotten(k) for k in gone]
+
+    def _check_target(self, key: Key, prompts: Prompts) -> None:
+        """Refuse prompts that are to replace an object that is no longer there, erased by hand."""
+        if prompts.target is not None and not has(self.objects.there, key, prompts.target):
+            raise SessionError(
+                f"object {prompts.target}, which this would replace, is gone from this slice: "
+                "undo, or forget the prompts with Q and ask anew"
+            )
+
     # --- history ----------------------------------------------------------------------------
 
     def undo(self) -> Step | None:
@@ -273,26 +315,43 @@ class Session:
     def _turn(self, steps: list[Step], turned: list[Step], forward: bool) -> Step | None:
         if not steps:
             return None
-        step = steps.pop()
-        turned.append(step)
+        step = steps[-1]
         self._apply(step, forward)
+        turned.append(steps.pop())
+        self._tell(step)
         return step
 
-    def _done(self, name: str, key: Key, edits: Sequence[Edit]) -> list[int]:
-        """Make edits a step; the ids of the objects that it made or changed."""
+    def _done(
+        self, name: str, key: Key, edits: Sequence[Edit], but: Collection[int] = ()
+    ) -> list[int]:
+        """Make edits a step; the ids of the objects that it made or changed, but for some."""
         self._do(Step(name, key, tuple(edits)))
-        return [e.id for e in edits if isinstance(e, ObjectEdit) and e.after is not None]
+        made = [e.id for e in edits if isinstance(e, ObjectEdit) and e.after is not None]
+        return [i for i in made if i not in but]
 
     def _do(self, step: Step) -> None:
-        self.history.add(step)
         self._apply(step, forward=True)
+        self.history.add(step)
+        self._tell(step)
 
     def _apply(self, step: Step, forward: bool) -> None:
-        for edit in step.edits if forward else reversed(step.edits):
-            if isinstance(edit, PromptEdit):
-                self._prompts[edit.key] = edit.after if forward else edit.before
-            else:
-                self.objects.apply(edit, forward)
+        """Make a step or take it back, all of it or nothing: the disk of a layer may be full."""
+        edits = step.edits if forward else step.edits[::-1]
+        for count, edit in enumerate(edits):
+            try:
+                self._turn_edit(edit, forward)
+            except Exception:
+                for done in reversed(edits[:count]):
+                    self._turn_edit(done, not forward)
+                raise
+
+    def _turn_edit(self, edit: Edit, forward: bool) -> None:
+        if isinstance(edit, PromptEdit):
+            self._prompts[edit.key] = edit.after if forward else edit.before
+        else:
+            self.objects.apply(edit, forward)
+
+    def _tell(self, step: Step) -> None:
         for listener in list(self.listeners):
             listener(step)
 

@@ -29,6 +29,9 @@ def telling(action: Callable[..., None]) -> Callable[..., None]:
             show_info(_sentence(error) if isinstance(error, _SENTENCES) else str(error))
         except MemoryError as error:
             show_warning(f"There is no room in memory: {error}")
+        except OSError as error:  # of a file, or of a layer that is one
+            log.debug("failed", exc_info=True)
+            show_warning(str(error))
 
     return act
 

@@ -44,6 +44,8 @@ def read(name: str) -> Iterator[Labelled]:
             image = Path(saved.image.path)
         else:
             raise ValueError(f"{path} knows no image of its objects: save it with Save in napari")
+        if not image.is_file():
+            raise ValueError(f"{path}: the image of its objects, {image}, is no file any more")
         out = Labelled(image, saved.shape)
         for mask in found:
             out.keep(mask)

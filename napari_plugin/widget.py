@@ -11,7 +11,7 @@ from napari.utils.notifications import show_info, show_warning
 from napari.viewer import Viewer
 
 from fastsam_plugins import backends
-from napari_plugin import channels, geometry, layers, preferences, regions, saving
+from napari_plugin import channels, geometry, layers, preferences, regions
 from napari_plugin.annotation import Annotation
 from napari_plugin.canvas import Keys
 from napari_plugin.edits import Key
@@ -22,6 +22,7 @@ from napari_plugin.panel import OUTLINES, Panel, chosen_path
 from napari_plugin.reading import Pixels
 from napari_plugin.results import Results
 from napari_plugin.session import SessionError
+from napari_plugin.sessions import Offer
 from napari_plugin.telling import telling
 from napari_plugin.threads import Latest, Requests, run
 from napari_plugin.worker import Failure, Found, Picked, Request, pick, picture, work
@@ -215,11 +216,18 @@ class FastSAMWidget(Panel):
             now.session.options, now.session.filters = options, filters
             now.chosen = self.table.follow
             self._objects_changed(self.objects.value)
-            if opened.saver.path.is_file() and chosen_path(self.file) is None:
-                show_info(f"FastSAM: a session of {image.name} is there; Reopen goes on with it")
-                self.file.value = opened.saver.path
+            opened.look(partial(self._offered, opened))
         opened.listen()
         return opened
+
+    def _offered(self, opened: Opened, offers: list[Offer]) -> None:
+        """Sessions of the image that is worked on were looked for."""
+        if self._closed or opened is not self.opened or opened.reopened or not offers:
+            return
+        best, more = offers[0], sum(o.why != "changed" for o in offers[1:])
+        if best.why != "changed" and chosen_path(self.file) is None:
+            opened.offered = self.file.value = best.path
+        show_info(best.told(opened.annotation.image.name, more))
 
     def _leave(self) -> None:
         """Let go of the image that was worked on."""
@@ -231,7 +239,7 @@ class FastSAMWidget(Panel):
         if not self._closed:  # the next image has other objects and another session
             self.table.show_scene(None)
             self.objects.value = None
-            if chosen_path(self.file) == opened.saver.path:
+            if chosen_path(self.file) in (opened.saver.path, opened.offered):
                 self.file.value = None
 
     def _image_changed(self, image: Any) -> None:
@@ -376,8 +384,8 @@ class FastSAMWidget(Panel):
             raise SessionError("open the session's image first")
         filters = self.filters.read()
         opened = self._open(image, self._plane(image))
-        saved = saving.read(chosen_path(self.file) or opened.saver.path)
-        opened.annotation.reopen(saved)
+        path, saved = opened.reopen(chosen_path(self.file))
+        opened.offered = self.file.value = path
         self._show_objects()
         self.requests.start(
             partial(self._answered, opened.annotation),

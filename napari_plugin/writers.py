@@ -8,10 +8,10 @@ and a ``transform`` (as the reader of GeoTIFF leaves them), files lie on the map
 from __future__ import annotations
 
 import functools
-import json
 import re
+import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins import files
-from fastsam_plugins.files import geo
+from fastsam_plugins.files import atomic, geo
 from fastsam_plugins.files.vectors import Feature, Layer, features, geojson, write_geopackage
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.outlines import signed_area
@@ -71,6 +71,7 @@ def write_labels(path: str, data: Any, about: About) -> list[str]:
         If the layer lacks what the format needs.
     """
     output, place = Path(path), georeference(about)
+    _check_apart(output, about)
     labels = data[0] if about.get("multiscale") else data
     ending = output.suffix.lower()
     if ending in files.TIFF:
@@ -94,6 +95,7 @@ def write_shapes(path: str, data: Sequence[NDArray], about: About) -> list[str]:
     have no area, are left out with a warning.
     """
     output, place = Path(path), georeference(about)
+    _check_apart(output, about)
     _check(output, place, about)
     table = _table(about)
     numbers = table.pop("index", None) or list(range(1, 1 + len(data)))
@@ -112,6 +114,27 @@ def write_shapes(path: str, data: Sequence[NDArray], about: About) -> list[str]:
         warnings.warn(f"{flat} lines or paths have no area and are left out", stacklevel=2)
     _write_features(output, found, place, about, "annotation")
     return [path]
+
+
+def source_files(opened: Iterable[Any]) -> list[Path]:
+    """The files that layers were read from, or were made over."""
+    found = []
+    for layer in opened:
+        path = getattr(getattr(layer, "source", None), "path", None)
+        kept = getattr(layer, "metadata", None) or {}
+        found += [Path(str(p)) for p in (path, kept.get("path"), kept.get("image")) if p]
+    return found
+
+
+def _check_apart(output: Path, about: About) -> None:
+    """Refuse to write over the file of an image, or of any layer that is open."""
+    kept = about.get("metadata") or {}
+    inputs = [Path(str(kept[n])) for n in ("path", "image") if kept.get(n)]
+    napari = sys.modules.get("napari")
+    viewer = None if napari is None else napari.current_viewer()
+    if viewer is not None:
+        inputs += source_files(viewer.layers)
+    atomic.check_apart([output], inputs)
 
 
 def georeference(about: About) -> files.Georeference | None:
@@ -150,8 +173,7 @@ def _write_features(
         layer = Layer(_source(about).stem, found, geo.checked(place, output))
         write_geopackage(output, [layer])
         return
-    content = geojson(found, place, kind)
-    output.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    atomic.write_json(output, geojson(found, place, kind))
 
 
 def _source(about: About) -> Path:

@@ -92,3 +92,76 @@ def test_a_folder_that_cannot_be_written_costs_no_result(dummy, tmp_path, caplog
 @pytest.mark.parametrize("name", ["FastSAM-s", "FastSAM-x"])
 def test_weights_that_are_not_here_are_not_downloaded_for_a_digest(name):
     assert digest(PIXELS, (30, 40), name, OPTIONS)
+
+
+def test_any_damage_to_a_file_means_that_there_is_none(dummy, tmp_path):
+    """Cut, flipped and mixed up: the answer is the right one or none, and never an exception."""
+    import random
+
+    seg = dummy()
+    Results(tmp_path).put("a", seg)
+    good, chance, answers = (tmp_path / "a.npz").read_bytes(), random.Random(0), set()
+    for k in range(300):
+        made = bytearray(good)
+        if k % 3 == 0:
+            del made[chance.randrange(len(made)) :]
+        else:
+            # Headers lie at the beginnings and the end: a flip there says more than one in numbers.
+            for _ in range(chance.choice([1, 3, 30])):
+                made[chance.choice([chance.randrange(len(made)), -chance.randrange(1, 900)])] ^= (
+                    1 << chance.randrange(8)
+                )
+        (tmp_path / "a.npz").write_bytes(made)
+        answers.add(Results(tmp_path).get("a") is None)
+    assert True in answers
+
+
+def test_a_kept_folder_that_may_not_be_changed_or_read_costs_nothing(dummy, tmp_path, monkeypatch):
+    import os
+
+    Results(tmp_path).put("a", dummy())
+
+    def refuse(*args, **how):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert Results(tmp_path).get("a") is not None
+    (tmp_path / "b.npz").mkdir()
+    assert Results(tmp_path).get("b") is None
+
+
+def test_two_writers_of_one_result_leave_a_whole_one(dummy, tmp_path):
+    import threading
+
+    seg, found = dummy(), []
+
+    def work():
+        for _ in range(30):
+            Results(tmp_path).put("a", seg)
+            found.append(Results(tmp_path).get("a"))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 90
+    assert all(one is not None for one in found)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_a_full_disk_costs_the_cache_and_not_the_result(dummy, tmp_path, monkeypatch, caplog):
+    results, seg, real = Results(tmp_path), dummy(), np.savez
+    results.put("a", seg)
+    good = (tmp_path / "a.npz").read_bytes()
+
+    def full(stream, **arrays):
+        real(stream, boxes=arrays["boxes"])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    results.put("a", seg)
+    results.put("b", seg)
+    assert results.get("b") is seg
+    assert "No space left" in caplog.text
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"a.npz": good}

@@ -262,3 +262,33 @@ def test_lines_have_no_area_and_say_so(tmp_path):
 def test_no_shapes_are_no_features(tmp_path):
     path = saved(layers.Shapes(ndim=2), tmp_path / "a.geojson")
     assert json.loads(path.read_text())["features"] == []
+
+
+@pytest.mark.parametrize("ending", ["tif", "json", "csv", "geojson", "gpkg"])
+@pytest.mark.parametrize("link", [None, "symlink_to", "hardlink_to"])
+@pytest.mark.parametrize("known", ["path", "image"])
+def test_a_layer_is_not_saved_over_the_file_of_its_image(ending, link, known, tmp_path):
+    image = tmp_path / f"image.{ending}"
+    image.write_bytes(b"pixels")
+    target = image
+    if link:
+        target = tmp_path / f"other.{ending}"
+        getattr(target, link)(image)
+    shapes = layers.Shapes(np.zeros((1, 4, 2)), name="s", metadata={**PLACE, known: str(image)})
+    made = [labels(metadata={**PLACE, known: str(image)})]
+    for layer in [*made, shapes] if ending in ("geojson", "gpkg") else made:
+        with pytest.raises(WriteError, match="would overwrite the input"):
+            saved(layer, target)
+    assert image.read_bytes() == b"pixels"
+
+
+@pytest.mark.timeout(600)
+def test_a_layer_is_not_saved_over_the_file_of_any_open_layer(window, tmp_path):
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, np.zeros((40, 60), np.uint8))
+    before = path.read_bytes()
+    window.viewer.open(str(path), plugin="napari")
+    mine = window.viewer.add_labels(LABELS, name="mine")
+    with pytest.raises(WriteError, match="would overwrite the input"):
+        mine.save(str(path), plugin="fastsam-plugins")
+    assert path.read_bytes() == before
