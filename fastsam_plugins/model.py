@@ -33,17 +33,8 @@ class Interrupted(RuntimeError):
     """The network was told to stop; see :meth:`FastSAM.interruptible`."""
 
 
-class _Stops:
-    """Before each layer of a network: give up where whoever asked for this work is tired of it."""
-
-    def __call__(self, *_: Any) -> None:
-        for stops, stop in _WANTED.get():
-            if stops is self and stop():
-                raise Interrupted("stopped on request")
-
-
-# Who may stop which network, in this thread and in those that work for it.
-_WANTED: ContextVar[tuple[tuple[_Stops, Callable[[], bool]], ...]] = ContextVar("stops", default=())
+# Who may stop the network, in this thread and in those that work for it.
+_ASKING: ContextVar[tuple[object, ...]] = ContextVar("asking", default=())
 
 
 class FastSAM:
@@ -86,10 +77,6 @@ class FastSAM:
         self.device = pick_device(device)
         self.network = weights.load(model, self.limits)
         self._run = backends.make(backend, self.network.module, self.device)
-        self._stops = _Stops()
-        for layer in self.network.module.modules():
-            if not any(True for _ in layer.children()):
-                layer.register_forward_pre_hook(self._stops)
         self._workers = None
         if self.device.type == "cpu" and backend in ("auto", "torch"):
             self._workers = Workers()
@@ -149,13 +136,23 @@ class FastSAM:
             Where the network was, once ``stop()`` is true.
         """
 
-        token = _WANTED.set((*_WANTED.get(), (self._stops, stop)))
+        me = object()
+
+        def check(*_: Any) -> None:
+            if me in _ASKING.get() and stop():
+                raise Interrupted("stopped on request")
+
+        layers = [m for m in self.network.module.modules() if not any(True for _ in m.children())]
+        token = _ASKING.set((*_ASKING.get(), me))
+        hooks = [layer.register_forward_pre_hook(check) for layer in layers]
         try:
-            self._stops()
+            check()
             yield
-            self._stops()
+            check()
         finally:
-            _WANTED.reset(token)
+            for hook in hooks:
+                hook.remove()
+            _ASKING.reset(token)
 
     def segment_many(
         self,

@@ -199,11 +199,11 @@ def _identified(file: _Timed, path: Path) -> Any:
         prepare()
         for name in [n for n in Image.ID if n not in _PROGRAMS]:
             factory, accept = Image.OPEN[name]
-            taken = accept is None or accept(beginning)
-            if not taken or isinstance(taken, str):  # a text says what is not installed
-                continue
-            file.seek(0)
             with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
+                taken = accept is None or accept(beginning)
+                if not taken or isinstance(taken, str):  # a text says what is not installed
+                    continue
+                file.seek(0)
                 return factory(file, "")
     raise UnidentifiedImageError(f"cannot identify image file {str(path)!r}")
 

@@ -392,3 +392,12 @@ def test_an_image_is_never_overwritten_by_its_overlay(name, tmp_path):
     with pytest.raises(ValueError, match="would overwrite the input"):
         write([result], tmp_path / name)
     assert np.array_equal(read_image(path), COLOR)
+
+
+@pytest.mark.parametrize("size", range(1, 20))
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif"])
+def test_files_of_a_few_bytes_are_no_images(tmp_path, size, ending):
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(b"no image at all, no!"[:size])
+    with pytest.raises(ImageError, match="not an image this can read"):
+        read_image(path)
