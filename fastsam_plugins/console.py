@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from fastsam_plugins.options import Options, parameters
+from fastsam_plugins.options import Options, WeightsOptions, parameters
 
 F = TypeVar("F", bound=Callable[..., Any])
 O = TypeVar("O", bound=Options)  # noqa: E741
@@ -131,10 +131,15 @@ backend = click.option(
     "--backend", default="auto", show_default=True,
     help="What runs the network: torch, openvino or onnx; auto is torch.",
 )  # fmt: skip
-model = click.option(
-    "--model", default="FastSAM-n", show_default=True,
-    help="FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file.",
-)  # fmt: skip
+trust = flags(WeightsOptions)
+
+
+def model(command: F) -> F:
+    """The flag ``--model``, and those about weights."""
+    return click.option(
+        "--model", default="FastSAM-n", show_default=True,
+        help="FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file.",
+    )(trust(command))  # fmt: skip
 
 
 def folder(default: str) -> Callable[[F], F]:
@@ -149,4 +154,5 @@ def load(values: dict[str, Any]) -> Any:
     """The network that ``--model``, ``--device`` and ``--backend`` name."""
     from fastsam_plugins.model import FastSAM
 
-    return FastSAM(values.pop("model"), values.pop("device"), values.pop("backend"))
+    trusted = pick(WeightsOptions, values)
+    return FastSAM(values.pop("model"), values.pop("device"), values.pop("backend"), trusted)

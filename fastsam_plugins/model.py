@@ -20,7 +20,7 @@ from fastsam_plugins.images import to_rgb
 from fastsam_plugins.masks.prototypes import PrototypeMasks
 from fastsam_plugins.masks.sources import Window
 from fastsam_plugins.nms import nms
-from fastsam_plugins.options import SegmentOptions, TileOptions
+from fastsam_plugins.options import SegmentOptions, TileOptions, WeightsOptions
 from fastsam_plugins.parallel import Workers
 from fastsam_plugins.segmentation import Segmentation
 from fastsam_plugins.shown import Shown
@@ -45,6 +45,10 @@ class FastSAM:
         ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     backend : str
         What runs the network; see :mod:`fastsam_plugins.backends`.
+    options : WeightsOptions, optional
+        How weights are found and what of them is trusted.
+    **changes
+        Fields of it by name, for example ``allow_unknown_weights=True``.
 
     Raises
     ------
@@ -59,10 +63,16 @@ class FastSAM:
     """
 
     def __init__(
-        self, model: str | Path = "FastSAM-n", device: str = "auto", backend: str = "auto"
+        self,
+        model: str | Path = "FastSAM-n",
+        device: str = "auto",
+        backend: str = "auto",
+        options: WeightsOptions | None = None,
+        **changes: Any,
     ) -> None:
+        options = (options or WeightsOptions()).replace(**changes)
         self.device = pick_device(device)
-        self.network = weights.load(model)
+        self.network = weights.load(model, options)
         self._run = backends.make(backend, self.network.module, self.device)
         self._workers = None
         if self.device.type == "cpu" and backend in ("auto", "torch"):

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from fastsam_plugins import FastSAM, ImageError
 from fastsam_plugins.files import read_image
-from fastsam_plugins.options import PromptOptions, ReadOptions, SegmentOptions, TextOptions
+from fastsam_plugins.options import (
+    PromptOptions,
+    ReadOptions,
+    SegmentOptions,
+    TextOptions,
+    WeightsOptions,
+)
 from fiftyone_plugin import prompts
 from fiftyone_plugin.labels import detections
 
@@ -93,6 +99,8 @@ class FastSAMModel(fom.Model, fom.SupportsGetItem):
         :meth:`fastsam_plugins.Segmentation.select`. The texts become the labels.
     wording : TextOptions, optional
         How.
+    weights : WeightsOptions, optional
+        What of a file of weights is trusted.
 
     Raises
     ------
@@ -110,9 +118,12 @@ class FastSAMModel(fom.Model, fom.SupportsGetItem):
         text: str | Sequence[str] | None = None,
         negatives: str | Sequence[str] | None = None,
         wording: TextOptions | None = None,
+        weights: WeightsOptions | None = None,
     ) -> None:
         self.words = prompts.Words.of(text, negatives, wording)
-        self.engine = model if isinstance(model, FastSAM) else FastSAM(model, device)
+        self.engine = (
+            model if isinstance(model, FastSAM) else FastSAM(model, device, options=weights)
+        )
         self.segmenting = segmenting or SegmentOptions()
         self.prompting = prompting or PromptOptions()
         self.reading = reading or ReadOptions()

@@ -354,9 +354,9 @@ def _network(
 
 
 @functools.lru_cache(maxsize=1)
-def loaded(name: str, device: str = "auto") -> FastSAM:
+def loaded(name: str, device: str = "auto", allow_unknown_weights: bool = False) -> FastSAM:
     """The network used last: prompts come one after another."""
-    return FastSAM(name, device)
+    return FastSAM(name, device, allow_unknown_weights=allow_unknown_weights)
 
 
 def _ahead(items: Iterable[T], count: int) -> Iterator[T]:

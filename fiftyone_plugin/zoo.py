@@ -11,15 +11,24 @@ import shutil
 from typing import Any
 
 from fastsam_plugins import weights
-from fastsam_plugins.options import PromptOptions, ReadOptions, SegmentOptions, parameters
+from fastsam_plugins.files import atomic
+from fastsam_plugins.options import (
+    PromptOptions,
+    ReadOptions,
+    SegmentOptions,
+    WeightsOptions,
+    parameters,
+)
 from fiftyone_plugin.model import FastSAMModel
 
-OPTIONS = {"segmenting": SegmentOptions, "prompting": PromptOptions, "reading": ReadOptions}
+OPTIONS = {"segmenting": SegmentOptions, "prompting": PromptOptions, "reading": ReadOptions,
+           "weights": WeightsOptions}  # fmt: skip
 
 
 def download(name: str, path: str) -> None:
     """Put the weights of a name to a path, downloaded and checked if they are not here yet."""
-    shutil.copyfile(weights.resolve(name), path)
+    with atomic.replacing(path) as part:
+        shutil.copyfile(weights.resolve(name), part)
 
 
 def load(path: str, **given: Any) -> FastSAMModel:
@@ -30,8 +39,8 @@ def load(path: str, **given: Any) -> FastSAMModel:
     path : str
         Of the weights.
     **given
-        Fields of :class:`SegmentOptions`, :class:`PromptOptions` and :class:`ReadOptions` by name;
-        the rest goes to :class:`FastSAMModel`.
+        Fields of :class:`SegmentOptions`, :class:`PromptOptions`, :class:`ReadOptions` and
+        :class:`WeightsOptions` by name; the rest goes to :class:`FastSAMModel`.
 
     Raises
     ------
