@@ -224,8 +224,13 @@ def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
 @device
 @backend
 @click.option("--app", is_flag=True, help="Show it in FiftyOne's App (extra fiftyone).")
+@click.option(
+    "--address", default="127.0.0.1", show_default=True,
+    help="Where the App listens: this machine only, or, with 0.0.0.0, for anyone on the network, "
+    "who can then read and change the data.",
+)  # fmt: skip
 @as_json
-def demo(output: Path, app: bool, as_json: bool, **values: Any) -> None:
+def demo(output: Path, app: bool, address: str, as_json: bool, **values: Any) -> None:
     """Segment and prompt the bundled sample images, and write what was found.
 
     Where FiftyOne is installed, a dataset of them as well, in a database of its own.
@@ -242,7 +247,7 @@ def demo(output: Path, app: bool, as_json: bool, **values: Any) -> None:
         tell(json.dumps(report))
     if find_spec("fiftyone"):
         for adapter in entry_points(group="fastsam_plugins.demos"):
-            adapter.load()(output, network, say if as_json else tell, app)
+            adapter.load()(output, network, say if as_json else tell, app, address)
 
 
 @main.command()

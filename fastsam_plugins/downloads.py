@@ -22,7 +22,6 @@ from typing import Any
 import click
 import filelock
 
-from fastsam_plugins.files import atomic
 from fastsam_plugins.options import WeightsOptions
 
 ATTEMPTS = 4  # of a connection that ends too early, each from where the last one ended
@@ -112,6 +111,9 @@ def _accept(
         rejected = path.with_name(f"{path.name}.rejected")
         os.replace(part, rejected)
         raise DownloadError(f"{error}; it is kept as {rejected.name}") from None
+    # Only here: the other files of that folder need OpenCV, and the doctor works without it.
+    from fastsam_plugins.files import atomic
+
     with atomic.replacing(path) as place:
         os.replace(part, place)
 

@@ -24,6 +24,7 @@ from fastsam_plugins.options import (
     SegmentOptions,
     TextOptions,
     TileOptions,
+    WeightsOptions,
     parameters,
 )
 from fiftyone_plugin import forms, labels, promoting, prompts, recall, segmenting, transfer
@@ -327,6 +328,7 @@ def _model(ctx: Any, inputs: types.Object) -> None:
         "model", default=MODELS[0], required=False, label="Model", view=view,
         description="FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file",
     )  # fmt: skip
+    forms.add(inputs, WeightsOptions, leave_out=("connect_timeout", "read_timeout"))
     inputs.int("batch", default=8, min=1, label="Batch", description="Images saved together")
     help = "Look at images in windows: for those too large for one look"
     inputs.bool("tiled", default=False, label="In windows", description=help)
@@ -358,13 +360,20 @@ def _path(inputs: types.Object, help: str) -> None:
 def _network(params: dict[str, Any]) -> dict[str, Any]:
     """What the operators that may ask the network have in common."""
     return {
-        "model": params.get("model") or MODELS[0],
+        "model": _allowed(params),
         "segmenting": forms.read(params, SegmentOptions),
         "reading": forms.read(params, ReadOptions),
         "existing": params.get("existing") or "refuse",
         "batch": params.get("batch") or 8,
         "tiling": forms.read(params, TileOptions) if params.get("tiled") else None,
     }
+
+
+def _allowed(params: dict[str, Any]) -> Any:
+    """The name of the network; the network itself where its file is to be used as it is."""
+    name = params.get("model") or MODELS[0]
+    unknown = forms.read(params, WeightsOptions).allow_unknown_weights
+    return segmenting.loaded(name, allow_unknown_weights=True) if unknown else name
 
 
 def _needed(params: dict[str, Any], name: str) -> str:
