@@ -170,6 +170,16 @@ def test_commands_contact_nobody(name, before, pictures, tmp_path_factory):
         assert found == results(name, folder, pictures, ())[1]
 
 
+def test_text_without_weights_says_how_to_get_them_and_asks_nobody(tmp_path):
+    pytest.importorskip("open_clip")
+    words = ["segment", COINS, "-o", "found.json", "--text", "a coin", *QUICK]
+    done = run(tmp_path, *FASTSAM, *words)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ViT-B-32/openai is not on this machine: `fastsam models ")
+    assert len(done.stderr.splitlines()) == 1
+    assert faults(spied(tmp_path)) == []
+
+
 PLUGINS = ("napari_plugin.widget", "napari_plugin.serve", "fiftyone_plugin.operators")
 
 
