@@ -33,7 +33,8 @@ def check(
         Saying what it asks for.
     """
     import torch
-    from ultralytics.nn.tasks import parse_model
+
+    from fastsam_plugins.guarded import parse_model
 
     layers = [*architecture.get("backbone", ()), *architecture.get("head", ())]
     if len(layers) > len(state):

@@ -29,6 +29,7 @@ from fastsam_plugins.console import (
     progress,
     say,
     tell,
+    trust,
 )
 from fastsam_plugins.evaluation.cli import evaluate
 from fastsam_plugins.options import (
@@ -41,6 +42,7 @@ from fastsam_plugins.options import (
     TextOptions,
     TileOptions,
     TrainOptions,
+    WeightsOptions,
     parameters,
 )
 
@@ -246,8 +248,13 @@ def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
 @device
 @backend
 @click.option("--app", is_flag=True, help="Show it in FiftyOne's App (extra fiftyone).")
+@click.option(
+    "--address", default="127.0.0.1", show_default=True,
+    help="Where the App listens: this machine only, or, with 0.0.0.0, for anyone on the network, "
+    "who can then read and change the data.",
+)  # fmt: skip
 @as_json
-def demo(output: Path, app: bool, as_json: bool, **values: Any) -> None:
+def demo(output: Path, app: bool, address: str, as_json: bool, **values: Any) -> None:
     """Segment and prompt the bundled sample images, and write what was found.
 
     Where FiftyOne is installed, a dataset of them as well, in a database of its own.
@@ -264,18 +271,25 @@ def demo(output: Path, app: bool, as_json: bool, **values: Any) -> None:
         tell(json.dumps(report))
     if find_spec("fiftyone"):
         for adapter in entry_points(group="fastsam_plugins.demos"):
-            adapter.load()(output, network, say if as_json else tell, app)
+            adapter.load()(output, network, say if as_json else tell, app, address)
 
 
 @main.command()
-@click.option("--download", metavar="NAME", help="Download official weights now.")
+@click.option("--download", metavar="NAME", help="Download weights now: of FastSAM-s or FastSAM-x, "
+              "or of a CLIP for text prompts, such as ViT-B-32/openai.")  # fmt: skip
+@trust
 @as_json
-def models(download: str | None, as_json: bool) -> None:
+def models(download: str | None, as_json: bool, **values: Any) -> None:
     """List the models that have names, and where their weights are."""
     from fastsam_plugins import weights
 
-    if download:
-        say(f"{download} is at {weights.resolve(download)}")
+    options = pick(WeightsOptions, values)
+    if download and "/" in download and not Path(download).expanduser().exists():
+        from fastsam_plugins.text import loading
+
+        say(f"{download} is at {loading.download(download)}")
+    elif download:
+        say(f"{download} is at {weights.resolve(download, options)}")
     rows = [{"name": "FastSAM-n", "path": str(weights.BUNDLED), "here": weights.BUNDLED.is_file(),
              "about": "bundled, trained by this project"}]  # fmt: skip
     for official in weights.OFFICIAL.values():
@@ -317,6 +331,7 @@ def doctor(as_json: bool) -> None:
 @click.option("--resume", is_flag=True, help="Go on with the training in the output folder.")
 @device
 @flags(TrainOptions, PRESETS)
+@trust
 @as_json
 @click.pass_context
 def train(context: click.Context, data: tuple[str, ...], output: Path, preset: str, resume: bool,
@@ -327,6 +342,7 @@ def train(context: click.Context, data: tuple[str, ...], output: Path, preset: s
     with images/ and labels/ (label images, or masks whose connected parts are the instances),
     fiftyone:DATASET/FIELD, or napari:SESSION.json.
     """
+    trusted = pick(WeightsOptions, values)
     chosen = {name: value for name, value in values.items() if given(context, name)}
     if resume and (data or chosen or given(context, "preset")):
         raise ValueError("--resume keeps the data and options it was started with: give none")
@@ -335,9 +351,10 @@ def train(context: click.Context, data: tuple[str, ...], output: Path, preset: s
     from fastsam_plugins.training import train as rooms
 
     if resume:
-        trained = rooms.resume(output, device)
+        trained = rooms.resume(output, device, trusted)
     else:
-        trained = rooms.train(data, output, TrainOptions(**{**PRESETS[preset], **chosen}), device)
+        options = TrainOptions(**{**PRESETS[preset], **chosen})
+        trained = rooms.train(data, output, options, device, trusted)
     if as_json:
         tell(json.dumps({"weights": str(trained), "curves": str(output / "run" / "curves.png")}))
     else:
@@ -346,19 +363,21 @@ def train(context: click.Context, data: tuple[str, ...], output: Path, preset: s
 
 @main.command()
 @click.argument("names", nargs=-1, required=True, metavar="WEIGHTS...")
+@trust
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False),
     help="The .safetensors file to write.",
 )  # fmt: skip
-def average(names: tuple[str, ...], output: Path) -> None:
+def average(names: tuple[str, ...], output: Path, **values: Any) -> None:
     """Write the mean of the WEIGHTS of trainings that began alike, for example with two seeds."""
     from fastsam_plugins import checkpoints, weights
     from fastsam_plugins.files import atomic
 
     if output.suffix != ".safetensors":
         raise ValueError(f"{output} must end in .safetensors")
-    paths = [weights.resolve(name) for name in names]
-    atomic.check_apart([output], paths)
+    options = pick(WeightsOptions, values)
+    checked = [weights.read_checked(name, options)[1] for name in names]
+    atomic.check_apart([output], checked)
     atomic.check_writable(output)
-    checkpoints.save(checkpoints.average(paths), output)
+    checkpoints.save(checkpoints.average(checked), output)
     tell(f"Mean of {len(names)} networks: {output}")

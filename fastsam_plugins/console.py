@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from fastsam_plugins.options import LimitOptions, Options, parameters
+from fastsam_plugins.options import LimitOptions, Options, WeightsOptions, parameters
 
 F = TypeVar("F", bound=Callable[..., Any])
 O = TypeVar("O", bound=Options)  # noqa: E741
@@ -140,11 +140,12 @@ _named = click.option(
     "--model", default="FastSAM-n", show_default=True,
     help="FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file.",
 )  # fmt: skip
+trust = flags(WeightsOptions)
 
 
 def model(command: F) -> F:
-    """The flag ``--model``, and those of what files and the network may take."""
-    return _named(flags(LimitOptions)(command))
+    """The flag ``--model``, and those about weights and about what files and inputs may take."""
+    return _named(trust(flags(LimitOptions)(command)))
 
 
 def folder(default: str) -> Callable[[F], F]:
@@ -159,5 +160,7 @@ def load(values: dict[str, Any]) -> Any:
     """The network that ``--model``, ``--device`` and ``--backend`` name, within its limits."""
     from fastsam_plugins.model import FastSAM
 
-    limits = pick(LimitOptions, values)
-    return FastSAM(values.pop("model"), values.pop("device"), values.pop("backend"), limits)
+    trusted, limits = pick(WeightsOptions, values), pick(LimitOptions, values)
+    return FastSAM(
+        values.pop("model"), values.pop("device"), values.pop("backend"), trusted, limits
+    )

@@ -100,17 +100,13 @@ def _bundled() -> str:
 
 
 def _official(official: weights.Official) -> Finding:
-    try:
-        path = weights.local_path(official)
-    except ImportError as error:  # what is broken is said further up; the rest is still told
-        return Finding(official.name, False, f"cannot be looked for: {error}")
+    path = weights.local_path(official)
     mend = f"fastsam models --download {official.name}"
     if not path.is_file():
         return Finding(official.name, False, f"not downloaded to {path.parent}", mend)
-    if official.sha256 is None:
-        return Finding(official.name, True, f"{path} (no hash on record to compare)")
-    same = weights.sha256_of(path) == official.sha256
-    return Finding(official.name, True, f"{path} (hash {'as recorded' if same else 'unknown'})")
+    if weights.sha256_of(path) == official.sha256:
+        return Finding(official.name, True, f"{path} (its SHA-256 is the known one)")
+    return Finding(official.name, False, f"{path} is another file (by its SHA-256)", "remove it")
 
 
 def _qt() -> Finding:

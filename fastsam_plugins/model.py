@@ -22,7 +22,7 @@ from fastsam_plugins.images import to_rgb
 from fastsam_plugins.masks.prototypes import PrototypeMasks
 from fastsam_plugins.masks.sources import Window
 from fastsam_plugins.nms import nms
-from fastsam_plugins.options import LimitOptions, SegmentOptions, TileOptions
+from fastsam_plugins.options import LimitOptions, SegmentOptions, TileOptions, WeightsOptions
 from fastsam_plugins.parallel import Workers
 from fastsam_plugins.segmentation import Segmentation
 from fastsam_plugins.shown import Shown
@@ -51,8 +51,12 @@ class FastSAM:
         ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     backend : str
         What runs the network; see :mod:`fastsam_plugins.backends`.
+    options : WeightsOptions, optional
+        How weights are found and what of them is trusted.
     limits : LimitOptions, optional
         What weights and inputs may ask of the machine: beyond, a ``ValueError`` says so first.
+    **changes
+        Fields of ``options`` by name, for example ``allow_unknown_weights=True``.
 
     Raises
     ------
@@ -71,11 +75,14 @@ class FastSAM:
         model: str | Path = "FastSAM-n",
         device: str = "auto",
         backend: str = "auto",
+        options: WeightsOptions | None = None,
         limits: LimitOptions | None = None,
+        **changes: Any,
     ) -> None:
         self.limits = limits or L.DEFAULT
+        options = (options or WeightsOptions()).replace(**changes)
         self.device = pick_device(device)
-        self.network = weights.load(model, self.limits)
+        self.network = weights.load(model, options, self.limits)
         self._run = backends.make(backend, self.network.module, self.device)
         self._workers = None
         if self.device.type == "cpu" and backend in ("auto", "torch"):

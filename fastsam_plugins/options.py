@@ -137,6 +137,21 @@ def _check(p: Parameter, value: Any) -> None:
 
 
 @dataclass(frozen=True)
+class WeightsOptions(Options):
+    """How weights are found, and what of them is trusted."""
+
+    allow_unknown_weights: bool = option(
+        False, "Use a file named FastSAM-s or FastSAM-x although its SHA-256 is not the known one"
+    )
+    connect_timeout: float = option(
+        10.0, "Give up a download whose server cannot be reached for this long", unit="s", ge=0.1
+    )
+    read_timeout: float = option(
+        30.0, "Give up a download that sends under 1 kB/s for this long", unit="s", ge=0.1
+    )
+
+
+@dataclass(frozen=True)
 class SegmentOptions(Options):
     """All-instance segmentation (section 3.1 of the paper)."""
 

@@ -19,9 +19,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from ultralytics.nn.modules.head import Segment
 
 from fastsam_plugins.checkpoints import SHAPE_TERMS
+from fastsam_plugins.guarded import Segment
 from fastsam_plugins.masks.sampling import CELL
 
 TERMS = 6

@@ -5,16 +5,20 @@ What is in a file is read by :mod:`fastsam_plugins.checkpoints`, which runs no c
 
 from __future__ import annotations
 
-import hashlib
 import os
-import warnings
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import url2pathname
 
+import msgspec
+
+from fastsam_plugins import folders, guarded
 from fastsam_plugins.checkpoints import SHAPE_TERMS, Checkpoint, WeightsError, one_line, read
+from fastsam_plugins.downloads import fetch, sha256_of
 from fastsam_plugins.limits import DEFAULT
-from fastsam_plugins.options import LimitOptions
+from fastsam_plugins.options import LimitOptions, WeightsOptions
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 BUNDLED = Path(__file__).parent / "assets" / "FastSAM-n.safetensors"
 DOWNLOADS = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
 MIRROR_VARIABLE = "FASTSAM_WEIGHTS_URL"
+FOLDER_VARIABLE = "FASTSAM_WEIGHTS_DIR"
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,8 @@ class Official:
     """Weights that the paper's authors published, as ultralytics hosts them."""
 
     name: str
-    sha256: str | None
+    sha256: str
+    size: int
     about: str
 
     @property
@@ -38,16 +44,23 @@ class Official:
         return f"{self.name}.pt"
 
 
+# SHA-256 and sizes as public lock files of several projects have them (FastSAM-s of release 8.4.0
+# and before, FastSAM-x of 8.2.0); not compared with a download of our own.
 OFFICIAL = {
     w.name.lower(): w
     for w in (
         Official(
             "FastSAM-s",
-            # Read from a public pointer file; not verified against a download.
             "c9f78716a81c7aff0d608ccc73e1b82ab3aaad86005049f6a92106a0be6d0844",
+            23_851_578,
             "YOLOv8s-seg trained on 2 % of SA-1B, 24 MB, imgsz 1024",
         ),
-        Official("FastSAM-x", None, "YOLOv8x-seg trained on 2 % of SA-1B, 145 MB, imgsz 1024"),
+        Official(
+            "FastSAM-x",
+            "752cadc2828edb1cd4bc4f9eb587100631af06ea2108f4c9ed56df4755701e76",
+            144_972_346,
+            "YOLOv8x-seg trained on 2 % of SA-1B, 145 MB, imgsz 1024",
+        ),
     )
 }
 
@@ -80,16 +93,36 @@ class Network:
     stride: int
 
 
-def resolve(name: str | Path) -> Path:
-    """The file that a model name or path stands for, downloaded if need be.
+def resolve(name: str | Path, options: WeightsOptions | None = None) -> Path:
+    """The file that a model name or path stands for, downloaded if need be, and verified.
 
     Raises
     ------
     WeightsError
-        If there is no such file or name, or the download fails.
+        If there is no such file or name, the download fails, or a file that is named like official
+        weights holds something else.
     """
+    return _resolve(name, options or WeightsOptions())[0]
+
+
+def _resolve(name: str | Path, options: WeightsOptions) -> tuple[Path, str]:
     found = known(name)
-    return found if isinstance(found, Path) else _download(found)
+    path = found if isinstance(found, Path) else _download(found, options)
+    return path, _verify(path, options)
+
+
+def _verify(path: Path, options: WeightsOptions) -> str:
+    """SHA-256 of a file, which is the known one if it has a known name."""
+    digest = sha256_of(path)
+    official = OFFICIAL.get(path.stem.lower())
+    if official is not None and official.sha256 != digest and not options.allow_unknown_weights:
+        raise WeightsError(
+            f"{path} is not the known {official.name} (SHA-256 {digest}, not {official.sha256}): "
+            "remove it if it is a damaged download, give it another name if it is a network of "
+            "your own, or use it as it is with --allow-unknown-weights "
+            "(allow_unknown_weights=True in Python)"
+        )
+    return digest
 
 
 def known(name: str | Path) -> Path | Official:
@@ -112,59 +145,99 @@ def known(name: str | Path) -> Path | Official:
     raise WeightsError(f"no weights at {name}: give a path to a .pt or .safetensors, or {names}")
 
 
+def folder() -> Path:
+    """Where official weights are downloaded to."""
+    own = os.environ.get(FOLDER_VARIABLE)
+    return Path(own).expanduser().absolute() if own else folders.data() / "weights"
+
+
 def local_path(weights: Official) -> Path:
-    """Where official weights are kept: ultralytics' weights folder."""
-    from ultralytics.utils import SETTINGS, USER_CONFIG_DIR
+    """Where official weights are, or will be downloaded to.
 
-    # Ultralytics' default is relative, so it moves with the working folder: anchor it, or every
-    # folder would download anew.
-    return Path(USER_CONFIG_DIR) / SETTINGS["weights_dir"] / weights.file
+    Earlier versions kept them in ultralytics' weights folder: what is right there is used.
+    """
+    path = folder() / weights.file
+    earlier = _earlier_folder() / weights.file
+    if not path.is_file() and earlier.is_file() and sha256_of(earlier) == weights.sha256:
+        return earlier
+    return path
 
 
-def _download(weights: Official) -> Path:
+class _Settings(msgspec.Struct):
+    """What is of interest here in ultralytics' settings."""
+
+    weights_dir: str = "weights"
+
+
+def _earlier_folder() -> Path:
+    place = guarded.config_folder()
+    try:
+        settings = msgspec.json.decode((place / "settings.json").read_bytes(), type=_Settings)
+    except (OSError, msgspec.DecodeError):  # there are none, or none that ultralytics could read
+        settings = _Settings()
+    return place / settings.weights_dir
+
+
+def _download(weights: Official, options: WeightsOptions) -> Path:
     path = local_path(weights)
     if path.is_file():
         return path
-    from ultralytics.utils.downloads import safe_download
-
-    base = os.environ.get(MIRROR_VARIABLE, DOWNLOADS).rstrip("/")
-    url = f"{base}/{weights.file}"
+    base = os.environ.get(MIRROR_VARIABLE) or DOWNLOADS
+    url = f"{base.rstrip('/')}/{weights.file}"
+    if not url.startswith(("http://", "https://")):  # a folder may stand for the server
+        place = Path(url2pathname(url[5:]) if url.startswith("file:") else url).expanduser()
+        if place.is_file():
+            return place
+        raise WeightsError(f"there is no {place}, where {MIRROR_VARIABLE} says {weights.name} is")
+    print(f"{weights.name} is not here yet: downloading it to {path}", file=sys.stderr)
     try:
-        # A folder may stand for the server: its file is used where it is.
-        return safe_download(url, file=path.name, dir=path.parent, min_bytes=1e5, retry=1)
-    except (OSError, MemoryError) as error:  # MemoryError is its word for a full disk
-        reason = one_line(error).strip("❌ ")
+        fetch(url, path, weights.sha256, weights.size, options, read)
+    except OSError as error:
+        reason = one_line(error)
         raise WeightsError(
             f"could not download {weights.name} from {url} ({reason}): copy the file to {path}, "
-            f"or set {MIRROR_VARIABLE} to a server that has it, or use FastSAM-n, which is bundled"
+            f"or set {MIRROR_VARIABLE} to a server that has it, or {FOLDER_VARIABLE} to a folder "
+            "that can be written, or use FastSAM-n, which is bundled"
         ) from None
+    return path
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def read_checked(
+    name: str | Path, options: WeightsOptions | None = None, limits: LimitOptions | None = None
+) -> tuple[Checkpoint, Path, str]:
+    """What the file of a name or path holds, the file, and its SHA-256.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be found, is not what its name says, is damaged, or holds parameters
+        that are no finite numbers.
+    """
+    path, digest = _resolve(name, options or WeightsOptions())
+    checkpoint = read(path, limits)
+    wrong = [k for k, v in checkpoint.state.items() if not v.isfinite().all()]
+    if wrong:
+        raise WeightsError(
+            f"{path} holds parameters that are no finite numbers ({wrong[0]}"
+            + (f" and {len(wrong) - 1} more" if len(wrong) > 1 else "")
+            + "): its training went astray, use weights of an earlier epoch"
+        )
+    return checkpoint, path, digest
 
 
-def load(name: str | Path, limits: LimitOptions | None = None) -> Network:
+def load(
+    name: str | Path, options: WeightsOptions | None = None, limits: LimitOptions | None = None
+) -> Network:
     """Load a network by name or path.
 
     Raises
     ------
     WeightsError
-        If the file cannot be found, is damaged, holds anything but parameters of a known kind, or
-        is not a one-class segmentation network.
+        If the file cannot be found, is damaged, holds anything but parameters of a known kind, is
+        named like official weights and is something else, or is not a one-class segmentation
+        network.
     """
-    path = resolve(name)
-    digest = sha256_of(path)
-    official = OFFICIAL.get(path.stem.lower())
-    if official is not None and official.sha256 != digest:
-        expected = official.sha256 or "none on record"
-        warnings.warn(
-            f"{path}: SHA-256 {digest} is not the known one of {official.name} ({expected})",
-            stacklevel=2,
-        )
-    checkpoint = read(path, limits)
+    checkpoint, path, digest = read_checked(name, options, limits)
     module, reg_max = _build(checkpoint, path, limits or DEFAULT)
     stride = int(module.stride.max())
     return Network(module, path.stem, path, digest, checkpoint.imgsz, reg_max, stride)
@@ -199,10 +272,10 @@ def _build(
     checkpoint: Checkpoint, path: Path, limits: LimitOptions = DEFAULT
 ) -> tuple[torch.nn.Module, int]:
     import torch
-    from ultralytics.nn.tasks import SegmentationModel
 
     from fastsam_plugins import architecture as described
     from fastsam_plugins import shape
+    from fastsam_plugins.guarded import SegmentationModel
 
     if checkpoint.classes != 1:
         raise WeightsError(

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +24,17 @@ if TYPE_CHECKING:
 
 NAME = "fastsam-demo"
 SIZE = 480  # px, of the drawn scenes
+PATIENCE = 600.0  # seconds that FiftyOne's processes may take to answer, while they live
+PORT = 5151  # FiftyOne's own, if it is free
 
 
-def run(output: Path, model: FastSAM, say: Callable[[str], None], app: bool) -> None:
+def run(
+    output: Path,
+    model: FastSAM,
+    say: Callable[[str], None],
+    app: bool,
+    address: str = "127.0.0.1",
+) -> None:
     """Make the dataset, and show it until the person ends that.
 
     Parameters
@@ -36,6 +46,8 @@ def run(output: Path, model: FastSAM, say: Callable[[str], None], app: bool) -> 
         Takes lines for the person.
     app : bool
         Whether to open the App.
+    address : str
+        Where the App listens. Whoever can reach it can read and change the data.
 
     Raises
     ------
@@ -43,6 +55,8 @@ def run(output: Path, model: FastSAM, say: Callable[[str], None], app: bool) -> 
         If FiftyOne cannot be used here.
     """
     root = (output / "fiftyone").resolve()
+    port = _free_port(address) if app else 0
+    say("Starting FiftyOne and its database: this takes up to some minutes on a busy machine")
     _own(root)
     from fiftyone_plugin import segmenting
     from fiftyone_plugin.recall import run as measure
@@ -59,7 +73,7 @@ def run(output: Path, model: FastSAM, say: Callable[[str], None], app: bool) -> 
         f"{found['mask AR@100']:.2f} on {len(drawn)} scenes drawn with their ground truth"
     )
     if app:
-        _show(made, say)
+        _show(made, say, address, port)
     else:
         say("`fastsam demo --app` shows them in FiftyOne's App")
 
@@ -86,6 +100,47 @@ def _own(root: Path) -> None:
         ) from None
     # It would join any database that a FiftyOne of this person's runs, wherever that lies.
     service.MultiClientService.start = service.Service.start
+    # It would give up after a minute, and says no more than that.
+    service.Service._wait_for_child_port = _patient(service)
+
+
+def _patient(service: Any) -> Callable[..., int]:
+    """FiftyOne's wait for a port of a process that it started, as long as the process lives."""
+    wait = service.Service._wait_for_child_port
+
+    def patiently(self: Any, port: int | None = None) -> int:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return int(wait(self, port, timeout=5))
+            except service.ServiceListenTimeout:
+                if self.child.poll() is not None:
+                    raise ValueError(
+                        f"FiftyOne's {self.service_name} process ended before it answered: look "
+                        "into the log in the demo's folder, fiftyone/database/log"
+                    ) from None
+                if time.monotonic() > deadline:
+                    raise ValueError(
+                        f"FiftyOne's {self.service_name} process did not answer in "
+                        f"{PATIENCE:g} s: try again when the machine is less busy"
+                    ) from None
+
+    return patiently
+
+
+def _free_port(address: str) -> int:
+    """A port to listen at, not that of an App that runs already: it shows another database."""
+    for port in (PORT, 0):
+        try:
+            place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(*place[:3]) as probe:
+                if os.name != "nt":
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(place[4])
+                return int(probe.getsockname()[1])
+        except OSError as error:
+            reason = error
+    raise ValueError(f"address must be one of this machine, got {address!r} ({reason})")
 
 
 def _dataset(root: Path) -> fo.Dataset:
@@ -112,9 +167,10 @@ def _dataset(root: Path) -> fo.Dataset:
     return made
 
 
-def _show(made: fo.Dataset, say: Callable[[str], None]) -> None:
+def _show(made: fo.Dataset, say: Callable[[str], None], address: str, port: int) -> None:
     import fiftyone as fo
 
-    session = fo.launch_app(made)
+    say(f"Starting the App at {address}, port {port}")
+    session = fo.launch_app(made, address=address, port=port)
     say(f"The App is at {session.url} (Ctrl+C ends it): press ` for FastSAM's operators")
     session.wait(-1)

@@ -8,7 +8,7 @@ from typing import Any
 
 from fiftyone.operators import types
 
-from fastsam_plugins.options import Options, TileOptions, parameters
+from fastsam_plugins.options import Options, TileOptions, WeightsOptions, parameters
 from fiftyone_plugin import documents, forms, labels
 from fiftyone_plugin import parameters as own
 
@@ -51,6 +51,7 @@ def model(ctx: Any, inputs: types.Object) -> None:
         "model", default=MODELS[0], required=False, label="Model", view=view,
         description="FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file",
     )  # fmt: skip
+    forms.add(inputs, WeightsOptions, leave_out=("connect_timeout", "read_timeout"))
     forms.add(inputs, own.WriteOptions, ("field", "existing"))
     forms.add(inputs, own.NetworkOptions, ("model",))
     if ctx.params.get("tiled"):

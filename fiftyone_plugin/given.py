@@ -5,25 +5,36 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fastsam_plugins.options import LimitOptions, Options, ReadOptions, SegmentOptions, TileOptions
-from fiftyone_plugin import forms
+from fastsam_plugins.options import (
+    LimitOptions,
+    Options,
+    ReadOptions,
+    SegmentOptions,
+    TileOptions,
+    WeightsOptions,
+)
+from fiftyone_plugin import forms, segmenting
 from fiftyone_plugin import parameters as own
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 
 NETWORK = (own.WriteOptions, own.NetworkOptions, SegmentOptions, ReadOptions, TileOptions,
-           LimitOptions)  # fmt: skip
+           LimitOptions, WeightsOptions)  # fmt: skip
 """Options of operators that may ask the network."""
 
 
 def network(params: dict[str, Any], field: str) -> dict[str, Any]:
     """What the operators that may ask the network have in common."""
     asked = forms.read(params, own.NetworkOptions)
+    limits = forms.read(params, LimitOptions)
+    model: Any = asked.model
+    if forms.read(params, WeightsOptions).allow_unknown_weights:  # its file, as it is
+        model = segmenting.loaded(model, limits=limits, allow_unknown_weights=True)
     return {
-        "model": asked.model,
+        "model": model,
         "segmenting": forms.read(params, SegmentOptions),
         "reading": forms.read(params, ReadOptions),
-        "limits": forms.read(params, LimitOptions),
+        "limits": limits,
         "tiling": forms.read(params, TileOptions) if asked.tiled else None,
         **written(params, field),
     }

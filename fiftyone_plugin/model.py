@@ -20,6 +20,7 @@ from fastsam_plugins.options import (
     ReadOptions,
     SegmentOptions,
     TextOptions,
+    WeightsOptions,
 )
 from fiftyone_plugin import prompts
 from fiftyone_plugin.labels import detections
@@ -108,6 +109,8 @@ class FastSAMModel(fom.Model, fom.SupportsGetItem):
         :meth:`fastsam_plugins.Segmentation.select`. The texts become the labels.
     wording : TextOptions, optional
         How.
+    weights : WeightsOptions, optional
+        What of a file of weights is trusted.
     limits : LimitOptions, optional
         What images, weights and inputs may ask of the machine.
 
@@ -127,11 +130,12 @@ class FastSAMModel(fom.Model, fom.SupportsGetItem):
         text: str | Sequence[str] | None = None,
         negatives: str | Sequence[str] | None = None,
         wording: TextOptions | None = None,
+        weights: WeightsOptions | None = None,
         limits: LimitOptions | None = None,
     ) -> None:
         self.words = prompts.Words.of(text, negatives, wording)
         if not isinstance(model, FastSAM):
-            model = FastSAM(model, device, limits=limits)
+            model = FastSAM(model, device, options=weights, limits=limits)
         self.engine = model
         self.limits = limits or self.engine.limits
         self.segmenting = segmenting or SegmentOptions()

@@ -259,9 +259,14 @@ def _network(
 
 
 @functools.lru_cache(maxsize=1)
-def loaded(name: str, device: str = "auto", limits: LimitOptions | None = None) -> FastSAM:
+def loaded(
+    name: str,
+    device: str = "auto",
+    limits: LimitOptions | None = None,
+    allow_unknown_weights: bool = False,
+) -> FastSAM:
     """The network used last: prompts come one after another."""
-    return FastSAM(name, device, limits=limits)
+    return FastSAM(name, device, limits=limits, allow_unknown_weights=allow_unknown_weights)
 
 
 def _ahead(items: Iterable[T], count: int) -> Iterator[T]:

@@ -11,11 +11,13 @@ import shutil
 from typing import Any
 
 from fastsam_plugins import weights
+from fastsam_plugins.files import atomic
 from fastsam_plugins.options import (
     LimitOptions,
     PromptOptions,
     ReadOptions,
     SegmentOptions,
+    WeightsOptions,
     parameters,
 )
 from fiftyone_plugin.model import FastSAMModel
@@ -24,13 +26,15 @@ OPTIONS = {
     "segmenting": SegmentOptions,
     "prompting": PromptOptions,
     "reading": ReadOptions,
+    "weights": WeightsOptions,
     "limits": LimitOptions,
 }
 
 
 def download(name: str, path: str) -> None:
     """Put the weights of a name to a path, downloaded and checked if they are not here yet."""
-    shutil.copyfile(weights.resolve(name), path)
+    with atomic.replacing(path) as part:
+        shutil.copyfile(weights.resolve(name), part)
 
 
 def load(path: str, **given: Any) -> FastSAMModel:
@@ -42,7 +46,8 @@ def load(path: str, **given: Any) -> FastSAMModel:
         Of the weights.
     **given
         Fields of :class:`SegmentOptions`, :class:`PromptOptions`, :class:`ReadOptions` and
-        :class:`LimitOptions` by name; the rest goes to :class:`FastSAMModel`.
+        :class:`WeightsOptions` and :class:`LimitOptions` by name; the rest goes to
+        :class:`FastSAMModel`.
 
     Raises
     ------

@@ -5,6 +5,8 @@ A name is one of
 - ``NAME/TAG``: weights that open_clip knows, such as ``ViT-B-32/openai``;
 - ``NAME/FILE``: a network that open_clip knows, with weights of your own;
 - a folder with ``open_clip_config.json`` and a file of weights, or a file of weights in one.
+
+What is not on this machine is downloaded by :func:`download` alone: loading contacts nobody.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ import functools
 import logging
 import os
 import pickle
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from fastsam_plugins.checkpoints import WeightsError, one_line
 from fastsam_plugins.text.clip import Clip
@@ -51,13 +55,30 @@ def load(name: str | Path, device: str | Any = "auto") -> Clip:
     ------
     WeightsError
         If open_clip is not installed, or there is no such network, tag or file, or the weights
-        cannot be downloaded, read, or do not fit. One line that says what to do.
+        are not on this machine, cannot be read, or do not fit. One line that says what to do.
     """
     from fastsam_plugins.devices import pick_device
 
     found = find(name)
     stamp = found.file.stat().st_mtime_ns if found.file else 0
     return _load(found, str(pick_device(str(device))), stamp)
+
+
+def download(name: str | Path) -> Path:
+    """Download a CLIP that open_clip knows, with all that its network needs, and try it.
+
+    Returns
+    -------
+    path
+        The file of weights.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such network or tag, or the download fails.
+    """
+    found = find(name)
+    return found.file or _built(found, "cpu", online=True)[1]
 
 
 def find(name: str | Path) -> _Named:
@@ -111,11 +132,16 @@ def _local(path: Path, name: str) -> _Named:
 @functools.lru_cache(maxsize=2)
 def _load(named: _Named, device: str, stamp: int) -> Clip:
     """``stamp`` is the file's time: what was trained anew is loaded anew."""
+    return _built(named, device)[0]
+
+
+def _built(named: _Named, device: str, online: bool = False) -> tuple[Clip, Path]:
     open_clip = _open_clip()
     config = open_clip.get_pretrained_cfg(named.network, named.tag) if named.tag else {}
-    file = named.file or _download(named, config)
+    file = named.file or (_download(named, config) if online else _kept(named, config))
     try:
-        with _root_logger_left_alone():
+        # Some networks have their tokenizer, and what they are made of, on a server too.
+        with _root_logger_left_alone(), contextlib.nullcontext() if online else _offline():
             # open_clip takes the activation from the network's name, and only warns where a tag
             # was trained with another one.
             model = open_clip.create_model(
@@ -133,7 +159,7 @@ def _load(named: _Named, device: str, stamp: int) -> Clip:
             f"{file} cannot be used as weights of {named.network} ({_reason(error)}): it has to "
             "hold parameters alone, best as .safetensors"
         ) from error
-    return Clip(model.to(device), tokenizer, named.name)
+    return Clip(model.to(device), tokenizer, named.name), file
 
 
 def _reason(error: Exception) -> str:
@@ -143,6 +169,40 @@ def _reason(error: Exception) -> str:
     if len(lines) > 1 and lines[0].startswith("Error(s) in loading"):
         return lines[1][:150]
     return one_line(error)[:200]
+
+
+def _kept(named: _Named, config: dict[str, Any]) -> Path:
+    """The file of a tag's weights, if it is on this machine."""
+    from open_clip.pretrained import download_pretrained
+
+    with contextlib.suppress(Exception):  # whatever a library says when it may not download
+        if config.get("hf_hub"):
+            with _offline(), _root_logger_left_alone():
+                return Path(download_pretrained(config))
+        file = cache_folder(config) / config["url"].rpartition("/")[2]
+        if file.is_file():
+            return file
+    raise WeightsError(
+        f"{named.name} is not on this machine: `fastsam models --download {named.name}` gets it; "
+        f"or copy the weights from another machine, either its cache folder "
+        f"{cache_folder(config)}, or the file itself, to be named {named.network}/FILE"
+    )
+
+
+@contextlib.contextmanager
+def _offline() -> Iterator[None]:
+    """Within this, Hugging Face's libraries take what is on this machine, and ask nobody.
+
+    Their environment variable counts only where it is set before they are imported.
+    """
+    from huggingface_hub import constants
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.object(constants, "HF_HUB_OFFLINE", True))
+        hub = sys.modules.get("transformers.utils.hub")
+        if hasattr(hub, "_is_offline_mode"):  # transformers before 5 keep a copy
+            stack.enter_context(mock.patch.object(hub, "_is_offline_mode", True))
+        yield
 
 
 def _download(named: _Named, config: dict[str, Any]) -> Path:

@@ -6,10 +6,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from ultralytics.utils.loss import v8SegmentationLoss
-from ultralytics.utils.ops import crop_mask
 
 from fastsam_plugins import shape
+from fastsam_plugins.guarded import crop_mask, v8SegmentationLoss
 
 
 class MaskLoss(v8SegmentationLoss):

@@ -78,8 +78,7 @@ class Mixed:
         In place of ``YOLODataset.update_labels_info``, which gives every outline 1000 points:
         with a hundred cells in an image that is most of the time loading takes.
         """
-        from ultralytics.utils.instance import Instances
-        from ultralytics.utils.ops import resample_segments
+        from fastsam_plugins.guarded import Instances, resample_segments
 
         if self._paste:
             if random.random() < self._paste:

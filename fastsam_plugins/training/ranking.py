@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from ultralytics.utils.loss import SegmentLoss26
-from ultralytics.utils.ops import xyxy2xywh
-from ultralytics.utils.tal import make_anchors
 
 from fastsam_plugins import shape
+from fastsam_plugins.guarded import SegmentLoss26, make_anchors, xyxy2xywh
 from fastsam_plugins.masks.sampling import CELL
 from fastsam_plugins.training.loss import MaskLoss
 

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastsam_plugins import checkpoints, weights
+from fastsam_plugins import weights
 from fastsam_plugins.files import atomic
-from fastsam_plugins.options import TrainOptions
+from fastsam_plugins.options import TrainOptions, WeightsOptions
 from fastsam_plugins.training import data as training_data
 
 RECIPE, DATA, RUN = "recipe.json", "data", "run"  # what a training's folder holds
@@ -19,7 +19,11 @@ SCRATCH = 640  # input size in pixels of a network that starts from nothing
 
 
 def train(
-    data: Sequence[str | Path], output: Path, options: TrainOptions, device: str = "auto"
+    data: Sequence[str | Path],
+    output: Path,
+    options: TrainOptions,
+    device: str = "auto",
+    trusted: WeightsOptions | None = None,
 ) -> Path:
     """Train a one-class YOLOv8-seg network on labelled images.
 
@@ -33,6 +37,8 @@ def train(
     options : TrainOptions
     device : str
         ``auto``, ``cpu``, ``cuda:0``, ...
+    trusted : WeightsOptions, optional
+        About the weights to start from.
 
     Returns
     -------
@@ -55,14 +61,14 @@ def train(
     training_data.check_outside(data, output / RUN)
     imgsz = SCRATCH
     if options.weights:
-        imgsz = checkpoints.read(weights.resolve(options.weights)).imgsz
+        imgsz = weights.read_checked(options.weights, trusted)[0].imgsz
     options = options.replace(imgsz=options.imgsz or imgsz)
     output.mkdir(parents=True, exist_ok=True)
     with atomic.alone(output, wait=False):
         report = training_data.convert(data, output / DATA, options)
         print(f"Training on {report}.", file=sys.stderr)
         atomic.write_text(output / RECIPE, json.dumps(dataclasses.asdict(options), indent=2))
-        return _run(output, options, device, resume=False)
+        return _run(output, options, device, False, trusted)
 
 
 def _check_ours(output: Path) -> None:
@@ -78,7 +84,7 @@ def _check_ours(output: Path) -> None:
             raise ValueError(f"{output / name} is there and of no training: name another folder")
 
 
-def resume(output: Path, device: str = "auto") -> Path:
+def resume(output: Path, device: str = "auto", trusted: WeightsOptions | None = None) -> Path:
     """Go on with an interrupted training after its last complete epoch.
 
     Unlike everything else here this reads a pickle, ``OUTPUT/run/weights/last.pt``, with the
@@ -96,29 +102,33 @@ def resume(output: Path, device: str = "auto") -> Path:
         raise ValueError(f"{output} holds no training to resume: there is no {RECIPE}")
     options = TrainOptions(**json.loads(recipe.read_text()))
     with atomic.alone(output, wait=False):
-        return _go_on(output, options, device)
+        return _go_on(output, options, device, trusted)
 
 
-def _go_on(output: Path, options: TrainOptions, device: str) -> Path:
+def _go_on(
+    output: Path, options: TrainOptions, device: str, trusted: WeightsOptions | None
+) -> Path:
     if not _checkpoint(output).exists():  # interrupted in its first epoch
-        return _run(output, options, device, resume=False)
+        return _run(output, options, device, False, trusted)
     import torch
 
     epoch = torch.load(_checkpoint(output), map_location="cpu", weights_only=False)["epoch"]
     if epoch < 0:
         raise ValueError(f"the training in {output} is complete: nothing is left to resume")
     print(f"Going on after epoch {epoch + 1}.", file=sys.stderr)
-    return _run(output, options, device, resume=True)
+    return _run(output, options, device, True, trusted)
 
 
 def _checkpoint(output: Path) -> Path:
     return output / RUN / "weights" / "last.pt"
 
 
-def _run(output: Path, options: TrainOptions, device: str, resume: bool) -> Path:
+def _run(
+    output: Path, options: TrainOptions, device: str, resume: bool, trusted: WeightsOptions | None
+) -> Path:
     from fastsam_plugins.training import trainer
 
-    running = trainer.Trainer(output, options, device, resume)
+    running = trainer.Trainer(output, options, device, resume, trusted)
     with trainer.bfloat16_on_cpu(running.device.type):
         running.train()
     name = "best" if running.truth.is_file() else "last"

@@ -13,21 +13,24 @@ from typing import Any
 from unittest import mock
 
 import torch
-from ultralytics.engine import trainer as engine
-from ultralytics.models.yolo.segment import SegmentationTrainer
-from ultralytics.nn.tasks import yaml_model_load
-from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
-from fastsam_plugins import checkpoints, shape, weights
+from fastsam_plugins import checkpoints, guarded, shape
 from fastsam_plugins.checkpoints import SHAPE_TERMS
 from fastsam_plugins.evaluation.everything import measure
 from fastsam_plugins.files import atomic
+from fastsam_plugins.guarded import (
+    SegmentationTrainer,
+    strip_optimizer,
+    unwrap_model,
+    yaml_model_load,
+)
 from fastsam_plugins.model import FastSAM
-from fastsam_plugins.options import TrainOptions
+from fastsam_plugins.options import TrainOptions, WeightsOptions
 from fastsam_plugins.training import curves, sources
 from fastsam_plugins.training.loss import MaskLoss
 from fastsam_plugins.training.mixing import Mixed
 from fastsam_plugins.training.train import DATA, RUN
+from fastsam_plugins.weights import read_checked
 
 SUCCESS = "mask AR@1000"  # what makes weights the best
 MEASURED = ("box AR@1000", "mask AR@100", SUCCESS)
@@ -47,6 +50,8 @@ class Trainer(SegmentationTrainer):
     device : str
     resume : bool
         Go on after the last epoch that ``weights/last.pt`` holds.
+    trusted : WeightsOptions, optional
+        About the weights to start from.
     """
 
     best_fitness: float | None
@@ -54,19 +59,30 @@ class Trainer(SegmentationTrainer):
     best: Path
 
     def __init__(
-        self, output: Path, options: TrainOptions, device: str = "auto", resume: bool = False
+        self,
+        output: Path,
+        options: TrainOptions,
+        device: str = "auto",
+        resume: bool = False,
+        trusted: WeightsOptions | None = None,
     ) -> None:
-        self.options = options
+        self.options, self.trusted = options, trusted
         self.mask_loss = _mask_loss(options)
         self.truth = output / DATA / "held_out.json"
         settings = _settings(output, options, device)
         if resume:
             settings["resume"] = str(output / RUN / "weights" / "last.pt")
-        super().__init__(overrides=settings)
+        with guarded.alone():
+            super().__init__(overrides=settings)
         if self.device.type == "cpu":
             self.args.workers = options.workers  # ultralytics then loads in the training process
         self.add_callback("on_train_start", _prepare)
         self.add_callback("on_train_epoch_end", _trim)
+
+    def train(self) -> None:
+        """Train, and tell nobody."""
+        with guarded.alone():
+            super().train()
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: Any = None) -> Any:
         """Training images with scenes and pasted objects among them."""
@@ -81,7 +97,9 @@ class Trainer(SegmentationTrainer):
             model = super().get_model(cfg, weights, verbose)
             shape.give(model)
             return model
-        start = _read(self.options.weights) if self.options.weights else None
+        start = None
+        if self.options.weights:
+            start, *_ = read_checked(self.options.weights, self.trusted)
         architecture = start.architecture if start else _architecture(self.options)
         began = bool(architecture.get(SHAPE_TERMS))
         if self.options.shape_terms:
@@ -122,6 +140,7 @@ class Trainer(SegmentationTrainer):
             unknown = SimpleNamespace(
                 root=None, branch=None, commit=None, message=None, origin=None
             )
+            engine = guarded.module("engine.trainer")
             with atomic.replacing(last) as self.last, mock.patch.object(engine, "GIT", unknown):
                 self.best = self.last.with_name(best.name)
                 saved: bool = super().save_model()
@@ -225,10 +244,6 @@ def _architecture(options: TrainOptions) -> dict[str, Any]:
     return {**architecture, "reg_max": options.reg_max}
 
 
-def _read(name: str) -> checkpoints.Checkpoint:
-    return checkpoints.read(weights.resolve(name))
-
-
 def _write(model: torch.nn.Module, imgsz: int, path: Path) -> None:
     """Write a network as it is now."""
     architecture = dict(model.yaml)
@@ -246,5 +261,5 @@ def bfloat16_on_cpu(device: str) -> Iterator[None]:
     def bfloat16(*_: object, **__: object) -> torch.autocast:
         return torch.autocast("cpu", dtype=torch.bfloat16)
 
-    with mock.patch.object(engine, "autocast", bfloat16):
+    with mock.patch.object(guarded.module("engine.trainer"), "autocast", bfloat16):
         yield

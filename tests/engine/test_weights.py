@@ -1,19 +1,21 @@
-"""weights.py: names, downloads from a server on this machine, and the bundled file."""
+"""weights.py: names, what is verified, and the bundled file; downloads are in test_downloads.py."""
 
 from __future__ import annotations
 
-import socket
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import json
 
 import pytest
+import torch
 from safetensors import safe_open
-from ultralytics.utils import SETTINGS
+from safetensors.torch import load_file, save_file
 
-from fastsam_plugins import weights
+from fastsam_plugins import FastSAM, checkpoints, folders, guarded, weights
+from fastsam_plugins.options import TrainOptions, WeightsOptions
+from fastsam_plugins.training import train as training
 from tests.tiny_network import error_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+ALLOW = WeightsOptions(allow_unknown_weights=True)
 
 
 @pytest.mark.parametrize("name", ["nowhere.pt", "FastSAM-q", "", "."])
@@ -22,95 +24,117 @@ def test_a_name_without_weights_lists_the_names_there_are(name):
     assert "FastSAM-n, FastSAM-s, FastSAM-x" in message
 
 
-def test_an_unknown_hash_of_official_weights_warns_and_loads(checkpoint, tmp_path):
-    path = tmp_path / "FastSAM-s.pt"
-    path.write_bytes(checkpoint.read_bytes())
-    with pytest.warns(UserWarning, match=rf"SHA-256 {weights.sha256_of(path)} is not the known"):
-        assert weights.load(path).name == "FastSAM-s"
+# --- known names --------------------------------------------------------------------------------
 
 
-# --- downloads ----------------------------------------------------------------------------------
+@pytest.fixture(params=["FastSAM-s.pt", "fastsam-X.pt", "FastSAM-x.safetensors"])
+def false_name(request, checkpoint, tmp_path):
+    """A good network of another kind in a file with a known name, in any folder."""
+    path = tmp_path / "mine" / request.param
+    path.parent.mkdir()
+    if path.suffix == ".pt":
+        path.write_bytes(checkpoint.read_bytes())
+    else:
+        checkpoints.save(checkpoints.read(checkpoint), path)
+    return path
 
 
-class Server:
-    """A web server on this machine that serves one body, or answers as told."""
-
-    def __init__(self, body: bytes) -> None:
-        self.body, self.status, self.cut = body, 200, False
-        self.requests: list[str] = []
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                server.requests.append(self.path)
-                self.send_response(server.status)
-                self.send_header("Content-Length", str(len(server.body)))
-                self.end_headers()
-                half = len(server.body) // 2
-                self.wfile.write(server.body[:half] if server.cut else server.body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}/mirror/"
+def test_a_known_name_with_an_unknown_hash_is_refused_and_says_what_to_do(false_name):
+    message = error_of(false_name)
+    assert str(false_name) in message
+    assert f"SHA-256 {weights.sha256_of(false_name)}, not " in message
+    for advice in ("remove it if", "give it another name", "--allow-unknown-weights"):
+        assert advice in message
 
 
-@pytest.fixture
-def server(checkpoint, monkeypatch):
-    made = Server(checkpoint.read_bytes())
-    assert len(made.body) > 100_000
-    thread = threading.Thread(target=made.http.serve_forever)
-    thread.start()
-    monkeypatch.setenv(weights.MIRROR_VARIABLE, made.url)
-    yield made
-    made.http.shutdown()
-    made.http.server_close()
-    thread.join()
+def test_it_is_used_where_that_is_allowed(false_name):
+    assert weights.load(false_name, ALLOW).name == false_name.stem
+    model = FastSAM(false_name, "cpu", allow_unknown_weights=True)
+    assert model.network.path == false_name
+    renamed = false_name.rename(false_name.with_stem("own"))
+    assert weights.load(renamed).name == "own"
+
+
+def test_training_and_averaging_verify_too(false_name, tmp_path):
+    with pytest.raises(weights.WeightsError, match="is not the known FastSAM"):
+        training.train([tmp_path], tmp_path / "out", TrainOptions(weights=str(false_name)))
+    from click.testing import CliRunner
+
+    from fastsam_plugins import cli
+
+    words = ["average", str(false_name), str(false_name), "-o", str(tmp_path / "mean.safetensors")]
+    done = CliRunner().invoke(cli.main, words)
+    assert done.exit_code == 1
+    assert "is not the known FastSAM" in done.output
+    assert not (tmp_path / "mean.safetensors").exists()
+    done = CliRunner().invoke(cli.main, [*words, "--allow-unknown-weights"])
+    assert done.exit_code == 0, done.output
+
+
+# --- folders ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """The file that official weights are to be downloaded to."""
-    monkeypatch.setitem(SETTINGS, "weights_dir", str(tmp_path / "kept"))
-    path = weights.local_path(weights.OFFICIAL["fastsam-s"])
-    assert path == tmp_path / "kept" / "FastSAM-s.pt"
-    return path
+    monkeypatch.delenv(weights.FOLDER_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path / "config"))
+    return tmp_path
 
 
-@pytest.mark.filterwarnings("ignore:.*is not the known one")
-def test_official_weights_are_downloaded_once(server, home):
-    assert weights.load("FastSAM-s").path == home
-    assert home.read_bytes() == server.body
-    assert server.requests == ["/mirror/FastSAM-s.pt"]
-    assert weights.resolve("fastsam-s.pt") == home
-    assert len(server.requests) == 1
+@pytest.mark.skipif("sys.platform != 'linux'", reason="the folder has another name elsewhere")
+def test_weights_lie_in_the_persons_data_folder(home, monkeypatch):
+    assert weights.folder() == home / "data" / "fastsam-plugins" / "weights"
+    for unset in ("", "relative"):
+        monkeypatch.setenv("XDG_DATA_HOME", unset)
+        monkeypatch.setenv("HOME", str(home))
+        assert folders.data() == home / ".local" / "share" / "fastsam-plugins"
+    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(home / "own"))
+    assert weights.folder() == home / "own"
 
 
-@pytest.mark.filterwarnings("ignore:.*is not the known one")
-def test_a_folder_may_stand_for_the_server(checkpoint, home, tmp_path, monkeypatch):
-    (tmp_path / "FastSAM-s.pt").write_bytes(checkpoint.read_bytes())
-    monkeypatch.setenv(weights.MIRROR_VARIABLE, str(tmp_path))
-    assert weights.load("FastSAM-s").path == tmp_path / "FastSAM-s.pt"
+@pytest.mark.parametrize("settings", [None, "weights", "absolute", "no JSON"])
+def test_what_was_downloaded_to_the_earlier_place_is_found(home, settings, monkeypatch):
+    official = weights.OFFICIAL["fastsam-s"]
+    config = guarded.config_folder()
+    assert config == home / "config" / "Ultralytics"
+    place = home / "elsewhere" if settings == "absolute" else config / "weights"
+    place.mkdir(parents=True)
+    if settings is not None:
+        content = {"weights_dir": str(place) if settings == "absolute" else settings}
+        text = "{" if settings == "no JSON" else json.dumps(content)
+        (config / "settings.json").parent.mkdir(exist_ok=True, parents=True)
+        (config / "settings.json").write_text(text)
+    (place / official.file).write_bytes(b"right")
+    assert weights.local_path(official) == weights.folder() / official.file, "damaged there"
+    right = weights.Official(official.name, weights.sha256_of(place / official.file), 5, "")
+    assert weights.local_path(right) == place / official.file
 
 
-@pytest.mark.parametrize("fault", ["not found", "closed port", "cut", "error page"])
-def test_a_failed_download_says_where_to_put_the_file(fault, server, home, monkeypatch):
-    if fault == "not found":
-        server.status = 404
-    elif fault == "cut":
-        server.cut = True
-    elif fault == "error page":
-        server.body = b"<html>not here</html>"
+# --- numbers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("ending", [".pt", ".safetensors"])
+def test_weights_that_are_no_finite_numbers_are_refused(value, ending, checkpoint, tmp_path):
+    path = tmp_path / f"astray{ending}"
+    if ending == ".pt":
+        content = torch.load(checkpoint, weights_only=False)
+        name, parameter = list(content["model"].named_parameters())[3]
+        parameter.data.view(-1)[-1] = value
+        torch.save(content, path)
     else:
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            port = unused.getsockname()[1]
-        monkeypatch.setenv(weights.MIRROR_VARIABLE, f"http://127.0.0.1:{port}")
-    message = error_of("FastSAM-s")
-    assert f"copy the file to {home}" in message
-    assert weights.MIRROR_VARIABLE in message
-    assert list(home.parent.iterdir()) == []  # no half of a file either
+        checkpoints.save(checkpoints.read(checkpoint), path)
+        state = load_file(path)
+        with safe_open(path, framework="pt") as stream:
+            notes = stream.metadata()
+        name = sorted(k for k, v in state.items() if v.is_floating_point())[3]
+        state[name].view(-1)[-1] = value
+        save_file(state, path, metadata=notes)
+    message = error_of(path)
+    assert f"{path} holds parameters that are no finite numbers ({name})" in message
+    with pytest.raises(weights.WeightsError, match="no finite numbers"):
+        training.train([tmp_path], tmp_path / "out", TrainOptions(weights=str(path)))
 
 
 # --- the bundled file ---------------------------------------------------------------------------
