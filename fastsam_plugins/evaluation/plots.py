@@ -11,6 +11,7 @@ import numpy as np
 from fastsam_plugins import draw
 from fastsam_plugins.evaluation.boundaries import BoundaryScores
 from fastsam_plugins.evaluation.proposals import SIZES, ProposalRecall
+from fastsam_plugins.files import atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,6 +63,7 @@ def draw_boundaries(scores: BoundaryScores, picture: Path) -> None:
 
 def _save(figure: Figure, picture: Path) -> None:
     try:
-        figure.savefig(picture, dpi=120)
+        with atomic.replacing(picture) as part:
+            figure.savefig(part, dpi=120)
     except ValueError as error:  # an ending it does not know
         raise ValueError(f"{picture}: {error}") from None

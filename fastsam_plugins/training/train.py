@@ -7,8 +7,10 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fastsam_plugins import checkpoints, weights
+from fastsam_plugins.files import typed
 from fastsam_plugins.options import TrainOptions
 from fastsam_plugins.training import data as training_data
 
@@ -74,7 +76,7 @@ def resume(output: Path, device: str = "auto") -> Path:
     recipe = output / RECIPE
     if not recipe.is_file():
         raise ValueError(f"{output} holds no training to resume: there is no {RECIPE}")
-    options = TrainOptions(**json.loads(recipe.read_text()))
+    options = read_recipe(recipe)
     if not _checkpoint(output).exists():  # interrupted in its first epoch
         return _run(output, options, device, resume=False)
     import torch
@@ -84,6 +86,21 @@ def resume(output: Path, device: str = "auto") -> Path:
         raise ValueError(f"the training in {output} is complete: nothing is left to resume")
     print(f"Going on after epoch {epoch + 1}.", file=sys.stderr)
     return _run(output, options, device, resume=True)
+
+
+def read_recipe(path: Path) -> TrainOptions:
+    """The options that a training was started with.
+
+    Raises
+    ------
+    ValueError
+        If the file holds no such options: one line that names it and the option.
+    """
+    found = typed.read(path, dict[str, Any], "a training recipe")
+    unknown = sorted(found.keys() - {f.name for f in dataclasses.fields(TrainOptions)})
+    if unknown:
+        raise ValueError(f"{path}: there is no option {unknown[0]!r}")
+    return typed.convert(found, TrainOptions, path, "a training recipe")
 
 
 def _checkpoint(output: Path) -> Path:
