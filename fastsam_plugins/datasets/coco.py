@@ -207,7 +207,8 @@ def _check(found: Dataset, path: Path) -> None:
         _check_size(image, path, f"images[{i}]")
         if sizes.setdefault(image.id, image.shape) != image.shape:
             raise ValueError(
-                f"{path}: images[{i}] has the id {image.id!r} of another image of another size"
+                f"{path}: images[{i}] has the id {typed.shown(image.id)} of another image, "
+                "which has another size"
             )
     again = len(found.images) - len(sizes)
     if again:

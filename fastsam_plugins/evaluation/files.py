@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastsam_plugins.datasets import coco
 from fastsam_plugins.datasets.coco import Record
 from fastsam_plugins.evaluation.proposals import FlatMasks, Regions
+from fastsam_plugins.files import typed
 from fastsam_plugins.masks import runs as R
 
 IouType = Literal["bbox", "segm"]
@@ -54,9 +55,14 @@ def images_of(content: coco.Dataset, truth: Path, *parts: Records) -> Iterator[t
         strange = sorted(set(records.images) - set(known), key=str)
         if strange:
             raise ValueError(
-                f"{records.path} has records of image {strange[0]}, which {truth} does not list"
+                f"{records.path} has records of image {_named(strange[0])}, "
+                f"which {truth} does not list"
             )
     yield from known.items()
+
+
+def _named(image: Any) -> str:
+    return str(image) if isinstance(image, int) and image < 2**63 else typed.shown(image)
 
 
 @dataclass

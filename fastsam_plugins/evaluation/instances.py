@@ -108,6 +108,10 @@ def average_precision(
         raise ValueError(
             "average precision needs faster-coco-eval: pip install 'fastsam-plugins[evaluation]'"
         ) from None
+    for number, record in enumerate(results):
+        for name in ("image_id", "category_id", "score"):
+            if record.get(name) is None:
+                raise ValueError(f"record {number} of the results has no {name}")
     if not results:
         return dict.fromkeys(NAMES, 0.0)
     with contextlib.redirect_stdout(io.StringIO()):

@@ -110,6 +110,8 @@ def convert(found: Any, kind: type[T], path: str | Path, what: str) -> T:
         return msgspec.convert(found, kind)
     except RecursionError:
         raise ValueError(f"{path} is not {what}: it is nested too deeply") from None
+    except UnicodeError as error:
+        raise ValueError(f"{path} is not {what}: it has half a character ({error})") from None
     except msgspec.ValidationError as error:
         place, problem = explain(str(error))
     if not place:
@@ -150,3 +152,9 @@ def _constant(name: str) -> Any:
 def _number(text: str) -> Any:
     number = float(text)
     return number if math.isfinite(number) else Infinity()
+
+
+def shown(value: Any, most: int = 60) -> str:
+    """A value of a file for an error, however long it is."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -61,7 +61,9 @@ def decode(rle: Mapping[str, Any]) -> tuple[R.Runs, R.Shape]:
     if pixels > _MAX_PIXELS:
         raise ValueError(f"an RLE of size {height} x {width} has too many pixels")
     if isinstance(counts, str | bytes):
-        counts = _from_string(counts.encode("latin-1") if isinstance(counts, str) else counts)
+        counts = _from_string(
+            counts.encode("ascii", "replace") if isinstance(counts, str) else counts
+        )
     else:
         counts = _from_list(counts)
     # In range each, and their sum before it could wrap around.

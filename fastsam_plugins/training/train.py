@@ -99,7 +99,7 @@ def read_recipe(path: Path) -> TrainOptions:
     found = typed.read(path, dict[str, Any], "a training recipe")
     unknown = sorted(found.keys() - {f.name for f in dataclasses.fields(TrainOptions)})
     if unknown:
-        raise ValueError(f"{path}: there is no option {unknown[0]!r}")
+        raise ValueError(f"{path}: there is no option {typed.shown(unknown[0])}")
     return typed.convert(found, TrainOptions, path, "a training recipe")
 
 

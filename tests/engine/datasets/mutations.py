@@ -31,7 +31,8 @@ VALUES: list[Any] = [
 ]  # fmt: skip
 TOKENS = [
     b"{", b"}", b"[", b"]", b'"', b"\\", b",", b":", b"-", b"1e999", b"NaN", b"Infinity", b"null",
-    b"true", b"\xff", b"\0", b"9" * 5000, b"\\ud800", b'"image_id":7,', b"[" * 3000, b'{"a":' * 2000,
+    b"true", b"\xff", b"\0", b"9" * 5000, b"\\ud800", b'"image_id":7,', b"[" * 3000,
+    b'{"a":' * 2000,
 ]  # fmt: skip
 
 
@@ -73,7 +74,10 @@ def sa1b() -> dict[str, Any]:
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Every place in a value."""
     yield path
-    for key in value if isinstance(value, dict) else range(len(value) * isinstance(value, list)):
+    keys = (
+        value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    )
+    for key in keys:
         yield from places(value[key], (*path, key))
 
 
