@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,10 +20,15 @@ from fastsam_plugins.console import (
     model,
     pick,
     progress,
+    say,
     tell,
 )
 from fastsam_plugins.evaluation.published import Table, compare
+from fastsam_plugins.files import atomic
 from fastsam_plugins.options import BoundaryOptions, PromptOptions, SegmentOptions
+
+if TYPE_CHECKING:
+    from fastsam_plugins.training.sources import Labelled
 
 
 @click.group()
@@ -67,6 +74,26 @@ def report(summary: dict[str, Any], as_json: bool, table: Table | None = None) -
             )
 
 
+def check_plot(plot: Path | None, *inputs: Path) -> None:
+    """Refuse a picture that would replace what is read, or cannot be written."""
+    if plot:
+        atomic.check_apart([plot], inputs)
+        atomic.check_writable(plot)
+
+
+def warn_of(failed: dict[str, str]) -> None:
+    """Name the images that were left out, and why, on standard error."""
+    for image, why in failed.items():
+        say(f"Left out: {why if image in why else f'{image}: {why}'}")
+
+
+def tell_left_out(labelled: Iterable[Labelled]) -> None:
+    """Say on standard error how many labels cannot be used, by reason."""
+    counts: Counter[str] = sum((i.dropped + i.beside for i in labelled), Counter())
+    if counts:
+        say("Left out: " + ", ".join(f"{n} {why}" for why, n in counts.items()))
+
+
 @evaluate.command()
 @click.argument("truth", type=click.Path(path_type=Path))
 @click.argument("results", type=click.Path(path_type=Path))
@@ -87,6 +114,7 @@ def proposals(truth: Path, results: Path, iou_type: Any, against: str | None, pl
     from fastsam_plugins.evaluation import published
     from fastsam_plugins.evaluation.proposal_files import evaluate_proposals
 
+    check_plot(plot, truth, results)
     recall = evaluate_proposals(truth, results, iou_type)
     table = None
     if against:
@@ -133,6 +161,7 @@ def boundaries(
     from fastsam_plugins.evaluation import published
     from fastsam_plugins.evaluation.edge_files import evaluate_boundaries
 
+    check_plot(plot, *(f for folder in (truth, maps) if folder.is_dir() for f in folder.iterdir()))
     count = len(list(truth.glob("*.mat")))
     comparing = pick(BoundaryOptions, values)
     scores = evaluate_boundaries(truth, maps, comparing, workers, progress("Comparing", count))
@@ -179,22 +208,27 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
     from fastsam_plugins.evaluation.instances import average_precision, prompt_with_boxes
 
     content, found = files.load_truth(truth), files.load_results(results)
-    given = len(found)
+    given, failed = len(found), dict[str, str]()
+    if output:
+        pictures = images.iterdir() if images else ()
+        atomic.check_apart([output], [truth, results, *pictures])
+        atomic.check_writable(output)
     if images:
         segmenting, prompting = pick(SegmentOptions, values), pick(PromptOptions, values)
         network = load(values)
         found = prompt_with_boxes(
-            network, content, found, images, segmenting, prompting, progress("Prompting")
+            network, content, found, images, segmenting, prompting, progress("Prompting"), failed
         )
+        warn_of(failed)
         if output:
-            output.write_text(json.dumps(found))
+            atomic.write_json(output, found)
     elif output:
         raise ValueError("--output goes with --images: without them no masks are made")
     elif not all("segmentation" in r for r in found):
         raise ValueError(f"{results} has boxes without masks: name their --images to prompt with")
     lvis = files.is_lvis(content)
     summary: dict[str, Any] = average_precision(content, found, "segm", lvis)
-    summary |= {"detections": given, "masks": len(found)}
+    summary |= {"detections": given, "masks": len(found), "failed": len(failed)}
     table = published.LVIS_INSTANCES if lvis else published.COCO_INSTANCES
     report(summary, as_json, table if against else None)
 
@@ -220,7 +254,10 @@ def everything(data: tuple[str, ...], imgsz: int | None, plot: Path | None, as_j
     from fastsam_plugins.training.sources import read
 
     labelled = [item for source in data for item in read(source)]
+    tell_left_out(labelled)
+    check_plot(plot, *map(Path, data), *(item.image for item in labelled))
     recall = measure(load(values), labelled, PROPOSALS.replace(imgsz=imgsz), progress("Segmenting"))
+    warn_of(recall.failed)
     if plot:
         from fastsam_plugins.evaluation.plots import draw_recall
 
@@ -247,6 +284,8 @@ def prompts(data: tuple[str, ...], as_json: bool, **values: Any) -> None:
 
     segmenting = pick(SegmentOptions, values)
     labelled = [item for source in data for item in read(source)]
+    tell_left_out(labelled)
     network = load(values)
     scores = evaluate_prompts(network, labelled, segmenting, progress("Prompting"))
+    warn_of(scores.failed)
     report(scores.summary(), as_json)

@@ -67,7 +67,7 @@ def decode(
                     value -= 1 << shift
             if number > 2:
                 value += two_before
-            if value < 0:
+            if value < 0 or value > pixels - position:  # before it could wrap around
                 return runs, first, last, i
             if number % 2 == 1 and value > 0:
                 if used > first[i] and runs[used - 1, 1] == position:  # nothing lay between

@@ -21,10 +21,18 @@ PROPOSALS = SegmentOptions(conf=0.001, iou=0.9, max_det=1000)
 
 @dataclass
 class EverythingRecall:
-    """Recall of boxes and of masks over the same images."""
+    """Recall of boxes and of masks over the same images.
+
+    Attributes
+    ----------
+    boxes, masks : ProposalRecall
+    failed : dict
+        Images that were left out, and why.
+    """
 
     boxes: ProposalRecall = field(default_factory=ProposalRecall)
     masks: ProposalRecall = field(default_factory=ProposalRecall)
+    failed: dict[str, str] = field(default_factory=dict)
 
     def summary(self) -> dict[str, float | int]:
         """Both summaries, their names led by ``box`` and ``mask``; counts once."""
@@ -36,29 +44,42 @@ class EverythingRecall:
             for name, value in summary.items()
             if name not in counts
         }
-        return both | counts
+        return both | counts | {"failed": len(self.failed)}
 
 
 def segmented(
     model: FastSAM,
     labelled: Iterable[Labelled],
     options: SegmentOptions,
+    failed: dict[str, str],
     progress: Callable[[Iterable[Labelled]], Iterable[Labelled]] = iter,
 ) -> Iterator[tuple[Labelled, Segmentation]]:
     """Segment labelled images one after another.
 
+    One that cannot be read, or has another size than its labels, is left out and told in
+    ``failed``, which is filled.
+
     Raises
     ------
     ValueError
-        If an image cannot be read or has another size than its labels.
+        If that is all of them.
     """
+    done = 0
     for item in progress(labelled):
-        image = read_image(item.image, limits=model.limits)
-        if image.shape[:2] != item.shape:
-            raise ValueError(
-                f"{item.image} has size {image.shape[:2]}, its labels {item.shape} (H, W)"
-            )
+        try:
+            image = read_image(item.image, limits=model.limits)
+            if image.shape[:2] != item.shape:
+                raise ValueError(
+                    f"{item.image} has size {image.shape[:2]}, its labels {item.shape} (H, W)"
+                )
+        except (ValueError, OSError) as error:
+            failed[str(item.image)] = " ".join(str(error).split())
+            continue
+        done += 1
         yield item, model.segment(image, options)
+    if failed and not done:
+        first = next(iter(failed.values()))
+        raise ValueError(f"none of {len(failed)} images can be measured: {first}")
 
 
 def measure(
@@ -80,10 +101,10 @@ def measure(
     Raises
     ------
     ValueError
-        If an image cannot be read or has another size than its labels.
+        If no image can be read; one that cannot is left out and told in ``failed``.
     """
     recall = EverythingRecall()
-    for item, seg in segmented(model, labelled, options, progress):
+    for item, seg in segmented(model, labelled, options, recall.failed, progress):
         height = item.shape[0]
         truth = Regions.of_masks(item.masks, height)
         areas = np.array([R.area(m) for m in item.masks], np.float64)

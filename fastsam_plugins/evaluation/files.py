@@ -2,78 +2,47 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.datasets import coco
+from fastsam_plugins.datasets.coco import Record
 from fastsam_plugins.evaluation.proposals import FlatMasks, Regions
-from fastsam_plugins.masks import polygons
+from fastsam_plugins.files import typed
 from fastsam_plugins.masks import runs as R
 
 IouType = Literal["bbox", "segm"]
-Record = dict[str, Any]
 
 FREQUENCIES = {"f": "frequent", "c": "common", "r": "rare"}
 """LVIS's letters for how often a category occurs in its training images."""
 
 
-def is_lvis(truth: Record) -> bool:
+def is_lvis(truth: Record | coco.Dataset) -> bool:
     """Whether a ground truth has LVIS's frequencies of categories."""
-    categories = truth.get("categories") or []
-    return bool(categories) and all(c.get("frequency") in FREQUENCIES for c in categories)
+    if isinstance(truth, coco.Dataset):
+        letters = [c.frequency for c in truth.categories or []]
+    else:
+        letters = [c.get("frequency") for c in truth.get("categories") or []]
+    return bool(letters) and all(f in FREQUENCIES for f in letters)
 
 
 def load_truth(path: Path) -> Record:
-    """A COCO ground truth file."""
-    content = _load(path)
-    if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
-        raise ValueError(f"{path} is not a COCO ground truth: it has no images or annotations")
-    return content
+    """A COCO ground truth file, checked, with all its keys."""
+    return coco.read_plain(path)
 
 
 def load_results(path: Path) -> list[Record]:
     """A COCO results file, or the annotations of a dataset, as `fastsam segment` writes them."""
-    found = _load(path)
-    if isinstance(found, dict) and "annotations" in found:
-        found = found["annotations"]
-    if not isinstance(found, list):
-        raise ValueError(f"{path} is not a COCO results file: it holds no list of results")
-    return found
+    return coco.read_plain_results(path)
 
 
-def _load(path: Path) -> Any:
-    try:
-        text = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {path}") from None
-    try:
-        return parse(text)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
-
-
-def parse(text: bytes) -> Any:
-    """What a JSON text holds, by msgspec if it is there, which takes a third of the time."""
-    if importlib.util.find_spec("msgspec"):
-        import msgspec
-
-        # What it does not know (NaN), or refuses, Python's own reader may read or explain.
-        try:
-            return msgspec.json.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            pass
-    return json.loads(text)
-
-
-def images_of(content: Record, truth: Path, *parts: Records) -> Iterator[tuple[Any, R.Shape]]:
+def images_of(content: coco.Dataset, truth: Path, *parts: Records) -> Iterator[tuple[Any, R.Shape]]:
     """Number and (H, W) of every image of a ground truth.
 
     Raises
@@ -81,19 +50,19 @@ def images_of(content: Record, truth: Path, *parts: Records) -> Iterator[tuple[A
     ValueError
         If a record is of an image that the ground truth does not list.
     """
-    known = {}
-    for image in content["images"]:
-        try:
-            known[image["id"]] = int(image["height"]), int(image["width"])
-        except (KeyError, TypeError, ValueError):
-            raise ValueError(f"{truth}: image {image} has no id, height or width") from None
+    known = {image.id: image.shape for image in content.images}
     for records in parts:
         strange = sorted(set(records.images) - set(known), key=str)
         if strange:
             raise ValueError(
-                f"{records.path} has records of image {strange[0]}, which {truth} does not list"
+                f"{records.path} has records of image {_named(strange[0])}, "
+                f"which {truth} does not list"
             )
     yield from known.items()
+
+
+def _named(image: Any) -> str:
+    return str(image) if isinstance(image, int) and image < 2**63 else typed.shown(image)
 
 
 @dataclass
@@ -102,28 +71,36 @@ class Records:
 
     Attributes
     ----------
-    records : list of dict
+    records : list of dict or of Annotation
     path : path
         Named in errors.
+    place : str
+        How errors name the i-th of them.
     images : dict of sequences
         Places in ``records`` by image. They come category after category, as in pycocotools, which
         ties between equal scores and equal overlaps follow.
     """
 
-    records: list[Record]
+    records: list[Any]
     path: Path
+    place: str = "record {}"
 
     def __post_init__(self) -> None:
+        if all(isinstance(r, coco.Annotation) for r in self.records):
+            self._typed = cast(list[coco.Annotation], self.records)
+        else:
+            self._typed = coco.typed_records(self.records, self.path)
         images: dict[Any, list[int]] = defaultdict(list)
-        records = self.records
-        try:
-            for i, record in enumerate(records):
-                images[record["image_id"]].append(i)
-        except (TypeError, KeyError):
-            raise ValueError(f"{self.path}: record {i} has no image_id") from None
+        for i, record in enumerate(self._typed):
+            images[record.image_id].append(i)
         for places in images.values():
-            places.sort(key=lambda i: records[i].get("category_id") or 0)
+            places.sort(key=self._category)
         self.images: dict[Any, Sequence[int]] = dict(images)
+
+    def _category(self, i: int) -> tuple[bool, Any]:
+        """What records of an image are sorted by: numbers first, of which none is 0."""
+        category = self._typed[i].category_id or 0
+        return isinstance(category, str), category
 
     def __len__(self) -> int:
         return len(self.records)
@@ -134,32 +111,31 @@ class Records:
 
     def counts(self, i: int) -> bool:
         """Whether a ground truth is one that has to be found."""
-        record = self.records[i]
-        return not record.get("iscrowd") and not record.get("ignore")
+        record = self._typed[i]
+        return not record.iscrowd and not record.ignore
 
     def field(self, i: int, name: str) -> Any:
         """A field of a record that must have it."""
-        try:
-            return self.records[i][name]
-        except KeyError:
-            raise ValueError(f"{self.path}: record {i} has no {name}") from None
+        value = getattr(self._typed[i], name)
+        if value is None:
+            raise ValueError(f"{self._at(i)} has no {name}")
+        return value
+
+    def _at(self, i: int) -> str:
+        return f"{self.path}: {self.place.format(i)}"
 
     def numbers(self, places: Sequence[int], name: str) -> NDArray[np.float64]:
         """A field of some records (N,), finite numbers."""
-        values = [self.field(i, name) for i in places]
-        for i, value in zip(places, values, strict=True):
-            if type(value) not in (int, float) or not math.isfinite(value):
-                raise ValueError(
-                    f"{self.path}: record {i} has {name} {value!r}, which is no number"
-                )
-        return np.array(values, np.float64)
+        return np.array([self.field(i, name) for i in places], np.float64)
 
     def regions(
         self, places: Sequence[int], shape: R.Shape, iou_type: IouType, compiled: bool = False
     ) -> Regions:
         """Boxes, or masks with their boxes."""
         if iou_type == "bbox":
-            return Regions(np.array([self._box(i) for i in places], np.float64).reshape(-1, 4))
+            return Regions(
+                np.array([self.field(i, "bbox") for i in places], np.float64).reshape(-1, 4)
+            )
         flat = self._compressed(places, shape) if compiled else None
         if flat is None:
             masks = [self.mask(i, shape) for i in places]
@@ -170,38 +146,25 @@ class Records:
 
     def _compressed(self, places: Sequence[int], shape: R.Shape) -> FlatMasks | None:
         """Masks that are all compressed strings of the image's size, read at once."""
-        size = list(shape)
         texts = []
         for i in places:
-            segmentation = self.records[i].get("segmentation")
-            if type(segmentation) is not dict or segmentation.get("size") != size:
+            segmentation = self._typed[i].segmentation
+            if type(segmentation) is not coco.Rle or segmentation.size != shape:
                 return None
-            text = segmentation.get("counts")
-            if type(text) is not str:
+            if not isinstance(segmentation.counts, str):
                 return None
-            texts.append(text)
+            texts.append(segmentation.counts)
         text = np.frombuffer("".join(texts).encode("latin-1", "replace"), np.uint8)
         lengths = np.array([len(t) for t in texts], np.int64)
         stops = np.cumsum(lengths)
         return decode(text, stops - lengths, stops, shape)
 
-    def _box(self, i: int) -> list[float]:
-        box = self.field(i, "bbox")
-        numbers = isinstance(box, list) and all(isinstance(v, int | float) for v in box)
-        if not numbers or len(box) != 4 or not all(map(math.isfinite, box)):
-            raise ValueError(
-                f"{self.path}: record {i} has bbox {box!r}: it must be [x, y, width, height]"
-            )
-        return list(box)
-
     def mask(self, i: int, shape: R.Shape) -> R.Runs:
         """The mask of a record."""
         try:
-            return polygons.decode_segmentation(self.field(i, "segmentation"), shape)
-        except (TypeError, ValueError) as error:
-            text = str(error)
-            prefix = f"{self.path}: record {i}"
-            raise ValueError(text if text.startswith(prefix) else f"{prefix}: {text}") from None
+            return self._typed[i].mask(shape)
+        except ValueError as error:
+            raise ValueError(f"{self._at(i)}: {error}") from None
 
 
 def decode(

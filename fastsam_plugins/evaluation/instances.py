@@ -32,6 +32,7 @@ def prompt_with_boxes(
     segmenting: SegmentOptions,
     prompting: PromptOptions,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    failed: dict[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """COCO results with a mask for every detected box that an instance answers.
 
@@ -47,32 +48,44 @@ def prompt_with_boxes(
     segmenting, prompting : options
     progress : callable
         Wraps the iteration over images.
+    failed : dict, optional
+        Filled with the images that cannot be read, and why: their boxes have no masks.
 
     Raises
     ------
     ValueError
-        If an image is missing or a record lacks what is needed.
+        If no image can be read, or a record lacks what is needed.
     """
     from fastsam_plugins.files import read_image
 
     boxes = defaultdict(list)
     for number, record in enumerate(detections):
-        if not {"image_id", "category_id", "bbox", "score"} <= record.keys():
+        if any(record.get(k) is None for k in ("image_id", "category_id", "bbox", "score")):
             raise ValueError(
                 f"record {number} of the detections needs image_id, category_id, bbox and score"
             )
         boxes[record["image_id"]].append(record)
-    results = []
+    failed = {} if failed is None else failed
+    results, done = [], 0
     for image in progress([i for i in truth["images"] if boxes[i["id"]]]):
         # LVIS names its images by their address.
-        name = image.get("file_name") or Path(image["coco_url"]).name
-        found = model.segment(read_image(images / name, limits=model.limits), segmenting)
+        name = image.get("file_name") or Path(image.get("coco_url") or "").name
+        try:
+            pixels = read_image(images / name, limits=model.limits)
+        except (ValueError, OSError) as error:
+            failed[str(images / name)] = " ".join(str(error).split())
+            continue
+        done += 1
+        found = model.segment(pixels, segmenting)
         records = boxes[image["id"]]
         corners = np.array([r["bbox"] for r in records], np.float64)
         corners[:, 2:] += corners[:, :2]
         chosen = found.select(boxes=corners, options=prompting)
         for prompt, mask in zip(chosen.prompts.tolist(), chosen.rles(), strict=True):
             results.append({**records[prompt], "segmentation": mask})
+    if failed and not done:
+        first = next(iter(failed.values()))
+        raise ValueError(f"none of {len(failed)} images can be read: {first}")
     return results
 
 
@@ -95,12 +108,16 @@ def average_precision(
         raise ValueError(
             "average precision needs faster-coco-eval: pip install 'fastsam-plugins[evaluation]'"
         ) from None
+    for number, record in enumerate(results):
+        for name in ("image_id", "category_id", "score"):
+            if record.get(name) is None:
+                raise ValueError(f"record {number} of the results has no {name}")
     if not results:
         return dict.fromkeys(NAMES, 0.0)
     with contextlib.redirect_stdout(io.StringIO()):
-        # It adds fields to the records it is given.
-        reference = COCO(copy.deepcopy(truth))
         try:
+            # It adds fields to the records it is given.
+            reference = COCO(copy.deepcopy(truth))
             found = reference.loadRes(copy.deepcopy(results))
         except (AssertionError, KeyError, TypeError) as error:
             raise ValueError(f"the results do not fit the ground truth: {error}") from None

@@ -32,10 +32,19 @@ Bitmap = NDArray[np.bool_]
 
 @dataclass
 class PromptScores:
-    """IoU of every instance by kind of prompt, added image after image."""
+    """IoU of every instance by kind of prompt, added image after image.
+
+    Attributes
+    ----------
+    ious : dict of lists
+    images : int
+    failed : dict
+        Images that were left out, and why.
+    """
 
     ious: dict[str, list[float]] = field(default_factory=dict)
     images: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
 
     def add(self, ious: dict[str, list[float]]) -> None:
         """Add the instances of one image."""
@@ -49,6 +58,7 @@ class PromptScores:
             **{name: float(np.mean(values)) for name, values in self.ious.items() if values},
             "images": self.images,
             "instances": len(self.ious.get("everything", [])),
+            "failed": len(self.failed),
         }
 
 
@@ -63,10 +73,11 @@ def evaluate_prompts(
     Raises
     ------
     ValueError
-        If an image cannot be read, has another size than its labels, or nothing is labelled.
+        If no image can be read, or nothing is labelled; an image that cannot be read is left out
+        and told in ``failed``.
     """
     scores = PromptScores()
-    for item, seg in segmented(model, labelled, options, progress):
+    for item, seg in segmented(model, labelled, options, scores.failed, progress):
         scores.add(prompt_for(seg, item.masks))
     if not scores.ious.get("everything"):
         raise ValueError("no image has a labelled instance")

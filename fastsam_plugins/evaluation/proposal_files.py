@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from fastsam_plugins.datasets import coco
+from fastsam_plugins.evaluation import columns
 from fastsam_plugins.evaluation.files import (
     FREQUENCIES,
     IouType,
     Records,
     images_of,
     is_lvis,
-    load_results,
-    load_truth,
 )
 from fastsam_plugins.evaluation.proposals import ProposalRecall
+from fastsam_plugins.files import typed
 
 COMPILE_FROM = 2000  # results: fewer are measured before machine code is loaded
 COMPILE_FROM_BYTES = 200 * COMPILE_FROM  # of a file: the same before it was read
@@ -30,19 +32,17 @@ def evaluate_proposals(truth: Path, results: Path, iou_type: IouType) -> Proposa
     ValueError
         If a file or a record in it cannot be used; the message says which and why.
     """
-    content = load_truth(truth)
-    annotations = Records(content["annotations"], truth)
+    content = coco.read(truth)
+    annotations = Records(content.annotations, truth, "annotations[{}]")
     found: Records | None = None
     if iou_type == "segm" and results.is_file() and results.stat().st_size >= COMPILE_FROM_BYTES:
-        from fastsam_plugins.evaluation import columns  # numba takes a second to import
-
         found = columns.read(results)
-    found = found or Records(load_results(results), results)
+    found = found or Records(coco.read_results(results), results)
     compiled = len(found) >= COMPILE_FROM
-    groups = {}
-    if is_lvis(content):
-        groups = {c["id"]: FREQUENCIES[c["frequency"]] for c in content["categories"]}
     recall = ProposalRecall(compiled=compiled)
+    groups: dict[Any, str] = {}
+    if is_lvis(content):
+        groups = {c.id: FREQUENCIES[str(c.frequency)] for c in content.categories or []}
     for image, shape in images_of(content, truth, annotations, found):
         counted = [i for i in annotations.of(image) if annotations.counts(i)]
         shown = found.of(image)
@@ -51,6 +51,17 @@ def evaluate_proposals(truth: Path, results: Path, iou_type: IouType) -> Proposa
             annotations.numbers(counted, "area"),
             found.regions(shown, shape, iou_type, compiled),
             found.numbers(shown, "score"),
-            [groups[annotations.records[i]["category_id"]] for i in counted] if groups else None,
+            [_group(annotations, i, groups) for i in counted] if groups else None,
         )
     return recall
+
+
+def _group(annotations: Records, i: int, groups: dict[Any, str]) -> str:
+    """How frequent the category of a ground truth is."""
+    category = annotations.field(i, "category_id")
+    if category not in groups:
+        raise ValueError(
+            f"{annotations.path}: annotations[{i}] has category {typed.shown(category)}, "
+            "which is not listed"
+        )
+    return groups[category]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fastsam_plugins.masks import runs as R
 
 _MAX_GROUPS = 12  # 60 bits: more than any image has pixels
+_MAX_PIXELS = 2**50  # a million of such counts add up without wrapping around
 
 
 def encode(masks: Sequence[R.Runs], shape: R.Shape) -> list[dict[str, Any]]:
@@ -52,16 +53,43 @@ def decode(rle: Mapping[str, Any]) -> tuple[R.Runs, R.Shape]:
         If the counts are malformed or do not add up to H x W.
     """
     try:
-        height, width = (int(v) for v in rle["size"])
+        height, width = (_side(v) for v in rle["size"])
         counts = rle["counts"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ValueError('an RLE needs "size": [height, width] and "counts"') from None
+    pixels = height * width
+    if pixels > _MAX_PIXELS:
+        raise ValueError(f"an RLE of size {height} x {width} has too many pixels")
     if isinstance(counts, str | bytes):
-        counts = _from_string(counts.encode("latin-1") if isinstance(counts, str) else counts)
-    counts = np.asarray(counts, np.int64)
-    if (counts < 0).any() or counts.sum() != height * width:
+        counts = _from_string(
+            counts.encode("ascii", "replace") if isinstance(counts, str) else counts
+        )
+    else:
+        counts = _from_list(counts)
+    # In range each, and their sum before it could wrap around.
+    fits = not len(counts) or (counts.min() >= 0 and counts.max() <= pixels)
+    if not fits or counts.sum(dtype=np.float64) > 2.0**62 or counts.sum() != pixels:
         raise ValueError(f"the counts of an RLE do not add up to its size {height} x {width}")
     return R.from_counts(counts), (height, width)
+
+
+def _side(value: Any) -> int:
+    """A number of pixels, which some write as 480.0."""
+    if isinstance(value, bool | str | bytes) or value != int(value) or value < 0:
+        raise ValueError
+    return int(value)
+
+
+def _from_list(counts: Any) -> NDArray[np.int64]:
+    try:
+        found = np.asarray(counts)
+    except (TypeError, ValueError, OverflowError):
+        found = np.empty(1, object)  # lists of several lengths
+    if found.size == 0 and found.ndim == 1:
+        return np.empty(0, np.int64)
+    if found.ndim != 1 or found.dtype.kind not in "iu" or found.max() >= 2**63:
+        raise ValueError("the counts of an RLE are a COCO string or whole numbers")
+    return found.astype(np.int64)
 
 
 def _from_string(text: bytes) -> NDArray[np.int64]:
@@ -80,6 +108,8 @@ def _from_string(text: bytes) -> NDArray[np.int64]:
     values = np.add.reduceat((code & 0x1F) << (5 * place), starts)
     negative = (code[stops - 1] & 0x10) != 0
     values = np.where(negative, values - (1 << (5 * groups)), values)
+    if np.abs(values).max() > _MAX_PIXELS:  # below, they could wrap around
+        raise ValueError("the counts of an RLE are not a COCO string")
     # Undo the differences: each parity is a running sum, which starts at the counts 1 and 2.
     values[1::2] = np.cumsum(values[1::2])
     values[2::2] = np.cumsum(values[2::2])

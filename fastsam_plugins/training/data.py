@@ -19,6 +19,7 @@ from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.polygons import keyhole_polygon
 from fastsam_plugins.options import TrainOptions
+from fastsam_plugins.training import sources
 from fastsam_plugins.training.sources import Labelled, read
 
 MARK = "conversion.json"
@@ -133,6 +134,7 @@ def _convert(
     held_out = _HeldOut(options.held_out)
     ious: list[float] = []
     for labelled in (item for source in data for item in read(source)):
+        report.dropped.update(labelled.beside)
         reason = _unusable(labelled)
         if reason:
             report.dropped[reason] += 1
@@ -227,13 +229,16 @@ def _unusable(labelled: Labelled) -> str:
 
     from fastsam_plugins.files import open_image
 
-    if not labelled.image.is_file():
+    if not sources.is_file(labelled.image):
         return "images whose file is missing"
     if labelled.image.suffix.lower() in (".tif", ".tiff"):
         import tifffile
 
-        with tifffile.TiffFile(labelled.image) as tiff:
-            height, width = tiff.pages[0].shape[:2]
+        try:
+            with tifffile.TiffFile(labelled.image) as tiff:
+                height, width = tiff.pages[0].shape[:2]
+        except (tifffile.TiffFileError, OSError, ValueError, IndexError):
+            return "images that cannot be read"
     else:
         try:
             with open_image(labelled.image) as image:

@@ -7,18 +7,16 @@ that take a name and give the images.
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.masks import polygons
+from fastsam_plugins.datasets import coco
 from fastsam_plugins.masks import runs as R
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -38,6 +36,8 @@ class Labelled:
         What the image is of, where the source says so (COCO field ``images.source``).
     dropped : Counter
         How many instances were left out, by reason.
+    beside : Counter
+        What of the whole file belongs to no image, by reason; told with its first image.
     """
 
     image: Path
@@ -45,6 +45,7 @@ class Labelled:
     masks: list[R.Runs] = field(default_factory=list)
     kind: str = ""
     dropped: Counter[str] = field(default_factory=Counter)
+    beside: Counter[str] = field(default_factory=Counter)
 
     def keep(self, mask: R.Runs) -> None:
         """Add an instance; one without pixels is counted as dropped."""
@@ -94,56 +95,61 @@ def read(data: str | Path) -> Iterator[Labelled]:
     )
 
 
-def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
-
-
 def _coco(path: Path) -> Iterator[Labelled]:
-    content = _load(path)
-    if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
-        raise ValueError(f"{path} is not a COCO instance file: it has no images or annotations")
-    by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-    for annotation in content["annotations"]:
-        by_image[annotation.get("image_id")].append(annotation)
-    for image in content["images"]:
-        name = Path(image["file_name"])
-        beside = path.parent / name
-        yield _labelled(
-            path.parent / "images" / name if not beside.is_file() else beside,
-            (int(image["height"]), int(image["width"])),
-            by_image[image["id"]],
-            str(image.get("source", "")),
-        )
+    content = coco.read(path)
+    by_image: dict[coco.Id, list[coco.Region]] = defaultdict(list)
+    for annotation in content.annotations:
+        by_image[annotation.image_id].append(annotation)
+    given = set()
+    left_out = Counter[str]()
+    images = []
+    for i, image in enumerate(content.images):
+        if not image.name:
+            raise ValueError(f"{path}: images[{i}] has no file_name")
+        if image.id in given or image.id is None:
+            left_out["images that have the id of another"] += 1
+            continue
+        given.add(image.id)
+        images.append((image, by_image.pop(image.id, [])))
+    if strange := sum(map(len, by_image.values())):
+        left_out["instances of images that are not listed"] = strange
+    for image, regions in images:
+        beside = path.parent / image.name
+        place = beside if is_file(beside) else path.parent / "images" / image.name
+        found = _labelled(place, image, regions)
+        found.beside, left_out = left_out, Counter()
+        yield found
 
 
 def _sa1b(files: list[Path]) -> Iterator[Labelled]:
     for path in files:
-        content = _load(path)
-        if not isinstance(content, dict) or not {"image", "annotations"} <= content.keys():
-            raise ValueError(f"{path} is not of SA-1B: it has no image or annotations")
-        image = content["image"]
-        shape = (int(image["height"]), int(image["width"]))
-        yield _labelled(path.parent / image["file_name"], shape, content["annotations"])
+        content = coco.read_single(path)
+        if not content.image.name:
+            raise ValueError(f"{path}: image has no file_name")
+        yield _labelled(path.parent / content.image.name, content.image, content.annotations)
 
 
-def _labelled(
-    image: Path, shape: R.Shape, annotations: list[dict[str, Any]], kind: str = ""
-) -> Labelled:
-    out = Labelled(image, shape, kind=kind)
-    for annotation in annotations:
-        if annotation.get("iscrowd"):
+def _labelled(place: Path, image: coco.Image, regions: Sequence[coco.Region]) -> Labelled:
+    out = Labelled(place, image.shape, kind=image.kind)
+    for region in regions:
+        if region.iscrowd:
             out.dropped["crowd regions"] += 1
             continue
         try:
-            runs = polygons.decode_segmentation(annotation["segmentation"], shape)
-        except (KeyError, ValueError):
+            runs = region.mask(image.shape)
+        except ValueError:
             out.dropped["masks that do not fit their image"] += 1
             continue
         out.keep(runs)
     return out
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; none has a name that the system does not take."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _label_images(images: Path, labels: Path) -> Iterator[Labelled]:

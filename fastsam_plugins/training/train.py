@@ -8,9 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fastsam_plugins import weights
-from fastsam_plugins.files import atomic
+from fastsam_plugins.files import atomic, typed
 from fastsam_plugins.options import TrainOptions, WeightsOptions
 from fastsam_plugins.training import data as training_data
 
@@ -100,7 +101,7 @@ def resume(output: Path, device: str = "auto", trusted: WeightsOptions | None = 
     recipe = output / RECIPE
     if not recipe.is_file():
         raise ValueError(f"{output} holds no training to resume: there is no {RECIPE}")
-    options = TrainOptions(**json.loads(recipe.read_text()))
+    options = read_recipe(recipe)
     with atomic.alone(output, wait=False):
         return _go_on(output, options, device, trusted)
 
@@ -117,6 +118,21 @@ def _go_on(
         raise ValueError(f"the training in {output} is complete: nothing is left to resume")
     print(f"Going on after epoch {epoch + 1}.", file=sys.stderr)
     return _run(output, options, device, True, trusted)
+
+
+def read_recipe(path: Path) -> TrainOptions:
+    """The options that a training was started with.
+
+    Raises
+    ------
+    ValueError
+        If the file holds no such options: one line that names it and the option.
+    """
+    found = typed.read(path, dict[str, Any], "a training recipe")
+    unknown = sorted(found.keys() - {f.name for f in dataclasses.fields(TrainOptions)})
+    if unknown:
+        raise ValueError(f"{path}: there is no option {typed.shown(unknown[0])}")
+    return typed.convert(found, TrainOptions, path, "a training recipe")
 
 
 def _checkpoint(output: Path) -> Path:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastsam_plugins.evaluation import columns, files, scanning
+from fastsam_plugins.datasets import coco
+from fastsam_plugins.evaluation import columns, files, proposal_files
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 
@@ -82,7 +83,9 @@ def test_counts_that_are_malformed_are_shown_as_they_are(results, counts, tmp_pa
     results[5]["segmentation"]["counts"] = counts
     fast = columns.read(written(tmp_path / "results.json", results))
     assert fast._compressed([4, 5, 6], SHAPE) is None
-    assert fast.field(5, "segmentation") == {"size": [40, 50], "counts": counts}
+    assert fast.segmentation(5) == coco.Rle((40, 50), counts)
+    with pytest.raises(ValueError, match=r"results\.json: record 5: the counts of an RLE"):
+        fast.mask(5, SHAPE)
 
 
 def test_any_json_of_the_plain_form_is_understood(results, tmp_path):
@@ -97,51 +100,71 @@ def test_any_json_of_the_plain_form_is_understood(results, tmp_path):
         assert fast.numbers(range(300), "score").tolist() == [r["score"] for r in results]
         assert fast.images[-3].tolist() == [9]
         for i, record in enumerate(results):
-            assert fast.field(i, "segmentation") == record["segmentation"]
+            assert fast.segmentation(i).counts == record["segmentation"]["counts"]
 
 
-@given(st.data())
-@settings(max_examples=300, deadline=None)
-def test_a_damaged_file_is_never_misread(data):
-    """Whatever is cut out of a file, or put into it: the same as JSON says, or the long way."""
+@given(drawn=st.data())
+@settings(max_examples=300)
+def test_a_damaged_file_is_never_misread(drawn, tmp_path_factory):
+    """Whatever is cut out of a file, or put into it: both ways say the same, or one refuses."""
     whole = json.dumps(
         [{"image_id": 3, "segmentation": {"size": [4, 5], "counts": "05"}, "score": 0.25},
          {"image_id": 1, "category_id": 2, "segmentation": {"counts": "k\\", "size": [4, 5]},
           "score": 1, "bbox": [1, 2, 3, 4]}]
     ).encode()  # fmt: skip
-    at = data.draw(st.integers(0, len(whole)))
-    gone = data.draw(st.integers(0, 3))
-    new = data.draw(st.text('[]{}",:0.-e\\ n1', max_size=3)).encode()
-    text = whole[:at] + new + whole[at + gone :]
-    found, plain = scanning.scan(np.frombuffer(text, np.uint8))
-    if not plain:
-        return
+    at = drawn.draw(st.integers(0, len(whole)))
+    gone = drawn.draw(st.integers(0, 3))
+    new = drawn.draw(st.text('[]{}",:0.-e\\ n1', max_size=3)).encode()
+    path = tmp_path_factory.getbasetemp() / "damaged.json"
+    path.write_bytes(whole[:at] + new + whole[at + gone :] or b" ")
     try:
-        content = json.loads(text)
+        content, fast = None, columns.read(path)
+        content = json.loads(path.read_bytes())
     except ValueError:
-        # What is passed over is not checked, and scores only when they are read.
+        fast = None if content is None and not path.read_bytes().strip() else fast
+        assert fast is None, "what is no JSON was read"
         return
-    assert len(content) == len(found)
-    for record, row in zip(content, found.tolist(), strict=True):
-        assert record["image_id"] == row[scanning.IMAGE]
-        assert record.get("category_id", 0) == row[scanning.CATEGORY]
-        size = row[scanning.HEIGHT : scanning.WIDTH + 1]
-        assert record["segmentation"]["size"] == size
-        counts = text[row[scanning.COUNTS_START] - 1 : row[scanning.COUNTS_STOP] + 1]
-        assert json.loads(counts) == record["segmentation"]["counts"]
-        assert (
-            json.loads(text[row[scanning.SCORE_START] : row[scanning.SCORE_STOP]])
-            == (record["score"])
-        )
+    if fast is None:
+        return
+    for i, record in enumerate(content):
+        assert i in fast.images[record["image_id"]]
+        assert fast.numbers([i], "score").tolist() == [record["score"]]
+        assert fast.segmentation(i).counts == record["segmentation"]["counts"]
+        assert list(fast.segmentation(i).size) == record["segmentation"]["size"]
 
 
-@pytest.mark.parametrize("content", ["", "[", "{}", "[{}]", "[1]", "nothing", '[{"image_id": 1}]'])
+@pytest.mark.parametrize("content", ["[", "{}", "[{}]", "[1]", "nothing", '[{"image_id": 1}]'])
 def test_what_is_no_list_of_results_is_left_to_the_long_way(content, tmp_path):
     path = tmp_path / "results.json"
     path.write_text(content)
     assert columns.read(path) is None
 
 
-def test_no_results_and_no_file_are_left_to_the_long_way(tmp_path):
-    assert columns.read(written(tmp_path / "results.json", [])) is None
-    assert columns.read(tmp_path / "missing.json") is None
+def test_no_results_are_none(tmp_path):
+    assert not columns.read(written(tmp_path / "results.json", []))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"score": True},
+        {"score": "0.5"},
+        {"image_id": 10**30},
+        {"category_id": [1]},
+        {"segmentation": {"size": [40, True], "counts": "0"}},
+        {"segmentation": {"size": [40], "counts": "0"}},
+    ],
+)
+def test_large_files_are_refused_as_small_ones(results, change, tmp_path, monkeypatch):
+    truth = {"images": [{"id": k, "height": 40, "width": 50} for k in range(1, 9)]}
+    path = written(tmp_path / "truth.json", {**truth, "annotations": []})
+    results[123] |= change
+    found = written(tmp_path / "results.json", results)
+    said = []
+    for limit in (0, 10**9):
+        monkeypatch.setattr(proposal_files, "COMPILE_FROM", limit)
+        monkeypatch.setattr(proposal_files, "COMPILE_FROM_BYTES", limit)
+        with pytest.raises(ValueError, match=r"results\.json") as caught:
+            proposal_files.evaluate_proposals(path, found, "segm")
+        said.append(str(caught.value))
+    assert said[0] == said[1]

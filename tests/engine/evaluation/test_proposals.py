@@ -209,10 +209,16 @@ def test_the_engines_own_masks_need_no_rle(dummy):
         (lambda t, r: r[0].update(image_id=99), "results.json has records of image 99"),
         (lambda t, r: r[0].pop("image_id"), "results.json: record 0 has no image_id"),
         (lambda t, r: r[3].pop("score"), "results.json: record 3 has no score"),
-        (lambda t, r: r[3].update(score=float("nan")), "record 3 has score nan"),
+        (
+            lambda t, r: r[3].update(score=float("nan")),
+            "results.json: record 3.score: expected a number or null, got NaN",
+        ),
         (lambda t, r: r[1].update(segmentation={"size": [3, 3], "counts": [9]}), "a mask of 3 x 3"),
         (lambda t, r: r[1].update(segmentation={"size": [67, 60], "counts": "~"}), "record 1: the"),
-        (lambda t, r: t["annotations"][2].update(segmentation=[[1, 2]]), "record 2: a polygon"),
+        (
+            lambda t, r: t["annotations"][2].update(segmentation=[[1, 2]]),
+            r"truth.json: annotations\[2\]: a polygon",
+        ),
     ],
 )
 def test_bad_files_name_the_file_and_the_record(change, message):
