@@ -72,7 +72,7 @@ COMMANDS = {
     **{ending: ("segment", *PICTURES[:4], "-o", f"OUT/{{stem}}.{ending}", *QUICK)
        for ending in ("png", "json", "csv", "tif", "geojson")},
     "together": ("segment", *PICTURES, "-o", "OUT/all.json", *QUICK, "--box", "5,5,30,30"),
-    "windows": ("segment", *PICTURES, "-o", "OUT/all.csv", *QUICK, "--tiled", "--tile", "64", "--no-whole"),
+    "windows": ("segment", *PICTURES, "-o", "OUT/all.csv", *QUICK, "--tiled", "--tile", "64"),
     "edges": ("edges", *PICTURES[:4], "-o", "OUT", *QUICK),
     "average": ("average", "weights.safetensors", "weights.safetensors", "-o",
                 "OUT/mean.safetensors"),
