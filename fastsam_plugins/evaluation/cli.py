@@ -227,7 +227,7 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
     elif not all("segmentation" in r for r in found):
         raise ValueError(f"{results} has boxes without masks: name their --images to prompt with")
     lvis = files.is_lvis(content)
-    summary: dict[str, Any] = average_precision(content, found, "segm", lvis)
+    summary: dict[str, Any] = average_precision(content, found, "segm", lvis, (truth, results))
     summary |= {"detections": given, "masks": len(found), "failed": len(failed)}
     table = published.LVIS_INSTANCES if lvis else published.COCO_INSTANCES
     report(summary, as_json, table if against else None)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fastsam_plugins.evaluation.files import FREQUENCIES
+from fastsam_plugins.evaluation.files import FREQUENCIES, Records
+from fastsam_plugins.files import typed
 
 if TYPE_CHECKING:
     from fastsam_plugins.model import FastSAM
@@ -94,8 +95,11 @@ def average_precision(
     results: list[dict[str, Any]],
     iou_type: Literal["bbox", "segm"],
     lvis: bool = False,
+    names: tuple[Path, Path] = (Path("the ground truth"), Path("the results")),
 ) -> dict[str, float]:
     """COCO's twelve figures, or LVIS's AP by size and frequency, by ``faster_coco_eval``.
+
+    ``names`` of the files are for errors.
 
     Raises
     ------
@@ -108,10 +112,7 @@ def average_precision(
         raise ValueError(
             "average precision needs faster-coco-eval: pip install 'fastsam-plugins[evaluation]'"
         ) from None
-    for number, record in enumerate(results):
-        for name in ("image_id", "category_id", "score"):
-            if record.get(name) is None:
-                raise ValueError(f"record {number} of the results has no {name}")
+    _check(truth, results, iou_type, names)
     if not results:
         return dict.fromkeys(NAMES, 0.0)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -119,17 +120,47 @@ def average_precision(
             # It adds fields to the records it is given.
             reference = COCO(copy.deepcopy(truth))
             found = reference.loadRes(copy.deepcopy(results))
-        except (AssertionError, KeyError, TypeError) as error:
-            raise ValueError(f"the results do not fit the ground truth: {error}") from None
-        evaluation = COCOeval_faster(reference, found, iou_type, lvis_style=lvis)
-        if lvis:
-            evaluation.params.maxDets = [300]
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
+            evaluation = COCOeval_faster(reference, found, iou_type, lvis_style=lvis)
+            if lvis:
+                evaluation.params.maxDets = [300]
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+        except (AssertionError, LookupError, TypeError) as error:
+            raise ValueError(f"{names[1]} does not fit {names[0]}: {error!r}") from None
     if lvis:
         return _lvis(evaluation, truth)
     return dict(zip(NAMES, (float(v) for v in evaluation.stats[:12]), strict=True))
+
+
+def _check(
+    truth: dict[str, Any],
+    results: list[dict[str, Any]],
+    iou_type: Literal["bbox", "segm"],
+    names: tuple[Path, Path],
+) -> None:
+    """Refuse what the evaluator's own code would read beyond, or fail on without a name."""
+    shapes = {i["id"]: (int(i["height"]), int(i["width"])) for i in truth["images"]}
+    parts = (
+        (truth["annotations"], "annotations[{}]", ("id", "category_id", "area")),
+        (results, "record {}", ("category_id", "score")),
+    )
+    for path, (given, place, needed) in zip(names, parts, strict=True):
+        records = Records(given, path, place)
+        strange = sorted(records.images.keys() - shapes.keys(), key=str)
+        if strange:
+            raise ValueError(
+                f"{path} has records of image {typed.shown(strange[0])}, "
+                f"which {names[0]} does not list"
+            )
+        for image, places in records.images.items():
+            for i in places:
+                for name in needed:
+                    records.field(i, name)
+                if iou_type == "segm":
+                    records.mask(i, shapes[image])
+                else:
+                    records.field(i, "bbox")
 
 
 def _lvis(evaluation: Any, truth: dict[str, Any]) -> dict[str, float]:

@@ -166,8 +166,10 @@ class ProposalRecall:
             inside = (areas >= low) & (areas <= high)
             self.ranks[size].append(match(iou[inside], self.compiled))
         every = self.ranks["all"][-1]
+        low, high = SIZES["all"]
+        counted = (areas >= low) & (areas <= high)
         for group in sorted(set(groups or ())):
-            rows = [g == group for g in groups or ()]
+            rows = [g == group for g, k in zip(groups or (), counted.tolist(), strict=True) if k]
             self.ranks.setdefault(group, []).append(every[rows])
         return every
 

@@ -82,6 +82,8 @@ def _side(value: Any) -> int:
 
 def _from_list(counts: Any) -> NDArray[np.int64]:
     try:
+        if not isinstance(counts, np.ndarray) and any(isinstance(c, bool) for c in counts):
+            raise TypeError
         found = np.asarray(counts)
     except (TypeError, ValueError, OverflowError):
         found = np.empty(1, object)  # lists of several lengths
