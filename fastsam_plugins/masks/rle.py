@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fastsam_plugins.masks import runs as R
 
 _MAX_GROUPS = 12  # 60 bits: more than any image has pixels
-_MAX_PIXELS = 2**50  # a million of such counts add up without wrapping around
+_MAX_PIXELS = 2**50  # a running sum of such counts is seen to be too large before it wraps
 
 
 def encode(masks: Sequence[R.Runs], shape: R.Shape) -> list[dict[str, Any]]:
@@ -68,7 +68,9 @@ def decode(rle: Mapping[str, Any]) -> tuple[R.Runs, R.Shape]:
         counts = _from_list(counts)
     # In range each, and their sum before it could wrap around.
     fits = not len(counts) or (counts.min() >= 0 and counts.max() <= pixels)
-    if not fits or counts.sum(dtype=np.float64) > 2.0**62 or counts.sum() != pixels:
+    if fits and len(counts) * pixels >= 2**62:
+        fits = bool(counts.sum(dtype=np.float64) < 2.0**62)
+    if not fits or counts.sum() != pixels:
         raise ValueError(f"the counts of an RLE do not add up to its size {height} x {width}")
     return R.from_counts(counts), (height, width)
 
@@ -110,7 +112,8 @@ def _from_string(text: bytes) -> NDArray[np.int64]:
     values = np.add.reduceat((code & 0x1F) << (5 * place), starts)
     negative = (code[stops - 1] & 0x10) != 0
     values = np.where(negative, values - (1 << (5 * groups)), values)
-    if np.abs(values).max() > _MAX_PIXELS:  # below, they could wrap around
+    # Beyond that, sums could wrap around; ten groups hold no more.
+    if groups.max() > 10 and np.abs(values).max() > _MAX_PIXELS:
         raise ValueError("the counts of an RLE are not a COCO string")
     # Undo the differences: each parity is a running sum, which starts at the counts 1 and 2.
     values[1::2] = np.cumsum(values[1::2])

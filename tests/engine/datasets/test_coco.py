@@ -180,6 +180,8 @@ def test_sizes_that_are_none_are_refused(size):
         ({"epochs": "many"}, "recipe.json: epochs: expected a whole number, got a text"),
         ({"epoch": 3}, "recipe.json: there is no option 'epoch'"),
         ({"epochs": 0}, "epochs"),
+        ({"hours": 10**400}, "recipe.json"),
+        ({"epochs": 10**400}, "too large a number"),
     ],
 )
 def test_a_recipe_that_is_none_is_refused_by_name(tmp_path, change, said):
