@@ -111,9 +111,17 @@ def _meant(given: Any, known: Iterable[str]) -> str:
     return f": do you mean {near[0]}?" if near else ""
 
 
+def _finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
 def _check(p: Parameter, value: Any) -> None:
     def refuse(what: str) -> typing.NoReturn:
-        raise ValueError(f"{p.name} must be {what}, got {value!r}{_meant(value, p.choices)}")
+        given = repr(value) if len(repr(value)) < 100 else f"{repr(value)[:60]}..."
+        raise ValueError(f"{p.name} must be {what}, got {given}{_meant(value, p.choices)}")
 
     if p.choices:
         if not isinstance(value, str) or value not in p.choices:
@@ -126,7 +134,7 @@ def _check(p: Parameter, value: Any) -> None:
         kind = "a whole number" if p.type is int else "a number"
         # Numpy's scalars are numbers in this sense too.
         accepted: Any = numbers.Integral if p.type is int else numbers.Real
-        if isinstance(value, bool) or not isinstance(value, accepted) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, accepted) or not _finite(value):
             refuse(kind)
         if p.ge is not None and value < p.ge:
             refuse(f"at least {p.ge:g}" if p.le is None else f"between {p.ge:g} and {p.le:g}")

@@ -24,7 +24,6 @@ from fastsam_plugins.console import (
     tell,
 )
 from fastsam_plugins.evaluation.published import Table, compare
-from fastsam_plugins.files import atomic
 from fastsam_plugins.options import BoundaryOptions, PromptOptions, SegmentOptions
 
 if TYPE_CHECKING:
@@ -77,6 +76,8 @@ def report(summary: dict[str, Any], as_json: bool, table: Table | None = None) -
 def check_plot(plot: Path | None, *inputs: Path) -> None:
     """Refuse a picture that would replace what is read, or cannot be written."""
     if plot:
+        from fastsam_plugins.files import atomic
+
         atomic.check_apart([plot], inputs)
         atomic.check_writable(plot)
 
@@ -206,6 +207,7 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
     """
     from fastsam_plugins.evaluation import files, published
     from fastsam_plugins.evaluation.instances import average_precision, prompt_with_boxes
+    from fastsam_plugins.files import atomic
 
     content, found = files.load_truth(truth), files.load_results(results)
     given, failed = len(found), dict[str, str]()

@@ -112,8 +112,6 @@ def convert(found: Any, kind: type[T], path: str | Path, what: str) -> T:
         raise ValueError(f"{path} is not {what}: it is nested too deeply") from None
     except UnicodeError as error:
         raise ValueError(f"{path} is not {what}: it has half a character ({error})") from None
-    except OverflowError as error:  # of what checks itself as it is made
-        raise ValueError(f"{path} is not {what}: it has too large a number ({error})") from None
     except msgspec.ValidationError as error:
         place, problem = explain(str(error))
     if not place:

@@ -391,7 +391,7 @@ def test_an_unknown_command_is_one_line():
 def test_training_on_what_is_not_coco_is_one_line(tmp_path):
     (tmp_path / "a.json").write_text("{}")
     line = one_error(run("train", tmp_path / "a.json", "-o", tmp_path / "out", "--epochs", "1"))
-    assert "not a COCO instance file" in line
+    assert "not a COCO ground truth" in line
 
 
 @pytest.mark.parametrize(

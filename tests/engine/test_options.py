@@ -134,3 +134,9 @@ def test_names_and_choices_that_are_unknown_are_refused_with_the_nearest():
         PromptOptions(boxes_mode="mask_iuo")
     with pytest.raises(ValueError, match=r"^boxes_mode must be one of .*, got \[1\]$"):
         PromptOptions(boxes_mode=[1])
+
+
+def test_whole_numbers_beyond_all_floats_are_refused():
+    for value in (10**400, -(10**400)):
+        with pytest.raises(ValueError, match="imgsz must be a whole number"):
+            SegmentOptions(imgsz=value)

@@ -181,7 +181,7 @@ def test_sizes_that_are_none_are_refused(size):
         ({"epoch": 3}, "recipe.json: there is no option 'epoch'"),
         ({"epochs": 0}, "epochs"),
         ({"hours": 10**400}, "recipe.json"),
-        ({"epochs": 10**400}, "too large a number"),
+        ({"epochs": 10**400}, "epochs must be a whole number"),
     ],
 )
 def test_a_recipe_that_is_none_is_refused_by_name(tmp_path, change, said):
