@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastsam_plugins.limits import DEFAULT, too_much_memory
+from fastsam_plugins.messages import one_line
 from fastsam_plugins.options import LimitOptions
 
 if TYPE_CHECKING:
@@ -43,11 +44,6 @@ class Checkpoint:
     imgsz: int
     classes: int
     notes: dict[str, str] = field(default_factory=dict)
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def read(path: Path, limits: LimitOptions | None = None) -> Checkpoint:

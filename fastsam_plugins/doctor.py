@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fastsam_plugins import __version__, weights
+from fastsam_plugins.messages import one_line
 
 INSTALL = "pip install 'fastsam-plugins[{}]'"
 OPENCV = "pip install --force-reinstall --no-deps opencv-python-headless"
@@ -74,7 +75,7 @@ def _try(name: str, look: Callable[[], str], mend: str, needed: bool = False) ->
     try:
         return Finding(name, True, look(), needed=needed)
     except Exception as error:  # whatever is broken here is what the user came to hear about
-        first = (str(error).splitlines() or [type(error).__name__])[0]
+        first = one_line(error)
         return Finding(name, False, first, mend, needed)
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import click
 import filelock
 
+from fastsam_plugins.messages import one_line
 from fastsam_plugins.options import WeightsOptions
 
 ATTEMPTS = 4  # of a connection that ends too early, each from where the last one ended
@@ -282,6 +283,6 @@ def _begins_at(answer: Any, have: int) -> bool:
 
 def _inmost(error: BaseException) -> str:
     """What is wrong, without the names of all the classes it passed through."""
-    text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    text = one_line(error)
     found = re.search(r"\[Errno [^\]]*\] [^)'\"]*|CERTIFICATE[^)'\"]*", text)
     return found[0].strip() if found else text[:200]

@@ -15,9 +15,10 @@ from urllib.request import url2pathname
 import msgspec
 
 from fastsam_plugins import folders, guarded
-from fastsam_plugins.checkpoints import SHAPE_TERMS, Checkpoint, WeightsError, one_line, read
+from fastsam_plugins.checkpoints import SHAPE_TERMS, Checkpoint, WeightsError, read
 from fastsam_plugins.downloads import fetch, sha256_of
 from fastsam_plugins.limits import DEFAULT
+from fastsam_plugins.messages import one_line
 from fastsam_plugins.options import LimitOptions, WeightsOptions
 
 if TYPE_CHECKING:

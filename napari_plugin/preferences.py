@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastsam_plugins import folders
 from fastsam_plugins.options import Options, option, parameters
 
 PLUGIN, PAGE = "fastsam-plugins", "general"
@@ -29,7 +28,7 @@ class Preferences(Options):
     @property
     def place(self) -> Path:
         """The folder of sessions and results."""
-        return Path(self.folder).expanduser() if self.folder else _usual_place()
+        return Path(self.folder).expanduser() if self.folder else folders.data()
 
 
 def load() -> Preferences:
@@ -44,14 +43,3 @@ def load() -> Preferences:
         return Preferences()
     names = [p.name for p in parameters(Preferences)]
     return Preferences(**{n: getattr(page, n) for n in names if hasattr(page, n)})
-
-
-def _usual_place() -> Path:
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME", home / ".local" / "share"))
-    return base / "fastsam-plugins"

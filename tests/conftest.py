@@ -20,6 +20,7 @@ os.environ["FIFTYONE_DO_NOT_TRACK"] = "true"
 import hypothesis
 import numpy as np
 import pytest
+from PIL import Image
 
 from fastsam_plugins.geometry import Letterbox
 from fastsam_plugins.segmentation import Segmentation
@@ -66,6 +67,22 @@ def coins() -> np.ndarray:
     from fastsam_plugins.demo import SAMPLES
 
     return read_image(SAMPLES / "coins.png")
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """Ten images of two bright disks, as a folder with label images."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir()
+    for number in range(10):
+        one, two = disks((64, 64), [(*rng.integers(8, 56, 2), 7) for _ in range(2)])
+        image = rng.integers(0, 60, (64, 64, 3)) + 150 * (one | two)[..., None]
+        label = np.where(two, 2, one.astype(np.uint8))
+        Image.fromarray(image.astype(np.uint8)).save(folder / "images" / f"{number}.png")
+        Image.fromarray(label.astype(np.uint8)).save(folder / "labels" / f"{number}.png")
+    return folder
 
 
 UTM = (0.5, 0, 733601, 0, -0.5, 3725139)  # north up, half a metre per pixel

@@ -255,12 +255,30 @@ def _here() -> str:
     return "".join(c for c in socket.gethostname() if c.isalnum())[:16] or "host"
 
 
+PER_FILE = 64
+_looked: tuple[Path, int] = Path(), 0  # the folder tidied last, and for how many files that will do
+
+
 def _tidy(folder: Path) -> None:
-    """Remove what writers that were killed on this machine left in a folder."""
-    for left in folder.glob(f"{PREFIX}{_here()}-*{SUFFIX}"):
-        process = left.name.removeprefix(f"{PREFIX}{_here()}-").partition("-")[0]
-        if process.isdigit() and not _alive(int(process)):
-            shutil.rmtree(left, ignore_errors=True)
+    """Remove what writers that were killed on this machine left in a folder.
+
+    A folder is listed once for so many files as it has 64s: else many files into one folder would
+    cost the square of their number.
+    """
+    global _looked
+    last, rest = _looked
+    if last == folder and rest:
+        _looked = folder, rest - 1
+        return
+    start, count = f"{PREFIX}{_here()}-", 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            count += 1
+            if entry.name.startswith(start) and entry.name.endswith(SUFFIX):
+                process = entry.name.removeprefix(start).partition("-")[0]
+                if process.isdigit() and not _alive(int(process)):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+    _looked = folder, count // PER_FILE
 
 
 def _alive(process: int) -> bool:

@@ -23,6 +23,7 @@ from fastsam_plugins.files.rows import (
     check_pixels,
 )
 from fastsam_plugins.images import ImageError, Rows, from_rows
+from fastsam_plugins.messages import one_line
 from fastsam_plugins.options import LimitOptions, ReadOptions
 from fastsam_plugins.shown import Shown
 
@@ -222,11 +223,7 @@ def _damage(path: Path) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path} has parts that are too large ({error})") from None
     except Exception as error:  # damaged bytes break a decoder in any way
-        raise ImageError(f"{path} is damaged or truncated ({_one_line(error)})") from None
-
-
-def _one_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ImageError(f"{path} is damaged or truncated ({one_line(error)})") from None
 
 
 def _read_pillow(
@@ -279,8 +276,8 @@ def _read_tiff(
             try:
                 return _read_pillow(path, options, limits, clock)
             except ImageError as second:
-                raise ImageError(f"{second} ({_one_line(error)})") from None
-        raise ImageError(f"{path} is damaged or truncated ({_one_line(error)})") from error
+                raise ImageError(f"{second} ({one_line(error)})") from None
+        raise ImageError(f"{path} is damaged or truncated ({one_line(error)})") from error
 
 
 class _Values:

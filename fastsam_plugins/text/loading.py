@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from fastsam_plugins.checkpoints import WeightsError, one_line
+from fastsam_plugins.checkpoints import WeightsError
+from fastsam_plugins.messages import one_line
 from fastsam_plugins.text.clip import Clip
 
 CONFIG = "open_clip_config.json"

@@ -21,7 +21,6 @@ import pytest
 from PIL import Image
 
 from fastsam_plugins import demo
-from tests.conftest import disks
 
 SPY = Path(__file__).parents[1] / "spy"
 COINS = demo.SAMPLES / "coins.png"
@@ -117,22 +116,6 @@ def test_the_spy_sees_what_is_done(tmp_path):
         ("subprocess.Popen", "true"),
         ("socket.bind", "('', 0)"),
     ]
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    """Ten images of two bright disks, as a folder with label images."""
-    folder = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(0)
-    for kind in ("images", "labels"):
-        (folder / kind).mkdir()
-    for number in range(10):
-        one, two = disks((64, 64), [(*rng.integers(8, 56, 2), 7) for _ in range(2)])
-        image = rng.integers(0, 60, (64, 64, 3)) + 150 * (one | two)[..., None]
-        label = np.where(two, 2, one.astype(np.uint8))
-        Image.fromarray(image.astype(np.uint8)).save(folder / "images" / f"{number}.png")
-        Image.fromarray(label.astype(np.uint8)).save(folder / "labels" / f"{number}.png")
-    return folder
 
 
 TRAIN = ("--epochs", "2", "--imgsz", "64", "--batch", "2", "--workers", "0", "--device", "cpu")

@@ -181,3 +181,19 @@ def test_outputs_are_told_from_inputs_by_whatever_name(tmp_path):
     with pytest.raises(ValueError, match="would overwrite the input"):
         atomic.check_apart([tmp_path / "new.tif"], [tmp_path / "sub" / ".." / "new.tif"])
     atomic.check_apart([tmp_path / "b.tif"], [image])
+
+
+def test_many_files_in_one_folder_are_not_listed_for_each_of_them(tmp_path, monkeypatch):
+    for k in range(1000):
+        (tmp_path / str(k)).touch()
+    listed = []
+    scandir = os.scandir
+
+    def counted(path="."):
+        listed.append(str(path) == str(tmp_path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", counted)
+    for k in range(200):
+        atomic.write_bytes(tmp_path / f"{k}.txt", b"1", flush=False)
+    assert 1 <= sum(listed) <= 200 * 64 / 1000 + 1

@@ -23,27 +23,10 @@ from fastsam_plugins.shape import ShapedSegment
 from fastsam_plugins.training import train as rooms
 from fastsam_plugins.training.loss import MaskLoss
 from fastsam_plugins.training.trainer import Trainer, averaging
-from tests.conftest import disks
 
 SMALL = TrainOptions(
     imgsz=64, epochs=2, batch=2, step=2, workers=0, synthetic=0.3, paste=0.5, dice=1.0
 )
-
-
-@pytest.fixture(scope="session")
-def pictures(tmp_path_factory):
-    """Ten images of two bright disks, as a folder with label images."""
-    folder = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(0)
-    for kind in ("images", "labels"):
-        (folder / kind).mkdir()
-    for number in range(10):
-        one, two = disks((64, 64), [(*rng.integers(8, 56, 2), 7) for _ in range(2)])
-        image = rng.integers(0, 60, (64, 64, 3)) + 150 * (one | two)[..., None]
-        label = np.where(two, 2, one.astype(np.uint8))
-        Image.fromarray(image.astype(np.uint8)).save(folder / "images" / f"{number}.png")
-        Image.fromarray(label.astype(np.uint8)).save(folder / "labels" / f"{number}.png")
-    return folder
 
 
 @pytest.fixture(scope="session")
