@@ -6,6 +6,7 @@ import contextlib
 import math
 import sqlite3
 import struct
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,8 +167,8 @@ def write_geopackage(path: Path, layers: Sequence[Layer]) -> None:
         If it cannot be written, what is there is no GeoPackage, or another program has it open and
         has not written all of it yet; what was there stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.alone(path.parent), atomic.replacing(path) as part:
+    folder = path.parent
+    with atomic.making(folder, path), atomic.alone(folder), atomic.replacing(path) as part:
         if path.is_file() and path.stat().st_size:
             _copy_database(path, part)
         for layer in layers:
@@ -186,9 +187,9 @@ def _copy_database(path: Path, part: Path) -> None:
         try:
             old.backup(new)
         except sqlite3.Error as error:
-            raise OSError(
-                f"what is there is no GeoPackage that can be added to ({error})"
-            ) from None
+            foreign = error.sqlite_errorcode in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+            problem = "is no GeoPackage that can be added to" if foreign else "cannot be copied"
+            raise OSError(f"what is there {problem} ({error})") from None
 
 
 def _check_database(part: Path, layers: Sequence[Layer]) -> None:
@@ -233,7 +234,7 @@ def _write_layer(part: Path, layer: Layer) -> None:
             field_mask=[mask for _, mask in fields.values()],
         )
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise OSError(str(error)) from error
+        raise OSError(textwrap.shorten(str(error), 200, placeholder=" ...")) from error
 
 
 def _typed(values: list[Any]) -> tuple[NDArray, NDArray[np.bool_]]:
