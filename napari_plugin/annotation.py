@@ -47,8 +47,10 @@ class Annotation(Display):
         if not (0 <= xy[0] < width and 0 <= xy[1] < height):
             return
         self.session.prompt(key, self.session.prompts(key).with_point(xy, foreground))
-        if foreground and self.preview is not None and not self.preview.picks:
-            show_info("No instance here: try another place, lower conf, or zoom in and segment")
+        replies = self.session.replies(key)
+        why = None if replies is None else replies.points.get(len(replies.prompts.points) - 1)
+        if why is not None:
+            show_info(f"FastSAM picks nothing here: {why}")
 
     def picked(self, key: Key, scene: Scene, rows: Sequence[int]) -> None:
         """A text picked instances of a scene."""
@@ -166,7 +168,7 @@ class Annotation(Display):
         if layer is self.objects:
             return
         if layer is not None:
-            wanted = self.record.shape
+            wanted = self.plane.label_shape(geometry.full_shape(self.image))
             if layer.multiscale or tuple(layer.data.shape) != wanted:
                 raise SessionError(
                     f"layer {layer.name} does not fit {self.image.name}, whose labels have shape "
@@ -180,6 +182,8 @@ class Annotation(Display):
                     f"layer {layer.name} cannot be written to: unlock it, or commit into a new one"
                 )
             layer.events.paint.connect(self._painted)
+            for name, value in layers.known_of(self.image, self.plane).items():
+                layer.metadata.setdefault(name, value)
         if self.objects is not None:
             self.objects.events.paint.disconnect(self._painted)
         self.parted()
@@ -243,10 +247,7 @@ class Annotation(Display):
         self.session.attach(self._canvas(layer), empty=True)
 
     def _canvas(self, layer: Labels) -> layers.LabelsCanvas:
-        kept = self.plane.kept
-        return layers.LabelsCanvas(
-            layer, kept.index(self.plane.rows), kept.index(self.plane.columns)
-        )
+        return layers.LabelsCanvas(layer, self.plane)
 
     def _go(self, key: Key) -> None:
         """Show a slice."""

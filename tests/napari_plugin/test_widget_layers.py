@@ -124,3 +124,84 @@ def test_every_layer_may_be_deleted(plain):
     for key in "HJKNQUW":
         plain.key(key)
     assert all(t.severity.name == "INFO" for t in plain.told)
+
+
+def colors(window):
+    """Which points are red."""
+    return np.isclose(window.now.points.face_color[:, 0], 1).tolist()
+
+
+@pytest.mark.parametrize("after", ["U", "Q", "N", "delete", "undo and redo"])
+def test_points_have_the_colour_of_what_they_say(plain, after):
+    plain.click(plain.image, (30, 12))
+    plain.click(plain.image, (20, 80), "RightButton")
+    assert colors(plain) == [False, True]
+    if after == "delete":
+        plain.now.points.selected_data = {1}
+        plain.now.points.remove_selected()
+    elif after == "undo and redo":
+        plain.key("U")
+        plain.key("U")
+        plain.key("Shift-U")
+    else:
+        plain.key(after)
+    plain.wait()
+    plain.click(plain.image, (30, 20))
+    labels_now = plain.now.session.prompts(()).labels
+    assert colors(plain) == [not label for label in labels_now]
+    plain.key("U")
+    plain.key("U")
+    labels_now = plain.now.session.prompts(()).labels
+    assert colors(plain) == [not label for label in labels_now]
+    assert plain.now.points.features["foreground"].tolist() == list(labels_now)
+
+
+def test_a_point_of_napari_s_own_tool_says_what_its_colour_shows(plain):
+    plain.click(plain.image, (20, 80), "RightButton")
+    plain.key("Q")
+    plain.click(plain.image, (30, 12))
+    plain.now.points.mode = "add"
+    plain.click(plain.image, (20, 80))
+    plain.wait()
+    assert plain.now.session.prompts(()).labels == (1, 1)
+    assert colors(plain) == [False, False]
+
+
+def test_files_of_objects_name_the_image(window, seg, tmp_path):
+    from PIL import Image
+
+    path = tmp_path / "plate7.png"
+    Image.fromarray(np.full(SHAPE, 90, np.uint8)).save(path)
+    (image,) = window.viewer.open(str(path), plugin="napari")
+    image.name = "renamed"
+    mine = window.viewer.add_labels(np.zeros(SHAPE, int), name="mine")
+    widget = window.open()
+    now = put(window, seg, image=image)
+    widget.commit_all()
+    now.objects.save(str(tmp_path / "it.csv"), plugin="fastsam-plugins")
+    assert "plate7.png" in (tmp_path / "it.csv").read_text()
+    widget.objects.value = mine
+    widget.commit_all()
+    mine.save(str(tmp_path / "mine.csv"), plugin="fastsam-plugins")
+    assert "plate7.png" in (tmp_path / "mine.csv").read_text()
+    widget.policy.value = "Shapes polygons"
+    widget.commit_all()
+    now.polygons.save(str(tmp_path / "it.geojson"), plugin="fastsam-plugins")
+    assert "plate7.png" in (tmp_path / "it.geojson").read_text()
+
+
+def test_prompts_without_an_answer_are_told_and_stay_open(plain):
+    plain.click(plain.image, (30, 12))
+    plain.click(plain.image, (58, 2))
+    assert plain.widget.status.value.startswith("1 of 2 prompts answered: 1 × no instance there")
+    plain.click(plain.image, (20, 80))
+    assert plain.widget.status.value.startswith("2 of 3 prompts answered")
+    plain.key("N")
+    assert set(np.unique(labels(plain))) == {0, 1, 2}
+    assert plain.now.session.prompts(()).points == (pytest.approx((2.5, 58.5), abs=0.1),)
+    assert len(plain.now.points.data) == 1
+    assert plain.widget.status.value.startswith("0 of 1 prompts answered")
+    plain.key("N")
+    assert "nothing to commit: 0 of 1" in str(plain.told[-1].message).lower()
+    plain.key("Q")
+    assert plain.widget.status.value == "4 instances"
