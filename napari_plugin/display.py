@@ -41,6 +41,8 @@ class Display:
         Told the index (in the scene) of the instance that was picked last.
     told : callable
         Told in words how many prompts of the slice are answered, and why the others are not.
+    refilter : callable
+        Asked for a picture of other instances: some were dropped, or are back.
     changed : callable
         Told that labels or prompts changed, with the slices whose labels did.
     settle : callable
@@ -56,6 +58,7 @@ class Display:
         self.hover = True
         self.chosen: Callable[[int], None] = lambda index: None
         self.told: Callable[[str], None] = lambda text: None
+        self.refilter: Callable[[], None] = lambda: None
         self.changed: Callable[[set[Key]], None] = lambda keys: None
         self.settle: Callable[[], None] = lambda: None
         self.parted: Callable[[], None] = lambda: None
@@ -76,14 +79,20 @@ class Display:
         viewer.layers.events.removed.connect(self._layer_removed)
 
     def close(self) -> None:
-        """Let go of the viewer. Layers stay, but for the preview."""
+        """Let go of the viewer. What was committed stays, under the image's name; the other layers
+        go: clicks on them would do nothing any more."""
         if self.closed:
             return
         self.closed = True
         self.viewer.dims.events.current_step.disconnect(self._slice_changed)
         self.viewer.layers.events.removed.disconnect(self._layer_removed)
-        if self.preview is not None and self.preview.layer in self.viewer.layers:
-            self.viewer.layers.remove(self.preview.layer)
+        preview = None if self.preview is None else self.preview.layer
+        for layer in (preview, self.instances, self.points, self.boxes):
+            if layer is not None and layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+        for layer, name in ((self.objects, OBJECTS), (self.polygons, POLYGONS)):
+            if layer is not None and layer.name == name:  # the next image's are called so
+                layer.name = f"{name} of {self.image.name}"
 
     # --- where it is ------------------------------------------------------------------------
 
@@ -168,6 +177,8 @@ class Display:
         """The session changed: show it."""
         if self.closed:
             return
+        if step.dropped:
+            self.refilter()
         if step.prompts:
             self._show_answer(step.key)
             self._mirror()

@@ -183,6 +183,24 @@ class PromptEdit:
 
 
 @dataclass(frozen=True)
+class DropEdit:
+    """Other instances that a person dropped from what was found in a slice.
+
+    Attributes
+    ----------
+    seg : Segmentation
+        What was found; the edit says nothing about what was found later.
+    before, after : set of int
+        Rows of its instances.
+    """
+
+    key: Key
+    seg: Any
+    before: frozenset[int]
+    after: frozenset[int]
+
+
+@dataclass(frozen=True)
 class ObjectEdit:
     """What is known about an object; None where it does not exist."""
 
@@ -191,7 +209,7 @@ class ObjectEdit:
     after: Any
 
 
-Edit = PixelEdit | PromptEdit | ObjectEdit
+Edit = PixelEdit | PromptEdit | ObjectEdit | DropEdit
 
 
 @dataclass(frozen=True)
@@ -220,6 +238,11 @@ class Step:
     def objects(self) -> bool:
         """Whether what is known of objects changed."""
         return any(isinstance(e, ObjectEdit) for e in self.edits)
+
+    @property
+    def dropped(self) -> bool:
+        """Whether instances were dropped."""
+        return any(isinstance(e, DropEdit) for e in self.edits)
 
     @property
     def prompts(self) -> bool:

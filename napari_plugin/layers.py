@@ -31,9 +31,9 @@ FEW = 50_000
 for its own undo, which larger numbers would fill the memory with."""
 
 COLORS = ("#00e5ff", "#ff4dd2", "#ffd500", "#76ff03", "#ff6d00", "#b388ff")
-HOVER, HIGHLIGHT = len(COLORS) + 1, len(COLORS) + 2
+HOVER = len(COLORS) + 1
 # Cyclic, though it never comes round: a direct colormap compiles for seconds where numba is there.
-_SHOWN = ("#00000000", *(f"{c}ff" for c in COLORS), "#ffffffff", "#ffff00ff")
+_SHOWN = ("#00000000", *(f"{c}ff" for c in COLORS), "#ffffffff")
 PALETTE = CyclicLabelColormap(
     colors=np.array([list(bytes.fromhex(c[1:])) for c in _SHOWN], np.float32) / 255
 )

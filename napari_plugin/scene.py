@@ -149,6 +149,8 @@ class Scene:
     shown : Segmentation
         Those of ``seg`` that the filters let through: prompts pick among them.
     filters : FilterOptions
+    dropped : set of int
+        Rows of ``seg`` that a person dropped.
     """
 
     seg: Segmentation
@@ -157,6 +159,7 @@ class Scene:
     digest: str = ""
     shown: Segmentation = field(default=None)  # type: ignore[assignment]
     filters: FilterOptions = _ALL
+    dropped: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         x0, y0, x1, y1 = self.window
@@ -165,11 +168,15 @@ class Scene:
         if self.shown is None:
             object.__setattr__(self, "shown", self.seg)
 
-    def filtered(self, options: FilterOptions) -> Scene:
-        """The same with other filters."""
-        if options == self.filters:
+    def filtered(self, options: FilterOptions, dropped: frozenset[int] | None = None) -> Scene:
+        """The same with other filters, or without other instances."""
+        dropped = self.dropped if dropped is None else dropped
+        if options == self.filters and dropped == self.dropped:
             return self
-        return dataclasses.replace(self, shown=self.seg.filter(options), filters=options)
+        shown = self.seg.filter(options)
+        if dropped:
+            shown = shown[~np.isin(shown.rows, list(dropped))]
+        return dataclasses.replace(self, shown=shown, filters=options, dropped=dropped)
 
     def at(self, xy: tuple[float, float], options: PromptOptions) -> Segmentation:
         """The instance under the cursor, one or none."""

@@ -14,7 +14,7 @@ from fastsam_plugins.linking import link
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import FilterOptions, LinkOptions, PromptOptions
 from fastsam_plugins.segmentation import Segmentation
-from napari_plugin.edits import Canvas, Edit, History, Key, ObjectEdit, PromptEdit, Step
+from napari_plugin.edits import Canvas, DropEdit, Edit, History, Key, ObjectEdit, PromptEdit, Step
 from napari_plugin.objects import Objects
 from napari_plugin.painting import (
     POLICIES,
@@ -122,6 +122,18 @@ class Session:
         """Ask something else of a slice."""
         if prompts != self.prompts(key):
             self._do(Step(name, key, (PromptEdit(key, self.prompts(key), prompts),)))
+
+    def drop(self, key: Key, rows: Iterable[int]) -> None:
+        """Take instances out of what was found in a slice: a person knows better."""
+        scene = self.scene(key)
+        if scene is None or not (rows := frozenset(rows) - scene.dropped):
+            return
+        before, now = scene.dropped, self.prompts(key)
+        edits: list[Edit] = [DropEdit(key, scene.seg, before, before | rows)]
+        if now.chosen:
+            left = tuple(r for r in now.chosen if r not in rows)
+            edits.append(PromptEdit(key, now, dataclasses.replace(now, chosen=left)))
+        self._do(Step("drop", key, tuple(edits)))
 
     def cycle(self, key: Key, by: int) -> None:
         """Turn to a larger (1) or smaller (-1) candidate."""
@@ -359,6 +371,11 @@ class Session:
     def _turn_edit(self, edit: Edit, forward: bool) -> None:
         if isinstance(edit, PromptEdit):
             self._prompts[edit.key] = edit.after if forward else edit.before
+        elif isinstance(edit, DropEdit):
+            scene = self.scenes.get(edit.key)
+            if scene is not None and scene.seg is edit.seg:
+                dropped = edit.after if forward else edit.before
+                self.scenes[edit.key] = scene.filtered(scene.filters, dropped)
         else:
             self.objects.apply(edit, forward)
 

@@ -18,7 +18,7 @@ from napari_plugin.edits import Key
 from napari_plugin.geometry import Plane
 from napari_plugin.network import Network
 from napari_plugin.opened import Opened
-from napari_plugin.panel import OUTLINES, Panel, chosen_path
+from napari_plugin.panel import OUTLINES, Panel, chosen_path, shortened
 from napari_plugin.reading import Pixels
 from napari_plugin.results import Results
 from napari_plugin.scene import Scene
@@ -68,7 +68,7 @@ class FastSAMWidget(Panel):
         events.removed.connect(self._layers_changed)
         events.reordered.connect(self._layers_changed)
         self.viewer.dims.events.current_step.connect(self._slice_changed)
-        self.more.changed.connect(lambda value: setattr(self._more, "visible", value))
+        self.box_button.changed.connect(self.draw_box)
         self.image.changed.connect(self._image_changed)
         self.segment_button.changed.connect(self.segment)
         self.cancel_button.changed.connect(self.cancel)
@@ -110,12 +110,14 @@ class FastSAMWidget(Panel):
         return None if self.opened is None else self.opened.annotation
 
     def images(self, widget: Any = None) -> list[Any]:  # noqa: D102
-        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+        found = [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+        return list(zip(shortened([layer.name for layer in found]), found, strict=True))
 
     def outputs(self, widget: Any = None) -> list[Any]:  # noqa: D102
         own = [] if self.now is None else self.now.own
         found = [x for x in self.viewer.layers if isinstance(x, Labels) and x not in own]
-        return [(NEW, None), *((layer.name, layer) for layer in found)]
+        names = shortened([layer.name for layer in found])
+        return [(NEW, None), *zip(names, found, strict=True)]
 
     # --- requests ---------------------------------------------------------------------------
 
@@ -240,6 +242,7 @@ class FastSAMWidget(Panel):
             now = opened.annotation
             now.session.options, now.session.filters = options, filters
             now.chosen, now.told = self.table.follow, self._prompts_told
+            now.refilter = self._filter
             self._objects_changed(self.objects.value)
             opened.look(partial(self._offered, opened))
         opened.listen()
@@ -252,6 +255,7 @@ class FastSAMWidget(Panel):
         best, more = offers[0], sum(o.why != "changed" for o in offers[1:])
         if best.why != "changed" and chosen_path(self.file) is None:
             opened.offered = self.file.value = best.path
+            self.unfold("Session")  # its button is what is asked for
         show_info(best.told(opened.annotation.image.name, more))
 
     def _leave(self) -> None:
@@ -271,6 +275,7 @@ class FastSAMWidget(Panel):
         now = self.now
         if now is not None and now.image is not image:
             self._leave()
+        self.image.tooltip = "" if image is None else image.name
         if image is not None:
             axis = channels.known_axis(image)
             self.layer_options.channel_axis.value = "" if axis is None else str(axis)
@@ -330,9 +335,18 @@ class FastSAMWidget(Panel):
             return
         now.refresh()
 
-    def row_chosen(self, index: int) -> None:  # noqa: D102
+    def rows_chosen(self, indices: list[int]) -> None:  # noqa: D102
         if self.now is not None and self.now.shown:
-            self.now.highlight(index, center=True)
+            self.now.pick_rows(indices)
+
+    def rows_dropped(self, indices: list[int]) -> None:  # noqa: D102
+        if self.now is not None and self.now.shown:
+            self.now.drop_rows(indices)
+
+    @telling
+    def draw_box(self) -> None:
+        """Draw a box with the next drag, and click again after it."""
+        self._working().draw_box()
 
     # --- objects ----------------------------------------------------------------------------
 
