@@ -76,8 +76,8 @@ class InstanceTable(Container):
         self._seg: Any = None
         self._following = False
         self.rows = _Rows()
-        self.view: Any = QTableView()
-        view = self.view
+        view: Any = QTableView()
+        self.view = view
         view.setModel(self.rows)
         view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
