@@ -91,7 +91,7 @@ def _lazy(raster: Raster) -> Any:
     import dask.array as da
 
     sides = [math.ceil(CHUNK / block) * block for block in raster.block]
-    bands = 3 if raster.is_rgb else 1
+    bands = 3 if raster.colors else 1
     # A name of its own: the file may have changed since dask last saw it.
     return da.from_array(raster, chunks=(*sides, bands), name=False, meta=np.empty(0, raster.dtype))
 

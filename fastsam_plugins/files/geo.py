@@ -102,6 +102,10 @@ class Raster:
     bands : tuple of str
         Names, ``band 1`` and so on where the file has none.
     georeference : Georeference or None
+    colors : tuple of int or None
+        The bands that are marked red, green and blue, where they are marked.
+    bits : int
+        Of a value.
     overviews : int
         How many there are.
     block : (int, int)
@@ -128,7 +132,9 @@ class Raster:
             self.dtype = np.dtype(np.result_type(*(file.dtypes[i - 1] for i in self._indexes)))
             self.nodata: float | None = file.nodata
             self.bands = tuple(file.descriptions[i - 1] or f"band {i}" for i in self._indexes)
-            self.is_rgb = [interpretation[i - 1] for i in self._indexes] == ["red", "green", "blue"]
+            self.colors = marked([interpretation[i - 1] for i in self._indexes])
+            structure = file.tags(self._indexes[0], ns="IMAGE_STRUCTURE") if self._indexes else {}
+            self.bits = int(structure.get("NBITS", 8 * self.dtype.itemsize))
             self.overviews = len(file.overviews(1)) if level is None else 0
             self.block: tuple[int, int] = file.block_shapes[0]
             self.georeference = None
@@ -174,6 +180,15 @@ class Raster:
         return np.ma.masked_array(pixels, np.repeat(hidden[:, :, None], pixels.shape[2], 2))
 
 
+def marked(roles: list[str]) -> tuple[int, int, int] | None:
+    """The places of red, green and blue among bands; None unless each is there once."""
+    wanted = ("red", "green", "blue")
+    if any(roles.count(color) != 1 for color in wanted):
+        return None
+    red, green, blue = (roles.index(color) for color in wanted)
+    return red, green, blue
+
+
 def _span(index: Any, length: int) -> tuple[slice, Any]:
     """What of an axis has to be read, and how to index what was read."""
     if isinstance(index, slice):
@@ -186,12 +201,10 @@ def _span(index: Any, length: int) -> tuple[slice, Any]:
     return slice(place, place + 1), 0
 
 
-def without(array: NDArray, nodata: float) -> np.ma.MaskedArray:
-    """Mask the pixels (H, W) or (H, W, C) whose every band has the value of no data."""
-    same = np.isnan(array) if math.isnan(nodata) else array == nodata
-    if array.ndim == 3:
-        same = np.broadcast_to(same.all(2, keepdims=True), array.shape)
-    return np.ma.masked_array(array, same)
+def same(array: NDArray, nodata: float) -> NDArray[np.bool_]:
+    """The pixels (H, W) of (H, W) or (H, W, C) whose every band has the value of no data."""
+    found = np.isnan(array) if math.isnan(nodata) else array == nodata
+    return found if array.ndim == 2 else found.all(axis=2)
 
 
 def check_installed(output: Path) -> None:
