@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fastsam_plugins import limits as L
 from fastsam_plugins.files import geo
 from fastsam_plugins.files.deep import deep_values
+from fastsam_plugins.files.geo import is_tiff
 from fastsam_plugins.files.rows import PillowRows, RasterRows, Unreadable, check_pixels
 from fastsam_plugins.files.shows import (
     TiffShows,
@@ -26,7 +27,7 @@ from fastsam_plugins.files.shows import (
     turned_back,
     upright_size,
 )
-from fastsam_plugins.files.tiff import TiffPixels, is_tiff
+from fastsam_plugins.files.tiff import TiffPixels
 from fastsam_plugins.files.unpack import JPEG2000
 from fastsam_plugins.images import ImageError, from_rows
 from fastsam_plugins.messages import one_line
@@ -120,8 +121,8 @@ def _stored_tiff(path: Path, page: int, limits: LimitOptions, clock: L.Clock) ->
 def _stored_pillow(path: Path, page: int, limits: LimitOptions, clock: L.Clock) -> Stored:
     with open_image(path, limits, clock) as image:
         _seek(image, page)
+        deep = deep_values(image, path, limits)  # before the next line, which decodes PNG
         orientation = image.getexif().get(_ORIENTATION, 1)
-        deep = deep_values(image, path, limits)
         if deep is not None:
             alpha = deep.shape[2] - 1 if deep.ndim == 3 and deep.shape[2] in (2, 4) else None
             return Stored(turned(deep, orientation), None, None, alpha, 16)
@@ -243,8 +244,8 @@ def _opened(path: Path, page: int, limits: LimitOptions, clock: L.Clock) -> Any:
 def _pillow_source(path: Path, page: int, limits: LimitOptions, clock: L.Clock) -> Any:
     with open_image(path, limits, clock) as image:
         _seek(image, page)
+        deep = deep_values(image, path, limits)  # before the next line, which decodes PNG
         orientation = image.getexif().get(_ORIENTATION, 1)
-        deep = deep_values(image, path, limits)
         source: Any = PillowRows(image, limits) if deep is None else Whole(deep)
         source.orientation = orientation
         return source
@@ -288,9 +289,7 @@ def _tiff_source(
         source.orientation = 1  # Pillow turns TIFF upright
         return source
     pixels.prepare()
-    source = TiffShows(pixels)
-    source.orientation = pixels.orientation
-    return source
+    return TiffShows(pixels)
 
 
 def _gdal_reads(page: Any) -> bool:

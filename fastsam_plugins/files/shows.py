@@ -37,13 +37,14 @@ class TiffShows:
 
         kinds, self._pixels = tifffile.PHOTOMETRIC, pixels
         self.step, self.colors, self.bits = pixels.step, pixels.colors, pixels.bits
+        self.orientation = pixels.orientation
         self.dtype, kind, shape = pixels.dtype, pixels.page.photometric, pixels.shape
         self.palette = palette(pixels) if kind == kinds.PALETTE else None
         self._inverted = kind == kinds.MINISWHITE and self.dtype.kind in "bu"
         self._inks = kind == kinds.SEPARATED and len(shape) == 3 and shape[2] in (4, 5)
         self._alpha = pixels.alpha
         if self._alpha is not None:
-            shape = shape[:2] if shape[2] == 2 else (*shape[:2], shape[2] - 1)
+            shape = shape[:2] if shape[-1] == 2 else (*shape[:2], shape[-1] - 1)
         if self.palette is not None or self._inks:
             shape, self.bits, self.dtype = (*shape[:2], 3), 8, np.dtype(np.uint8)
         self.shape = shape
@@ -218,7 +219,7 @@ class Upright:
         lost = ~np.isfinite(bands).all(axis=2)
         if not lost.any():
             return array
-        hidden = np.ma.getmaskarray(array)
+        hidden: Any = np.ma.getmaskarray(array)
         hidden = hidden if hidden.ndim == 2 else hidden.all(axis=2)
         if self.options.nan is not None:
             hidden = hidden & ~lost

@@ -29,15 +29,6 @@ _KEPT = 256 * MB  # bytes of unpacked segments that are kept for the next window
 _ALPHA = (1, 2)  # kinds of extra samples
 
 
-def is_tiff(path: str | Path) -> bool:
-    """Whether a file is a TIFF, by its beginning: names are often wrong."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-    except OSError:
-        return False
-
-
 class TiffPixels:
     """One image of a TIFF file.
 
@@ -78,11 +69,23 @@ class TiffPixels:
 
         self.clock, self._limits = clock, limits
         tiff = tifffile.TiffFile(path)
+        self.shape: tuple[int, ...] = ()
         self.close = weakref.finalize(self, tiff.close)
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, NDArray] = OrderedDict()
         self.page, self._offset = _plane(tiff, page)
-        _describe(self, self.page)
+        bits = self.page.bitspersample
+        self.bits: int = bits if isinstance(bits, int) else max(bits)
+        turned = self.page.tags.get("Orientation")
+        self.orientation = int(turned.value) if turned else 1
+        self.nodata: float | None = None
+        if NODATA in self.page.tags:
+            text = str(self.page.tags[NODATA].value).strip(" \0").replace(",", ".")
+            self.nodata = float(text) if text else None
+        roles, count = _roles(self.page), self.page.samplesperpixel
+        alphas = [i for i, role in roles.items() if role == "alpha" and i < count]
+        self.alpha = alphas[0] if alphas and count > 1 else None
+        self.colors = marked([roles.get(i, "") for i in range(count) if i != self.alpha])
 
     def prepare(self) -> None:
         """Look at how the pixels are stored, before any is read."""
@@ -215,23 +218,6 @@ def _plane(tiff: Any, number: int) -> tuple[Any, int]:
         if number < count:
             return first, number * first.nbytes
     raise Unreadable(f"has {count} pages, counted from 0: no {number}")
-
-
-def _describe(pixels: TiffPixels, page: Any) -> None:
-    """What the tags of a page say of its values."""
-    bits = page.bitspersample
-    pixels.bits = bits if isinstance(bits, int) else max(bits)
-    turned = page.tags.get("Orientation")
-    pixels.orientation = int(turned.value) if turned else 1
-    pixels.nodata = None
-    if NODATA in page.tags:
-        text = str(page.tags[NODATA].value).strip(" \0").replace(",", ".")
-        pixels.nodata = float(text) if text else None
-    roles = _roles(page)
-    alphas = [i for i, role in roles.items() if role == "alpha"]
-    pixels.alpha = alphas[0] if alphas and page.samplesperpixel > 1 else None
-    bands = [i for i in range(page.samplesperpixel) if i != pixels.alpha]
-    pixels.colors = marked([roles.get(i, "") for i in bands])
 
 
 def _roles(page: Any) -> dict[int, str]:

@@ -108,7 +108,7 @@ def _packbits(data: bytes, size: int) -> bytes:
     return bytes(imagecodecs.packbits_decode(data[: 2 * size + 2]))[:size]
 
 
-def _stored(array: NDArray, byteorder: str) -> bytes:
+def _stored(array: NDArray, byteorder: Any) -> bytes:
     return array.astype(array.dtype.newbyteorder(byteorder), copy=False).tobytes()
 
 
