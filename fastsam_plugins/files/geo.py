@@ -143,10 +143,11 @@ class Raster:
             self.bits = int(structure.get("NBITS", 8 * self.dtype.itemsize))
             self.overviews = len(file.overviews(1)) if level is None else 0
             self.block: tuple[int, int] = file.block_shapes[0]
-            self.georeference, self.transform = None, None
+            self.georeference: Georeference | None = None
+            self.transform: Transform | None = None
             if not file.transform.is_identity:
                 transform: Any = tuple(file.transform)[:6]
-                self.transform: Transform | None = transform
+                self.transform = transform
                 if file.crs is not None:
                     self.georeference = Georeference(file.crs.to_string(), transform)
 
