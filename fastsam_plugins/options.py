@@ -330,7 +330,11 @@ class CleanOptions(Options):
 class ReadOptions(Options):
     """How a file or an array becomes the RGB image that the network sees."""
 
-    page: int = option(0, "Page of a multi-page TIFF, counted from 0", ge=0)
+    page: int = option(
+        0,
+        "Page of a TIFF, plane of an ImageJ stack or frame of an animated GIF, counted from 0",
+        ge=0,
+    )
     bands: str | None = option(
         None, "Three bands to show as red, green, blue, counted from 0, for example 3,2,1"
     )
@@ -348,6 +352,7 @@ class ReadOptions(Options):
     )
     low: float = option(0.0, "Value shown black with fixed contrast")
     high: float = option(255.0, "Value shown white with fixed contrast")
+    nan: float | None = option(None, "Value shown in place of NaN and infinite ones")
 
 
 @dataclass(frozen=True)
@@ -356,7 +361,7 @@ class LimitOptions(Options):
 
     max_pixels: int = option(
         500_000_000,
-        "Most pixels of an image that is read at once; windows of a GeoTIFF have no such limit",
+        "Most pixels of an image that is read at once; windows of a TIFF have no such limit",
         unit="px",
         ge=1,
     )
