@@ -34,6 +34,7 @@ from fastsam_plugins.console import (
 from fastsam_plugins.evaluation.cli import evaluate
 from fastsam_plugins.options import (
     PRESETS,
+    DataOptions,
     EdgeOptions,
     LimitOptions,
     PromptOptions,
@@ -331,6 +332,7 @@ def doctor(as_json: bool) -> None:
 @click.option("--resume", is_flag=True, help="Go on with the training in the output folder.")
 @device
 @flags(TrainOptions, PRESETS)
+@flags(DataOptions)
 @trust
 @as_json
 @click.pass_context
@@ -339,12 +341,13 @@ def train(context: click.Context, data: tuple[str, ...], output: Path, preset: s
     """Train a one-class YOLOv8-seg network on DATA.
 
     Each DATA is a COCO instance file, a folder of SA-1B (an image and a JSON each), a folder
-    with images/ and labels/ (label images, or masks whose connected parts are the instances),
+    of images and label images (images/ with labels/ or masks/, or a.png with a_masks.png),
     fiftyone:DATASET/FIELD, or napari:SESSION.json.
     """
-    trusted = pick(WeightsOptions, values)
+    trusted, reading = pick(WeightsOptions, values), pick(DataOptions, values)
+    read_so = [p.name for p in parameters(DataOptions) if given(context, p.name)]
     chosen = {name: value for name, value in values.items() if given(context, name)}
-    if resume and (data or chosen or given(context, "preset")):
+    if resume and (data or chosen or read_so or given(context, "preset")):
         raise ValueError("--resume keeps the data and options it was started with: give none")
     if not resume and not data:
         raise ValueError("nothing to train on: name DATA, or --resume with an output folder")
@@ -354,7 +357,7 @@ def train(context: click.Context, data: tuple[str, ...], output: Path, preset: s
         trained = rooms.resume(output, device, trusted)
     else:
         options = TrainOptions(**{**PRESETS[preset], **chosen})
-        trained = rooms.train(data, output, options, device, trusted)
+        trained = rooms.train(data, output, options, device, trusted, reading)
     if as_json:
         tell(json.dumps({"weights": str(trained), "curves": str(output / "run" / "curves.png")}))
     else:
