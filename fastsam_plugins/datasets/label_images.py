@@ -332,12 +332,12 @@ def _of_colors(colors: NDArray, found: Stored, labels: LabelKind) -> tuple[Numbe
         raise ValueError(f"is not a label image: its colours are {colors.dtype}")
     red, green, blue = (colors[..., k].astype(np.int64) for k in range(3))
     codes = red << 32 | green << 16 | blue
-    if found.hidden is not None:
-        codes[found.hidden] = 0
     bright = int(np.iinfo(colors.dtype).max)
     white = bright << 32 | bright << 16 | bright
     if not (codes == 0).any():
         codes[codes == white] = 0
+    if found.hidden is not None:
+        codes[found.hidden] = 0
     void = []
     voc = _VOC_VOID[0] << 32 | _VOC_VOID[1] << 16 | _VOC_VOID[2]
     for code, name, is_void in (

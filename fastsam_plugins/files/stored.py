@@ -149,7 +149,9 @@ def _tiff(path: Path, limits: LimitOptions, clock: L.Clock) -> Stored:
                 raise
             values = _by_others(path, limits, clock)
         hidden = None if mask is None else TiffRows(mask, limits, clock)[:] == 0
-        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and values.dtype == np.bool_:
+        inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+        # tifffile says so of the masks of bits that it writes, and does not invert them.
+        if inverted and values.dtype == np.bool_ and not page.software.startswith("tifffile"):
             values = ~values
         palette = None
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:

@@ -135,9 +135,10 @@ def test_other_formats_are_the_same(tmp_path):
             image.save(path)
             written.append(path)
     for name, array in (("16", labels.astype(np.uint16)), ("32", labels.astype(np.int32))):
-        Image.fromarray(array).save(tmp_path / f"{name}.png")
         np.save(tmp_path / f"{name}.npy", array)
-        written += [tmp_path / f"{name}.png", tmp_path / f"{name}.npy"]
+        written.append(tmp_path / f"{name}.npy")
+    Image.fromarray(labels.astype(np.uint16)).save(tmp_path / "16.png")
+    written.append(tmp_path / "16.png")
     np.save(tmp_path / "float.npy", labels.astype(np.float32))
     tifffile.imwrite(tmp_path / "float.tif", labels.astype(np.float32))
     tifffile.imwrite(tmp_path / "big.tif", labels, bigtiff=True)
@@ -295,7 +296,7 @@ def test_no_data_is_no_instance(tmp_path, dtype, nodata):
         file.write(labels, 1)
     for kind in ("auto", "ids", "void255"):
         assert "taken as void" in check(path, labels, 1, 2, 3, kind=kind)
-    assert len(read(path, "mask")[0]) == 3, "two of the squares touch no other"
+    assert len(read(path, "mask")[0]) == 4, "squares that touch no other"
 
 
 def test_numbers_below_zero_are_no_instances(tmp_path):
@@ -319,6 +320,8 @@ def test_masks_have_their_parts_as_instances(tmp_path):
         assert (len(masks), said) == (3, "a mask"), ending
     tifffile.imwrite(tmp_path / "bits.tif", labels != 0)
     assert len(read(tmp_path / "bits.tif")[0]) == 3
+    tifffile.imwrite(tmp_path / "fax.tif", labels == 0, photometric="miniswhite", software="fax")
+    assert len(read(tmp_path / "fax.tif")[0]) == 3
     tifffile.imwrite(tmp_path / "odds.tif", (labels * 0.9).astype(np.float32))
     assert read(tmp_path / "odds.tif")[1] == "a mask"
 
