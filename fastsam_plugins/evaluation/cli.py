@@ -214,7 +214,8 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
     from fastsam_plugins.evaluation.instances import average_precision, prompt_with_boxes
     from fastsam_plugins.files import atomic
 
-    content, found = files.load_truth(truth), files.load_results(results)
+    content = files.load_truth(truth)
+    found = files.load_results(results, content, truth)
     given, failed = len(found), dict[str, str]()
     if output:
         pictures = images.iterdir() if images else ()
