@@ -110,7 +110,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
             boxes: Any, texts: Any, negatives: Any, batch: int, tiled: bool, as_json: bool,
             **values: Any) -> None:  # fmt: skip
     """Segment IMAGES; with prompts, keep what they select."""
-    from fastsam_plugins import files, prompts
+    from fastsam_plugins import answers, files, prompts
     from fastsam_plugins.batch import Skipped, readable
     from fastsam_plugins.images import ImageError
     from fastsam_plugins.text import loading, selection
@@ -146,7 +146,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     clip = loading.load(wording.clip, values["device"]) if texts else None
     network = load(values)
     pictured = output.suffix.lower() == ".png" or bool(texts)
-    counts: list[tuple[Path, int]] = []
+    counts: list[tuple[Path, int, answers.Answers | None]] = []
     waiting: deque[tuple[Path, files.Georeference | None]] = deque()  # for their instances
 
     def opened() -> Iterator[Any]:
@@ -174,15 +174,19 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
         for seg in everything():
             path, place = waiting.popleft()
             image = seg.image_features.image if pictured else None
+            answer, there = None, seg
             if points or boxes:
-                seg = seg.select(clicks, labels if clicks else None, boxes or None, prompting)
+                asked = clicks, labels if clicks else None, boxes or None, prompting
+                seg = there.select(*asked)
+                answer = answers.to_prompts(there, seg, *asked)
             named: dict[str, Any] = {}
             if texts:
                 seg = seg.select(text=texts, negatives=negatives, options=wording, clip=clip)
+                answer = answers.to_texts(seg, texts, wording)
                 similar = selection.answered(seg, texts, wording, clip)
                 named = {"text": [texts[p] for p in seg.prompts.tolist()],
                          "similarity": [round(v, 6) for v in similar.tolist()]}  # fmt: skip
-            counts.append((path, len(seg)))
+            counts.append((path, len(seg), answer))
             yield files.Segmented(path, image, seg, place, extra=named)
         if not counts:
             skipped.check()
@@ -190,14 +194,18 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     marks = [(*click, label) for click, label in zip(clicks or [], labels, strict=True)]
     written = files.write(results(), output, marks, boxes)
     if as_json:
-        found = [{"image": str(path), "instances": count} for path, count in counts]
+        found = [
+            {"image": str(path), "instances": count}
+            | ({} if answer is None else {"prompts": answer.asked, "unanswered": answer.why_not})
+            for path, count, answer in counts
+        ]
         failed = [{"image": str(p), "error": reason} for p, reason in skipped.reasons.items()]
         done = {"model": network.network.name, "files": [str(p) for p in written],
                 "images": found, "failed": failed}  # fmt: skip
         tell(json.dumps(done))
     else:
-        for path, count in counts:
-            tell(f"{path}: {count} instances")
+        for path, count, answer in counts:
+            tell(f"{path}: {count} instances" + (f"; {answer}" if answer else ""))
         tell("Wrote " + ", ".join(str(p) for p in written))
     skipped.check()
 
