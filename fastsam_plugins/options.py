@@ -331,7 +331,11 @@ class CleanOptions(Options):
 class ReadOptions(Options):
     """How a file or an array becomes the RGB image that the network sees."""
 
-    page: int = option(0, "Page of a multi-page TIFF, counted from 0", ge=0)
+    page: int = option(
+        0,
+        "Page of a TIFF, plane of an ImageJ stack or frame of an animated GIF, counted from 0",
+        ge=0,
+    )
     bands: str | None = option(
         None, "Three bands to show as red, green, blue, counted from 0, for example 3,2,1"
     )
@@ -349,6 +353,7 @@ class ReadOptions(Options):
     )
     low: float = option(0.0, "Value shown black with fixed contrast")
     high: float = option(255.0, "Value shown white with fixed contrast")
+    nan: float | None = option(None, "Value shown in place of NaN and infinite ones")
 
 
 @dataclass(frozen=True)

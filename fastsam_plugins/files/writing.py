@@ -56,7 +56,7 @@ def write(
         if ending == ".gpkg":
             for result in results:
                 checked(result.georeference, result.path)
-    if ending not in TOGETHER or "{stem}" in output.name:
+    if ending not in TOGETHER or "{stem}" in str(output):
         return [
             _write_one(result, target(output, result.path), points, boxes) for result in results
         ]
@@ -110,8 +110,8 @@ def _write_csv(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def target(output: Path, image: Path) -> Path:
-    """Where the result of an image goes: ``{stem}`` of the output's name is the image's name."""
-    return output.with_name(output.name.replace("{stem}", image.stem))
+    """Where the result of an image goes: ``{stem}``, anywhere in it, is the image's name."""
+    return Path(*(part.replace("{stem}", image.stem) for part in output.parts))
 
 
 def check_stems(images: Sequence[Path]) -> None:
@@ -150,7 +150,7 @@ def check_output(output: Path, images: Sequence[Path]) -> None:
             ".csv table, .geojson or .gpkg polygons"
         )
     check_installed(output)
-    apart = "{stem}" in output.name
+    apart = "{stem}" in str(output)
     if len(images) > 1 and not apart and ending not in TOGETHER:
         raise ValueError(
             f"{len(images)} images need {len(images)} files: put {{stem}} into the name, as in "
