@@ -249,12 +249,12 @@ class _HeldOut:
 
 def _unusable(labelled: Labelled) -> str:
     """Why an image cannot be trained on; empty if it can."""
-    from fastsam_plugins.files import stored
+    from fastsam_plugins.files.reading import image_size
 
     if not sources.is_file(labelled.image):
         return sources.MISSING
     try:
-        shape = stored.shape_of(labelled.image)
+        shape = image_size(labelled.image)
     except (ImageError, OSError):
         return "images that cannot be read"
     return "" if shape == labelled.shape else "images of another size than their labels"
