@@ -32,6 +32,7 @@ from fastsam_plugins.console import (
     trust,
 )
 from fastsam_plugins.evaluation.cli import evaluate
+from fastsam_plugins.messages import install
 from fastsam_plugins.options import (
     PRESETS,
     DataOptions,
@@ -271,7 +272,7 @@ def demo(output: Path, app: bool, address: str, as_json: bool, **values: Any) ->
     from fastsam_plugins import demo as rooms
 
     if app and not find_spec("fiftyone"):
-        raise ValueError("--app needs FiftyOne: pip install 'fastsam-plugins[fiftyone]'")
+        raise ValueError(f"--app needs FiftyOne: {install('fiftyone')}")
 
     network = load(values)
     say(f"{network.network.name} on {network.device}, imgsz {network.imgsz}")

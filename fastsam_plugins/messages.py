@@ -42,5 +42,13 @@ def install(extra: str = "") -> str:
     return f"pip install {_quoted(f'fastsam-plugins{extras}')}"
 
 
+def restore(file: Path) -> str:
+    """The command that brings a file of this package back."""
+    own = Path(__file__).parents[1]
+    if (own / "pyproject.toml").is_file():
+        return f"git -C {_quoted(str(own))} checkout -- {_quoted(str(file.relative_to(own)))}"
+    return install().replace("pip install", "pip install --force-reinstall --no-deps")
+
+
 def _quoted(text: str) -> str:
     return f'"{text}"' if sys.platform == "win32" else shlex.quote(text)

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastsam_plugins.evaluation.files import FREQUENCIES, Records
 from fastsam_plugins.files import typed
+from fastsam_plugins.messages import install
 
 if TYPE_CHECKING:
     from fastsam_plugins.model import FastSAM
@@ -110,7 +111,7 @@ def average_precision(
         from faster_coco_eval import COCO, COCOeval_faster
     except ImportError:
         raise ValueError(
-            "average precision needs faster-coco-eval: pip install 'fastsam-plugins[evaluation]'"
+            f"average precision needs faster-coco-eval: {install('evaluation')}"
         ) from None
     _check(truth, results, iou_type, names)
     if not results:

@@ -67,8 +67,7 @@ def train(
     if options.weights:
         imgsz = weights.read_checked(options.weights, trusted)[0].imgsz
     options = options.replace(imgsz=options.imgsz or imgsz)
-    output.mkdir(parents=True, exist_ok=True)
-    with atomic.alone(output, wait=False):
+    with atomic.making(output), atomic.alone(output, wait=False):
         report = training_data.convert(data, output / DATA, options, reading)
         print(f"Training on {report}.", file=sys.stderr)
         atomic.write_text(output / RECIPE, json.dumps(dataclasses.asdict(options), indent=2))
