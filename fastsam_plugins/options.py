@@ -362,7 +362,7 @@ class LimitOptions(Options):
 
     max_pixels: int = option(
         500_000_000,
-        "Most pixels of an image that is read at once; windows of a GeoTIFF have no such limit",
+        "Most pixels of an image that is read at once; windows of a TIFF have no such limit",
         unit="px",
         ge=1,
     )

@@ -19,7 +19,6 @@ from fastsam_plugins.messages import install
 
 GEO_KEYS = 34735  # the TIFF tag that makes a GeoTIFF
 _PLACES = (GEO_KEYS, 33550, 34264)  # and those that place it, with a CRS or without
-_WORLD = ("{}w", ".{0[1]}{0[-1]}w", ".wld")  # endings of files beside an image that place it
 INSTALL = install("geo")
 
 Transform = tuple[float, float, float, float, float, float]
@@ -279,8 +278,9 @@ def _georeference(image: Path, needed: bool) -> Georeference | None:
 def _placed(image: Path) -> Georeference | None:
     """Where an image lies that has a transform, its own or of a world file, but no CRS."""
     ending = image.suffix.lower()
-    beside = [image.with_suffix(w.format(ending)) for w in _WORLD] if len(ending) > 2 else []
-    if not available() or not (any(b.is_file() for b in beside) or _has_tags(image, _PLACES)):
+    worlds = [f"{ending}w", f".{ending[1]}{ending[-1]}w", ".wld"] if len(ending) > 2 else []
+    beside = any(image.with_suffix(world).is_file() for world in worlds)
+    if not available() or not (beside or _has_tags(image, _PLACES)):
         return None
     transform = Raster(image).transform
     return None if transform is None else Georeference("", transform)

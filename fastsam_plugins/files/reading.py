@@ -392,4 +392,6 @@ def _shown(source: Any, options: ReadOptions, path: Path) -> NDArray[np.uint8]:
             from_rows(rows, rows.options, turned_back(out, getattr(source, "orientation", 1)))
     except ImageError as error:
         raise ImageError(_named(path, error)) from None
+    if not rows.some and options.nan is None:
+        raise ImageError(f"{path} has nothing but NaN and infinite values")
     return out

@@ -167,11 +167,13 @@ class Upright:
     ----------
     options : ReadOptions
         With the bands that the file marks as red, green and blue, unless others were chosen.
+    some : bool
+        Whether any of what was read is a number, where that can be told.
     """
 
     def __init__(self, source: Source, options: ReadOptions, name: str, orientation: int = 1):
         self._source, self._name = source, name
-        self._orientation = orientation
+        self._orientation, self.some = orientation, np.dtype(source.dtype).kind != "f"
         self._lying, self._mirrored = orientation in (5, 6, 7, 8), orientation in (2, 3, 6, 7)
         self._flipped, self._told = orientation in (3, 4, 7, 8), False
         colors = getattr(source, "colors", None)
@@ -217,6 +219,7 @@ class Upright:
         """NaN and infinite values are no data in a file, and that is told once."""
         values, bands = np.asarray(array), chosen_bands(np.asarray(array), self.options.bands)
         lost = ~np.isfinite(bands).all(axis=2)
+        self.some = self.some or not lost.all()
         if not lost.any():
             return array
         hidden: Any = np.ma.getmaskarray(array)

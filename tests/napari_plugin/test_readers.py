@@ -16,7 +16,7 @@ from napari.errors import MultipleReaderError  # noqa: E402
 from napari.settings import get_settings  # noqa: E402
 
 from fastsam_plugins.files import Raster, geo  # noqa: E402
-from fastsam_plugins.messages import install
+from fastsam_plugins.messages import install  # noqa: E402
 from napari_plugin import readers  # noqa: E402
 from tests.conftest import UTM  # noqa: E402
 

@@ -20,7 +20,7 @@ rasterio = pytest.importorskip("rasterio.features").rasterio
 from napari import layers  # noqa: E402
 
 from fastsam_plugins.files import geo  # noqa: E402
-from fastsam_plugins.messages import install
+from fastsam_plugins.messages import install  # noqa: E402
 from napari_plugin.writers import WriteError  # noqa: E402
 from tests.conftest import UTM, disks  # noqa: E402
 
