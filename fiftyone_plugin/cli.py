@@ -15,10 +15,10 @@ from typing import Any
 
 import click
 
+from fastsam_plugins import messages
 from fastsam_plugins.console import Command, as_json, flags, pick, say, tell
 from fastsam_plugins.doctor import Finding
 from fastsam_plugins.doctor import as_json as findings_json
-from fastsam_plugins import messages
 from fiftyone_plugin.parameters import TidyOptions
 
 NAME = "@fastsam-plugins/fastsam"

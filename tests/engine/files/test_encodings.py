@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import subprocess
+import sys
+
+import cv2
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from fastsam_plugins.files import geo, image_size, open_raster, read_image, read_stored
-from fastsam_plugins.images import to_rgb
+from fastsam_plugins.images import ImageError, to_rgb
+from fastsam_plugins.options import LimitOptions, ReadOptions
 
 rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed")
 
