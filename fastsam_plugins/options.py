@@ -20,6 +20,7 @@ from typing import Any, Literal
 Ranking = Literal["scores", "stability", "areas"]
 Background = Literal["gray", "white", "black", "keep"]
 Precision = Literal["auto", "full", "half"]
+LabelKind = Literal["auto", "ids", "void255", "colors", "mask"]
 
 
 def option(
@@ -397,6 +398,21 @@ class BoundaryOptions(Options):
         0.0075, "Between matched pixels, as a share of the image's diagonal", ge=0, le=1
     )
     thin: bool = option(True, "Thin boundaries to one pixel first")
+
+
+@dataclass(frozen=True)
+class DataOptions(Options):
+    """How labelled data are read."""
+
+    labels: LabelKind = option(
+        "auto",
+        "What label images hold: ids (each number is an instance), void255 (ids, but 255 is none), "
+        "colors (each colour is an instance) or a mask, whose connected parts are the instances; "
+        "auto decides by what is in a file, and what was read is said",
+    )
+    images: str | None = option(
+        None, "Folder of the images, where it is not beside the labels; for a COCO file"
+    )
 
 
 @dataclass(frozen=True)

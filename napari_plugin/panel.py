@@ -20,6 +20,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEdit, QPushButton
 
 from fastsam_plugins import backends
+from fastsam_plugins.messages import install
 from fastsam_plugins.options import (
     FilterOptions,
     LimitOptions,
@@ -126,7 +127,7 @@ class Panel(Container):
         )
         self.find_button = PushButton(text="Find", enabled=find_spec("open_clip") is not None)
         if not self.find_button.enabled:
-            self.find_button.tooltip = "Words need CLIP: pip install 'fastsam-plugins[text]'"
+            self.find_button.tooltip = f"Words need CLIP: {install('text')}"
         self.wording = Form(TextOptions)
         self.objects = ComboBox(label="commit into", choices=self.outputs)
         self.policy = ComboBox(label="overlap", choices=[*POLICIES, OUTLINES])

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsam_plugins.images import ImageError
+from fastsam_plugins.messages import install
 
 GEO_KEYS = 34735  # the TIFF tag that makes a GeoTIFF
 _PLACES = (GEO_KEYS, 33550, 34264)  # and those that place it, with a CRS or without
-INSTALL = "pip install 'fastsam-plugins[geo]'"
+INSTALL = install("geo")
 
 Transform = tuple[float, float, float, float, float, float]
 

@@ -114,6 +114,24 @@ def target(output: Path, image: Path) -> Path:
     return Path(*(part.replace("{stem}", image.stem) for part in output.parts))
 
 
+def check_stems(images: Sequence[Path]) -> None:
+    """Refuse images of one name, whose results would have one as well.
+
+    Raises
+    ------
+    ValueError
+        Naming the two.
+    """
+    first: dict[str, Path] = {}
+    for image in images:
+        other = first.setdefault(image.stem, image)
+        if other is not image:
+            raise ValueError(
+                f"{other} and {image} have the same name, and so would their results: write them "
+                "one folder after another, or all into one .json or .csv, which keep folders"
+            )
+
+
 def check_output(output: Path, images: Sequence[Path]) -> None:
     """Refuse an output that :func:`write` could not write for these images.
 
@@ -139,8 +157,8 @@ def check_output(output: Path, images: Sequence[Path]) -> None:
             f"{output.with_name('{stem}' + ending)}"
         )
     several = apart or ending not in (".json", ".csv")
-    if several and len({i.stem for i in images}) < len(images):
-        raise ValueError("two of the images have the same name: their results would collide")
+    if several:
+        check_stems(images)
     outputs = [target(output, image) for image in images] if apart else [output]
     atomic.check_apart(outputs, images)
     for one in outputs:
