@@ -37,7 +37,7 @@ def evaluate_proposals(truth: Path, results: Path, iou_type: IouType) -> Proposa
     found: Records | None = None
     if iou_type == "segm" and results.is_file() and results.stat().st_size >= COMPILE_FROM_BYTES:
         found = columns.read(results)
-    if found is None:
+    if not found:  # the fast reader leaves to the other what it does not know, and no records
         shown = names.renumbered(coco.read_results(results), content.images, (truth, results))
         found = Records(shown, results)
     compiled = len(found) >= COMPILE_FROM

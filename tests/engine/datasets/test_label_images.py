@@ -511,7 +511,10 @@ def test_the_standard_layout_of_coco_is_read(tmp_path):
 
     annotation = {"id": 1, "image_id": 1, "segmentation": [[5, 5, 20, 5, 20, 20, 5, 20]]}
     image = {"id": 1, "file_name": "i.png", "height": SHAPE[0], "width": SHAPE[1]}
-    content = {"images": [image], "annotations": [annotation, {**annotation, "image_id": 9}]}
+    content = {
+        "images": [image],
+        "annotations": [annotation, {**annotation, "id": 2, "image_id": 9}],
+    }
     file = tmp_path / "annotations" / "instances_val2017.json"
     file.parent.mkdir()
     file.write_text(json.dumps(content))
