@@ -116,7 +116,7 @@ class Saver:
         """Labels of some slices changed, or prompts did: save it soon."""
         self._changed |= keys
         self._dirty = True
-        if not self._closed and not self._busy:
+        if not (self._closed or self._busy or self.session.writing):
             self._busy = True
             self._run(self._written, self._task())
 
@@ -224,7 +224,7 @@ class Saver:
         self._busy = False
         self._note(result)
         if self._dirty and not self._failing:
-            self.changed(set())
+            self.changed(set())  # or, of a step that is half done, at its end
 
     def _note(self, result: tuple[_Once, dict[Key, dict[int, R.Runs]] | None, str]) -> None:
         """How a save went; only the last one says what is in the file."""

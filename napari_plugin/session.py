@@ -14,7 +14,17 @@ from fastsam_plugins.linking import link
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import FilterOptions, LinkOptions, PromptOptions
 from fastsam_plugins.segmentation import Segmentation
-from napari_plugin.edits import Canvas, DropEdit, Edit, History, Key, ObjectEdit, PromptEdit, Step
+from napari_plugin.edits import (
+    Canvas,
+    DropEdit,
+    Edit,
+    History,
+    Key,
+    ObjectEdit,
+    PixelEdit,
+    PromptEdit,
+    Step,
+)
 from napari_plugin.objects import Objects
 from napari_plugin.painting import (
     POLICIES,
@@ -22,6 +32,8 @@ from napari_plugin.painting import (
     Object,
     Policy,
     SessionError,
+    Work,
+    finished,
     has,
     joined,
     where,
@@ -31,6 +43,7 @@ from napari_plugin.scene import Prompts, Replies, Scene
 __all__ = ["NOTHING", "POLICIES", "Object", "Policy", "Session", "SessionError"]
 
 NOTHING = Prompts()
+COVERED = "nothing to commit: other objects cover it, or are the same"
 
 
 class Session:
@@ -53,6 +66,8 @@ class Session:
         Which instances they pick among.
     listeners : list of callables
         Called with every :class:`Step` done, undone or redone.
+    writing : bool
+        Whether labels are those of a step that is half done.
     """
 
     def __init__(self, canvas: Canvas | None = None) -> None:
@@ -61,6 +76,7 @@ class Session:
         self.options = PromptOptions(points_mode="best")
         self.filters = FilterOptions()
         self.history = History()
+        self.writing = False
         self.listeners: list[Callable[[Step], None]] = []
         self._prompts: dict[Key, Prompts] = {}
         if canvas is not None:
@@ -186,9 +202,9 @@ class Session:
         self._check_target(key, prompts)
         ids = [] if prompts.target is None else [prompts.target] * len(instances)
         asked = dataclasses.replace(prompts, target=None)
-        edits = self.objects.add(key, instances, policy, ids, prompts.target, asked)
+        edits = finished(self.objects.add(key, instances, policy, ids, prompts.target, asked))
         if not edits:
-            raise SessionError("nothing to commit: other objects cover it")
+            raise SessionError(COVERED)
         return self._done("commit", key, [*edits, self._taken(key)])
 
     def commit_found(
@@ -206,6 +222,12 @@ class Session:
         linking : LinkOptions, optional
             Give instances of neighbouring slices that overlap one id.
         """
+        return finished(self.committing_found(keys, policy, linking))
+
+    def committing_found(
+        self, keys: Sequence[Key], policy: Policy, linking: LinkOptions | None
+    ) -> Work[list[int]]:
+        """The same, part by part."""
         scenes = {k: s for k in keys if (s := self.scene(k)) is not None}
         found = [self._fitting(k, s.shown) for k, s in scenes.items()]
         if not any(found):
@@ -222,10 +244,12 @@ class Session:
                 count += len(f)
         edits: list[Edit] = []
         for key, instances, numbers_here in zip(scenes, found, ids, strict=True):
-            edits += self.objects.add(key, instances, policy, numbers_here)
+            edits += yield from self.objects.add(key, instances, policy, numbers_here)
         if not edits:
-            raise SessionError("nothing to commit: other objects cover it")
-        return self._done("commit all", next(iter(scenes)), joined(edits))
+            raise SessionError(COVERED)
+        step = Step("commit all", next(iter(scenes)), tuple(joined(edits)))
+        yield from self._doing(step)
+        return _made(step)
 
     def commit_outlines(self, key: Key, found: bool = False) -> list[int]:
         """Make what the prompts pick objects with outlines of their own, which may overlap.
@@ -329,18 +353,28 @@ class Session:
 
     def undo(self) -> Step | None:
         """Take the last step back."""
-        return self._turn(self.history.done, self.history.undone, forward=False)
+        return finished(self.turning(forward=False))
 
     def redo(self) -> Step | None:
         """Make the last step that was undone again."""
-        return self._turn(self.history.undone, self.history.done, forward=True)
+        return finished(self.turning(forward=True))
 
-    def _turn(self, steps: list[Step], turned: list[Step], forward: bool) -> Step | None:
+    def turning(self, forward: bool) -> Work[Step | None]:
+        """Undo or redo, part by part."""
+        history = self.history
+        steps, undone = history.undone if forward else history.done, history.undone
         if not steps:
             return None
-        step = steps[-1]
-        self._apply(step, forward)
-        turned.append(steps.pop())
+        step = steps.pop()
+        try:
+            yield from self._apply(step, forward)
+        except Exception:
+            steps.append(step)
+            raise
+        if forward:
+            history.done.append(step)
+        elif history.undone is undone:  # or something else was done meanwhile
+            undone.append(step)
         self._tell(step)
         return step
 
@@ -348,25 +382,36 @@ class Session:
         self, name: str, key: Key, edits: Sequence[Edit], but: Collection[int] = ()
     ) -> list[int]:
         """Make edits a step; the ids of the objects that it made or changed, but for some."""
-        self._do(Step(name, key, tuple(edits)))
-        made = [e.id for e in edits if isinstance(e, ObjectEdit) and e.after is not None]
-        return [i for i in made if i not in but]
+        step = Step(name, key, tuple(edits))
+        self._do(step)
+        return [i for i in _made(step) if i not in but]
 
     def _do(self, step: Step) -> None:
-        self._apply(step, forward=True)
+        finished(self._doing(step))
+
+    def _doing(self, step: Step) -> Work[None]:
+        yield from self._apply(step, forward=True)
         self.history.add(step)
         self._tell(step)
 
-    def _apply(self, step: Step, forward: bool) -> None:
+    def _apply(self, step: Step, forward: bool) -> Work[None]:
         """Make a step or take it back, all of it or nothing: the disk of a layer may be full."""
         edits = step.edits if forward else step.edits[::-1]
-        for count, edit in enumerate(edits):
-            try:
-                self._turn_edit(edit, forward)
-            except Exception:
-                for done in reversed(edits[:count]):
-                    self._turn_edit(done, not forward)
-                raise
+        writes, self.writing = self.writing, self.writing or step.pixels
+        try:
+            for count, edit in enumerate(edits):
+                try:
+                    self._turn_edit(edit, forward)
+                except Exception:
+                    for done in reversed(edits[:count]):
+                        self._turn_edit(done, not forward)
+                    raise
+                if isinstance(edit, PixelEdit):
+                    yield
+        finally:
+            self.writing = writes
+            if step.pixels and self.objects.canvas is not None:
+                self.objects.canvas.show()
 
     def _turn_edit(self, edit: Edit, forward: bool) -> None:
         if isinstance(edit, PromptEdit):
@@ -382,6 +427,11 @@ class Session:
     def _tell(self, step: Step) -> None:
         for listener in list(self.listeners):
             listener(step)
+
+
+def _made(step: Step) -> list[int]:
+    """The objects that a step made or changed."""
+    return [e.id for e in step.edits if isinstance(e, ObjectEdit) and e.after is not None]
 
 
 def _instances(scene: Scene, seg: Segmentation) -> list[Instance]:
