@@ -86,6 +86,11 @@ class Squares:
         squares = (self.found[(key, *at)] for at in self._of.get((key, label), ()))
         return sum(int(s.counts[s.labels == label].sum()) for s in squares)
 
+    def frozen(self, key: Key) -> Callable[[], dict[int, R.Runs]]:
+        """Gives the masks of a slice as it is now."""
+        here = {(r, c): v for (k, r, c), v in self.found.items() if k == key}
+        return lambda: _runs(here, self.shape)
+
     def around(self, key: Key, label: int) -> Window | None:
         """A window that holds all of a label in a slice."""
         at = np.array(list(self._of.get((key, label), ()))).reshape(-1, 2)
@@ -139,7 +144,7 @@ class Level:
         return int(np.prod([float(n) for n in self.shape]))
 
     def __getitem__(self, index: Any) -> Any:
-        """Numbers where one slice is asked for; else as much of this, still to be read."""
+        """Numbers where a part of one slice is asked for; else as much of this, unread."""
         given = list(index) if isinstance(index, tuple) else [index]
         if Ellipsis in given:
             at = given.index(Ellipsis)
@@ -149,15 +154,20 @@ class Level:
             ranges.append(own if isinstance(own, int) else own[next(wanted, slice(None))])
         part = Level(self.squares, (), self.rows, self.columns, self.single)
         part._ranges = ranges
-        plane = (self.rows, self.columns, self.single)
-        if all(isinstance(r, int) for a, r in enumerate(ranges) if a not in plane):
+        counted = (r for a, r in enumerate(ranges) if a not in self._plane)
+        if part.size <= LARGE and all(isinstance(r, int) for r in counted):
             return np.asarray(part)
         return part
+
+    @property
+    def _plane(self) -> tuple[int | None, ...]:
+        """Axes that do not count slices."""
+        return self.rows, self.columns, self.single
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.integer]:
         """All of it."""
         out = np.zeros(tuple(1 if isinstance(r, int) else len(r) for r in self._ranges), self.dtype)
-        plane = (self.rows, self.columns, self.single)
+        plane = self._plane
         y, x = self._ranges[self.rows], self._ranges[self.columns]
         y, x = (range(r, r + 1) if isinstance(r, int) else r for r in (y, x))
         counted = [range(n) if a not in plane else (0,) for a, n in enumerate(out.shape)]
@@ -179,6 +189,25 @@ class Level:
         squeezed = tuple(a for a, r in enumerate(self._ranges) if isinstance(r, int))
         out = out.squeeze(squeezed)
         return out if dtype is None else out.astype(dtype, copy=False)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def astype(self, dtype: Any) -> NDArray[np.integer]:
+        """All of it, in other numbers."""
+        return np.asarray(self, dtype)
+
+    def min(self) -> int:
+        """The least number there may be."""
+        return 0
+
+    def max(self) -> int:
+        """The largest number in any slice."""
+        return max((int(s.labels.max()) for s in self.squares.found.values()), default=0)
+
+    def masks(self, key: Key) -> dict[int, R.Runs]:
+        """The masks of all labels of a slice."""
+        return self.squares.frozen(key)()
 
     def _beside(self) -> int:
         """Where the axis of length one lies between rows and columns."""
@@ -236,9 +265,7 @@ class BlocksCanvas(ArrayCanvas):
         return None if window is None else self._tight(key, label, window)
 
     def frozen(self, key: Key) -> Callable[[], dict[int, R.Runs]]:  # noqa: D102
-        squares = self.levels[0].squares
-        here = {(r, c): v for (k, r, c), v in squares.found.items() if k == key}
-        return lambda: _runs(here, squares.shape)
+        return self.levels[0].squares.frozen(key)
 
 
 def layer_levels(

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Labels
+from napari.utils.notifications import show_warning
 
 from fastsam_plugins.masks import runs as R
 from napari_plugin import geometry, layers
 from napari_plugin.edits import Key, PixelEdit, Step
 from napari_plugin.features import Features
 from napari_plugin.geometry import Plane, PlaneError
+from napari_plugin.jobs import Job
 from napari_plugin.saving import ImageRecord
 from napari_plugin.scene import Prompts, Scene
 from napari_plugin.session import Session
@@ -75,6 +77,7 @@ class Display:
         self._hovered: list[int] = []
         self._mirroring = False
         self._lost = False
+        self._job = Job(self._failed)
         viewer.dims.events.current_step.connect(self._slice_changed)
         viewer.layers.events.removed.connect(self._layer_removed)
 
@@ -83,6 +86,7 @@ class Display:
         go: clicks on them would do nothing any more."""
         if self.closed:
             return
+        self._job.finish()
         self.closed = True
         self.viewer.dims.events.current_step.disconnect(self._slice_changed)
         self.viewer.layers.events.removed.disconnect(self._layer_removed)
@@ -295,6 +299,11 @@ class Display:
                 new = dataclasses.replace(new, target=now.target) if new else new
                 self.session.prompt(key, new, "draw")
 
+    def _failed(self, error: Exception) -> None:
+        """A step could not be made, and was taken back."""
+        show_warning(f"FastSAM: {error or type(error).__name__}")
+        self.told("")
+
     def _tell(self, keys: set[Key]) -> None:
         """Labels or prompts changed; nothing to save if the layer of objects was deleted."""
         if not self._lost:
@@ -332,6 +341,8 @@ class Display:
 
     def _layer_removed(self, event: Any) -> None:
         layer = event.value
+        if layer is self.objects:
+            self._job.finish()
         if layer in (self.points, self.boxes, self.objects):
             self.settle()
         if layer is self.points:

@@ -123,7 +123,7 @@ class ArrayCanvas:
         found: Counter[int] = Counter()
         if len(wanted) == 1:
             label = wanted.pop()
-            found[label] = sum(np.count_nonzero(b == label) for b in self._strips(key))
+            found[label] = sum(int(np.count_nonzero(b == label)) for b in self._strips(key))
         elif wanted:
             for block in self._strips(key):
                 found.update(tally(block))

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.segmentation import Segmentation
 from napari_plugin import channels
+from napari_plugin.blocks import LARGE, BlocksCanvas, Level, layer_levels
 from napari_plugin.edits import ArrayCanvas, Key
 from napari_plugin.geometry import Plane, from_data, output_transform, to_data
 from napari_plugin.scene import Prompts, Scene, Window
 from napari_plugin.session import Object
-from napari_plugin.worker import stride
+from napari_plugin.worker import sampled, stride
 
 FEW = 50_000
 """Pixels up to which napari's partial upload is quicker than a whole one. It also remembers them
@@ -47,13 +48,17 @@ class LabelsCanvas(ArrayCanvas):
         super().__init__(layer.data, rows, columns, plane.spanned)
         self.layer = layer
         self.writing = False  # rather than a person, who paints
+        self._shown = 0  # pixels, since all was shown
+        self._stale = False
 
     def write(  # noqa: D102
         self, key: Key, window: Window, block: NDArray[np.integer], changed: NDArray[np.bool_]
     ) -> None:
-        if not isinstance(self.array, np.ndarray) or np.count_nonzero(changed) > FEW:
+        count = int(np.count_nonzero(changed))
+        self._shown += count
+        if not isinstance(self.array, np.ndarray) or self._shown > FEW:
             super().write(key, window, block, changed)
-            self.layer.refresh()
+            self._stale = True
             return
         rows, columns = np.nonzero(changed)
         place = self.place(key, rows + window[1], columns + window[0])
@@ -63,6 +68,19 @@ class LabelsCanvas(ArrayCanvas):
             self.layer.data_setitem(indices, block[changed])
         finally:
             self.writing = False
+
+    def show(self) -> None:
+        """What was written without being shown, all at once."""
+        if self._stale:
+            self.layer.refresh()
+        self._shown, self._stale = 0, False
+
+
+def canvas_of(layer: Labels, plane: Plane) -> LabelsCanvas | BlocksCanvas:
+    """What objects are committed into, of a layer that was made here or by a person."""
+    if isinstance(layer.data[0], Level) and layer.multiscale:
+        return BlocksCanvas(list(layer.data), layer.refresh)
+    return LabelsCanvas(layer, plane)
 
 
 class Preview:
@@ -131,15 +149,7 @@ class Preview:
         self._show([before, self._hovered], value)
 
     def _runs(self, seg: Segmentation, i: int) -> R.Runs:
-        if self.step == 1:
-            return seg.runs(i)
-        x0, y0, x1, y1 = R.bounds(seg.runs(i), seg.shape[0])
-        start = [-(-(v - self.step // 2) // self.step) for v in (x0, y0)]
-        at = [s * self.step + self.step // 2 for s in start]
-        part = seg.mask(i, (at[0], at[1], max(x1, at[0]), max(y1, at[1])))
-        part = part[:: self.step, :: self.step]
-        part = part[: self._shape[0] - start[1], : self._shape[1] - start[0]]
-        return R.from_bitmap(part, self._shape, (start[0], start[1]))
+        return sampled(seg.runs(i), seg.shape[0], self.step, self._shape[0])
 
     def _set(self, mask: R.Runs, value: int) -> None:
         x0, y0, x1, y1 = window = R.bounds(mask, self._shape[0])
@@ -203,14 +213,24 @@ def objects_layer(
 ) -> Labels:
     """An empty layer to commit into: as large as the image, where it is, and with what it knows.
 
+    Of slices of more than :data:`napari_plugin.blocks.LARGE` pixels it holds squares of runs.
+
     Raises
     ------
     MemoryError
         If there is no room for it.
     """
+    wanted = plane.label_shape(shape)
+    data: Any
+    if shape[plane.rows] * shape[plane.columns] > LARGE:
+        rows, columns = plane.kept.index(plane.rows), plane.kept.index(plane.columns)
+        data = layer_levels(wanted, rows, columns, plane.spanned, dtype)
+    else:
+        data = np.zeros(wanted, dtype)
     return Labels(
-        np.zeros(plane.label_shape(shape), dtype),
+        data,
         name=name,
+        multiscale=isinstance(data, list),
         metadata=known_of(image, plane),
         **output_transform(image, plane),
     )

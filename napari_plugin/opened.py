@@ -133,6 +133,7 @@ class Opened:
         if path == self.saver.path or (path == self.offered and not self.reopened):
             path = None  # what was offered, and not opened, is not written over
         now = self.annotation
+        now.finish()
         height, width = now.shape
 
         def picture(key: Key) -> NDArray:
@@ -152,6 +153,7 @@ class Opened:
 
     def close(self) -> None:
         """Let go of the image."""
+        self.annotation.finish()
         self.saver.close()
         self._mouse.close()
         self.annotation.close()

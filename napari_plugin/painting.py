@@ -146,7 +146,7 @@ def paint(
                 if was not in (0, erase):
                     taken[was, new] += count
         if erase is not None:
-            made[erase] += np.count_nonzero((block == erase) & (old == erase))
+            made[erase] += int(np.count_nonzero((block == erase) & (old == erase)))
         yield
     before = canvas.count(key, {was for was, _ in taken})
     same = {new: was for (was, new), n in taken.items() if n == before.get(was) == made[new]}
