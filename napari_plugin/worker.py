@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import FilterOptions, LimitOptions, SegmentOptions, TileOptions
+from fastsam_plugins.shown import Shown
 from napari_plugin.edits import Key
 from napari_plugin.network import Network, Stopped
 from napari_plugin.reading import Pixels
@@ -103,10 +104,16 @@ def work(
                 return
             x0, y0, x1, y1 = window
             shape = (y1 - y0, x1 - x0)
-            enough = max(shape) if request.tiling else request.options.imgsz or ENOUGH
-            pixels = request.pixels.read(key, window, enough)
+            pixels: NDArray[np.uint8] | Shown
+            if request.tiling:
+                pixels = request.pixels.windows(key, window)
+            else:
+                enough = request.options.imgsz or ENOUGH
+                pixels = request.pixels.read(key, window, enough)
             yield None
-            name = digest(pixels, shape, request.model, request.options, request.tiling)
+            name = digest(pixels, shape, request.model, request.options, request.tiling, stop)
+            if stop.is_set():
+                return
             seg = results.get(name)
             if seg is None:
                 asked = (request.model, request.device, request.backend)
@@ -114,7 +121,7 @@ def work(
                     pixels, shape, asked, request.options, stop, request.tiling, request.limits
                 )
                 # Asked for by every click; measured once, here.
-                _ = seg.areas, seg.stability
+                _ = seg.areas, seg.stability, seg.contains([[0, 0]])
                 results.put(name, seg)
             scene = Scene(seg, window, request.shape, name).filtered(request.filters)
             yield Found(key, scene, picture(scene))
