@@ -7,6 +7,7 @@ else; its own brushes, which need an array, are off.
 
 from __future__ import annotations
 
+import operator
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -37,11 +38,15 @@ class Squares:
     found : dict
         By slice, row and column of squares: those that hold a label. A square is never changed,
         but replaced.
+    areas : dict of Counter
+        By slice and label: its pixels.
     """
 
     def __init__(self, shape: R.Shape, dtype: Any) -> None:
         self.shape, self.dtype = shape, np.dtype(dtype)
         self.found: dict[Place, Values] = {}
+        self.areas: defaultdict[Key, Counter[int]] = defaultdict(Counter)
+        self._columns: dict[tuple[Key, int], tuple[list[Values], dict[int, R.Runs]]] = {}
         self._of: defaultdict[tuple[Key, int], set[tuple[int, int]]] = defaultdict(set)
 
     def read(self, key: Key, window: Window) -> NDArray[np.integer]:
@@ -66,30 +71,41 @@ class Squares:
                 square = before.decode().reshape(SIDE, SIDE).astype(self.dtype)
             square[inside] = block[part]
             after = Values.of(square.ravel())
-            here, old = set(after.labels.tolist()) - {0}, self.labels(place)
-            for label in old - here:
+            old, new = _tally(before), _tally(after)
+            areas = self.areas[key]
+            for label in old.keys() - new.keys():
                 self._of[key, label].discard((row, column))
-            for label in here - old:
+            for label in new.keys() - old.keys():
                 self._of[key, label].add((row, column))
-            if here:
+            for label in old.keys() | new.keys():
+                areas[label] += new.get(label, 0) - old.get(label, 0)
+                if not areas[label]:
+                    del areas[label], self._of[key, label]
+            if new:
                 self.found[place] = after
             else:
                 self.found.pop(place, None)
 
-    def labels(self, place: Place) -> set[int]:
-        """The labels in a square."""
-        square = self.found.get(place)
-        return set() if square is None else set(square.labels.tolist()) - {0}
-
-    def count(self, key: Key, label: int) -> int:
-        """Pixels of a label in a slice."""
-        squares = (self.found[(key, *at)] for at in self._of.get((key, label), ()))
-        return sum(int(s.counts[s.labels == label].sum()) for s in squares)
-
     def frozen(self, key: Key) -> Callable[[], dict[int, R.Runs]]:
         """Gives the masks of a slice as it is now."""
-        here = {(r, c): v for (k, r, c), v in self.found.items() if k == key}
-        return lambda: _runs(here, self.shape)
+        columns: defaultdict[int, dict[int, Values]] = defaultdict(dict)
+        for (k, row, column), square in self.found.items():
+            if k == key:
+                columns[column][row] = square
+        return lambda: self._masks(key, columns)
+
+    def _masks(self, key: Key, columns: dict[int, dict[int, Values]]) -> dict[int, R.Runs]:
+        """The masks of all labels, a column of squares at a time; those of before are kept."""
+        parts: defaultdict[int, list[R.Runs]] = defaultdict(list)
+        for column in sorted(columns):
+            squares = [columns[column][row] for row in sorted(columns[column])]
+            known, found = self._columns.get((key, column), ([], {}))
+            if len(known) != len(squares) or any(map(operator.is_not, known, squares)):
+                found = _runs(columns[column], column, self.shape)
+                self._columns[key, column] = squares, found
+            for label, runs in found.items():
+                parts[label].append(runs)
+        return {label: R.union(parts[label]) for label in sorted(parts)}
 
     def around(self, key: Key, label: int) -> Window | None:
         """A window that holds all of a label in a slice."""
@@ -248,17 +264,13 @@ class BlocksCanvas(ArrayCanvas):
         self._show()
 
     def count(self, key: Key, labels: Iterable[int]) -> dict[int, int]:  # noqa: D102
-        squares = self.levels[0].squares
-        return {label: n for label in labels if (n := squares.count(key, label))}
+        areas = self.levels[0].squares.areas.get(key, Counter())
+        return {label: areas[label] for label in labels if label in areas}
 
     def counts(self) -> Iterator[tuple[Key, dict[int, int]]]:  # noqa: D102
-        found: defaultdict[Key, Counter[int]] = defaultdict(Counter)
-        for (key, _, _), square in self.levels[0].squares.found.items():
-            for label, count in zip(square.labels.tolist(), square.counts.tolist(), strict=True):
-                if label:
-                    found[key][label] += count
-        for key, counted in found.items():
-            yield key, dict(counted)
+        for key, areas in self.levels[0].squares.areas.items():
+            if areas:
+                yield key, dict(areas)
 
     def find(self, key: Key, label: int) -> Window | None:  # noqa: D102
         window = self.levels[0].squares.around(key, label)
@@ -293,18 +305,26 @@ def layer_levels(
         height, width = -(-height // 2), -(-width // 2)
 
 
-def _runs(squares: dict[tuple[int, int], Values], shape: R.Shape) -> dict[int, R.Runs]:
-    """The masks of all labels in a slice, a column of squares at a time."""
+def _tally(square: Values | None) -> dict[int, int]:
+    """How many pixels each label of a square has."""
+    found: dict[int, int] = {}
+    if square is not None:
+        for label, count in zip(square.labels.tolist(), square.counts.tolist(), strict=True):
+            if label:
+                found[label] = found.get(label, 0) + count
+    return found
+
+
+def _runs(squares: dict[int, Values], column: int, shape: R.Shape) -> dict[int, R.Runs]:
+    """The masks, in the whole slice, of what a column of squares holds of each label."""
     height, width = shape
-    parts: defaultdict[int, list[R.Runs]] = defaultdict(list)
-    for column in sorted({c for _, c in squares}):
-        rows = [r for r, c in squares if c == column]
-        top, bottom = min(rows) * SIDE, min((max(rows) + 1) * SIDE, height)
-        strip = np.zeros((bottom - top, min(SIDE, width - column * SIDE)), np.int64)
-        for row in rows:
-            square = squares[row, column].decode().reshape(SIDE, SIDE)
-            into = strip[row * SIDE - top : (row + 1) * SIDE - top]
-            into[:] = square[: into.shape[0], : into.shape[1]]
-        for label, runs in R.from_labels(strip).items():
-            parts[label].append(R.shift(runs, bottom - top, height, column * SIDE, top))
-    return {label: R.union(parts[label]) for label in sorted(parts)}
+    top, bottom = min(squares) * SIDE, min((max(squares) + 1) * SIDE, height)
+    # Run arrays go down the columns: so do these numbers, in memory.
+    strip = np.zeros((min(SIDE, width - column * SIDE), bottom - top), np.int64).T
+    for row, values in squares.items():
+        into = strip[row * SIDE - top : (row + 1) * SIDE - top]
+        into[:] = values.decode().reshape(SIDE, SIDE)[: into.shape[0], : into.shape[1]]
+    return {
+        label: R.shift(runs, bottom - top, height, column * SIDE, top)
+        for label, runs in R.from_labels(strip).items()
+    }

@@ -241,6 +241,8 @@ class PixelEdit:
 
     def relabelled(self, names: Mapping[int, int]) -> PixelEdit | None:
         """The same edit with other labels for some that it writes; None if nothing is left."""
+        if names.keys().isdisjoint(self.after.labels.tolist()):
+            return self
         labels = [names.get(n, n) for n in self.after.labels.tolist()]
         after = Values(np.array(labels, self.after.labels.dtype), self.after.counts)
         if np.array_equal(self.before.decode(), after.decode()):

@@ -11,8 +11,10 @@ from napari.utils.notifications import show_info, show_warning
 from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 
+from fastsam_plugins.shown import Shown
 from napari_plugin.annotation import Annotation
 from napari_plugin.autosave import Saver
+from napari_plugin.blocks import LARGE
 from napari_plugin.canvas import Mouse
 from napari_plugin.edits import Key
 from napari_plugin.geometry import Plane
@@ -136,7 +138,9 @@ class Opened:
         now.finish()
         height, width = now.shape
 
-        def picture(key: Key) -> NDArray:
+        def picture(key: Key) -> NDArray | Shown:
+            if height * width > LARGE:
+                return pixels.windows(key, (0, 0, width, height))
             return pixels.read(key, (0, 0, width, height), max(width, height))
 
         def told(problem: str) -> None:

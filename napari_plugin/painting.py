@@ -150,9 +150,12 @@ def paint(
         yield
     before = canvas.count(key, {was for was, _ in taken})
     same = {new: was for (was, new), n in taken.items() if n == before.get(was) == made[new]}
-    if same:
-        edits = [e for edit in edits if (e := edit.relabelled(same)) is not None]
-    return edits, [k for k, label in enumerate(ids) if made[label] and label not in same]
+    left: list[PixelEdit] = []
+    for edit in edits:
+        renamed = edit.relabelled(same)
+        left += [] if renamed is None else [renamed]
+        yield
+    return left, [k for k, label in enumerate(ids) if made[label] and label not in same]
 
 
 def _parts(

@@ -8,7 +8,7 @@ then.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from fastsam_plugins.linking import link
 from fastsam_plugins.masks import runs as R
@@ -18,14 +18,10 @@ from napari_plugin.edits import (
     Canvas,
     DropEdit,
     Edit,
-    History,
     Key,
-    ObjectEdit,
-    PixelEdit,
     PromptEdit,
     Step,
 )
-from napari_plugin.objects import Objects
 from napari_plugin.painting import (
     POLICIES,
     Instance,
@@ -39,6 +35,7 @@ from napari_plugin.painting import (
     where,
 )
 from napari_plugin.scene import Prompts, Replies, Scene
+from napari_plugin.steps import Steps, made_by
 
 __all__ = ["NOTHING", "POLICIES", "Object", "Policy", "Session", "SessionError"]
 
@@ -46,7 +43,7 @@ NOTHING = Prompts()
 COVERED = "nothing to commit: other objects cover it, or are the same"
 
 
-class Session:
+class Session(Steps):
     """Prompts, answers, objects and their history, over all slices of an image.
 
     Parameters
@@ -56,29 +53,17 @@ class Session:
 
     Attributes
     ----------
-    scenes : dict
-        By slice: what the network found.
-    objects : Objects
-        What was committed.
     options : PromptOptions
         How prompts pick.
     filters : FilterOptions
         Which instances they pick among.
-    listeners : list of callables
-        Called with every :class:`Step` done, undone or redone.
-    writing : bool
-        Whether labels are those of a step that is half done.
     """
 
     def __init__(self, canvas: Canvas | None = None) -> None:
-        self.scenes: dict[Key, Scene] = {}
-        self.objects = Objects()
+        super().__init__()
         self.options = PromptOptions(points_mode="best")
         self.filters = FilterOptions()
-        self.history = History()
-        self.writing = False
-        self.listeners: list[Callable[[Step], None]] = []
-        self._prompts: dict[Key, Prompts] = {}
+        self._answer: tuple[Scene, Prompts, PromptOptions, Replies] | None = None
         if canvas is not None:
             self.attach(canvas)
 
@@ -167,8 +152,13 @@ class Session:
 
     def replies(self, key: Key) -> Replies | None:
         """The same, and which prompts pick nothing, and why."""
-        scene = self.scene(key)
-        return None if scene is None else scene.replies(self.prompts(key), self.options)
+        scene, asked = self.scene(key), (self.prompts(key), self.options)
+        if scene is None:
+            return None
+        before = self._answer
+        if before is None or before[0] is not scene or before[1:3] != asked:
+            self._answer = before = (scene, *asked, scene.replies(*asked))
+        return before[3]
 
     def answered(self, key: Key) -> Segmentation:
         """What the prompts of a slice pick; SessionError if that is nothing."""
@@ -249,7 +239,7 @@ class Session:
             raise SessionError(COVERED)
         step = Step("commit all", next(iter(scenes)), tuple(joined(edits)))
         yield from self._doing(step)
-        return _made(step)
+        return made_by(step)
 
     def commit_outlines(self, key: Key, found: bool = False) -> list[int]:
         """Make what the prompts pick objects with outlines of their own, which may overlap.
@@ -348,90 +338,6 @@ class Session:
                 f"object {prompts.target}, which this would replace, is gone from this slice: "
                 "undo, or forget the prompts with Q and ask anew"
             )
-
-    # --- history ----------------------------------------------------------------------------
-
-    def undo(self) -> Step | None:
-        """Take the last step back."""
-        return finished(self.turning(forward=False))
-
-    def redo(self) -> Step | None:
-        """Make the last step that was undone again."""
-        return finished(self.turning(forward=True))
-
-    def turning(self, forward: bool) -> Work[Step | None]:
-        """Undo or redo, part by part."""
-        history = self.history
-        steps, undone = history.undone if forward else history.done, history.undone
-        if not steps:
-            return None
-        step = steps.pop()
-        try:
-            yield from self._apply(step, forward)
-        except Exception:
-            steps.append(step)
-            raise
-        if forward:
-            history.done.append(step)
-        elif history.undone is undone:  # or something else was done meanwhile
-            undone.append(step)
-        self._tell(step)
-        return step
-
-    def _done(
-        self, name: str, key: Key, edits: Sequence[Edit], but: Collection[int] = ()
-    ) -> list[int]:
-        """Make edits a step; the ids of the objects that it made or changed, but for some."""
-        step = Step(name, key, tuple(edits))
-        self._do(step)
-        return [i for i in _made(step) if i not in but]
-
-    def _do(self, step: Step) -> None:
-        finished(self._doing(step))
-
-    def _doing(self, step: Step) -> Work[None]:
-        yield from self._apply(step, forward=True)
-        self.history.add(step)
-        self._tell(step)
-
-    def _apply(self, step: Step, forward: bool) -> Work[None]:
-        """Make a step or take it back, all of it or nothing: the disk of a layer may be full."""
-        edits = step.edits if forward else step.edits[::-1]
-        writes, self.writing = self.writing, self.writing or step.pixels
-        try:
-            for count, edit in enumerate(edits):
-                try:
-                    self._turn_edit(edit, forward)
-                except Exception:
-                    for done in reversed(edits[:count]):
-                        self._turn_edit(done, not forward)
-                    raise
-                if isinstance(edit, PixelEdit):
-                    yield
-        finally:
-            self.writing = writes
-            if step.pixels and self.objects.canvas is not None:
-                self.objects.canvas.show()
-
-    def _turn_edit(self, edit: Edit, forward: bool) -> None:
-        if isinstance(edit, PromptEdit):
-            self._prompts[edit.key] = edit.after if forward else edit.before
-        elif isinstance(edit, DropEdit):
-            scene = self.scenes.get(edit.key)
-            if scene is not None and scene.seg is edit.seg:
-                dropped = edit.after if forward else edit.before
-                self.scenes[edit.key] = scene.filtered(scene.filters, dropped)
-        else:
-            self.objects.apply(edit, forward)
-
-    def _tell(self, step: Step) -> None:
-        for listener in list(self.listeners):
-            listener(step)
-
-
-def _made(step: Step) -> list[int]:
-    """The objects that a step made or changed."""
-    return [e.id for e in step.edits if isinstance(e, ObjectEdit) and e.after is not None]
 
 
 def _instances(scene: Scene, seg: Segmentation) -> list[Instance]:
