@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
+from qtpy.QtCore import QTimer
 
 from fastsam_plugins.masks import runs as R
 from napari_plugin import geometry, layers
@@ -167,11 +168,16 @@ class Display:
             return False
         return plane == self.plane and self.image in self.viewer.layers
 
-    def prompt_layers(self) -> tuple[Any, Any]:
-        """The layers that prompts are put in; made if they are not there."""
+    def points_there(self) -> Any:
+        """The layer of points; made if it is not there."""
         if self.points is None:
             self.points = self._add(layers.points_layer(self.image, self.plane, POINTS))
             self.points.events.data.connect(self._drawn)
+        return self.points
+
+    def prompt_layers(self) -> tuple[Any, Any]:
+        """The layers that prompts are put in; made if they are not there."""
+        self.points_there()
         if self.boxes is None:
             self.boxes = self._add(layers.boxes_layer(self.image, self.plane, BOXES))
             self.boxes.events.data.connect(self._drawn)
@@ -211,14 +217,11 @@ class Display:
         """The preview, over the window of this slice."""
         preview = self.preview
         if preview is None or self._preview_key != key or preview.layer not in self.viewer.layers:
-            if preview is not None and preview.fits(scene):
-                preview.move(self.image, self.plane, key, scene)
-                if preview.layer not in self.viewer.layers:
-                    self._add(preview.layer)
-            else:
-                if preview is not None and preview.layer in self.viewer.layers:
-                    self.viewer.layers.remove(preview.layer)
+            if preview is None:
                 preview = layers.Preview(self.image, self.plane, key, scene, PREVIEW)
+            else:
+                preview.move(self.image, self.plane, key, scene)
+            if preview.layer not in self.viewer.layers:
                 self._add(preview.layer)
             self.preview, self._preview_key = preview, key
             self._hovered = []
@@ -230,30 +233,31 @@ class Display:
         if scene is None:
             return
         self._show_instances(key)
-        self._ready(key, scene)
         if self.session.prompts(key):
             self._show_answer(key)
+        elif self.preview is None:  # the next layer when the window has answered
+            QTimer.singleShot(0, self._prepare)
+        else:
+            self._ready(key, scene)
+
+    def _prepare(self) -> None:
+        """Have the preview there before the cursor comes."""
+        scene = None if self.closed or not self.shown else self.scene
+        if scene is not None:
+            self._ready(self.key, scene)
 
     def _show_instances(self, key: Key) -> None:
         scene, picture = self.session.scene(key), self._pictures.get(key)
         if scene is None or picture is None:
             return
         layer = self.instances
-        if layer is not None and layer.data.size == picture.size:
-            shape = layer.data.shape
-            if tuple(n for n in shape if n > 1) == tuple(n for n in picture.shape if n > 1):
-                layer.data = picture.reshape(shape)
-                place = layers.placed(self.image, self.plane, key, scene.window)
-                layers.place_layer(layer, place)
-                return
-        visible = True
         if layer is not None:
-            visible = layer.visible
-            self.viewer.layers.remove(layer)
+            layer.data = layers.spread(self.plane, picture)
+            layers.place_layer(layer, layers.placed(self.image, self.plane, key, scene.window))
+            return
         self.instances = layers.instances_layer(
             self.image, self.plane, key, scene, picture, INSTANCES
         )
-        self.instances.visible = visible
         self._add(self.instances)
 
     def _show_outlines(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
+from napari_plugin.frozen import Frozen
 from napari_plugin.scene import Prompts, Window
 from napari_plugin.tally import tally
 
@@ -76,6 +79,7 @@ class ArrayCanvas:
     ) -> None:
         self.array, self.single = array, single
         self.rows, self.columns = rows % array.ndim, columns % array.ndim
+        self._frozen: weakref.WeakKeyDictionary[Frozen, Key] = weakref.WeakKeyDictionary()
 
     @property
     def shape(self) -> R.Shape:
@@ -112,6 +116,7 @@ class ArrayCanvas:
         self, key: Key, window: Window, block: NDArray[np.integer], changed: NDArray[np.bool_]
     ) -> None:
         """Put the labels (h, w) of a window."""
+        self.keep(key, window)
         self.array[self.index(key, window)] = block
 
     def show(self) -> None:
@@ -146,9 +151,15 @@ class ArrayCanvas:
 
     def frozen(self, key: Key) -> Callable[[], dict[int, R.Runs]]:
         """Gives the masks of all labels in a slice as it is now, whatever is done to it later."""
-        height, width = self.shape
-        plane = self.read(key, (0, 0, width, height)).copy()
-        return lambda: R.from_labels(plane)
+        made = Frozen(functools.partial(self.read, key), self.shape)
+        self._frozen[made] = key
+        return made
+
+    def keep(self, key: Key, window: Window) -> None:
+        """A window is about to be written to: what is frozen stays as it is."""
+        for frozen, of in list(self._frozen.items()):
+            if of == key:
+                frozen.keep(window)
 
     def _strips(self, key: Key) -> Iterator[NDArray[np.integer]]:
         """A slice, some rows at a time."""

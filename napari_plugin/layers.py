@@ -60,6 +60,7 @@ class LabelsCanvas(ArrayCanvas):
             super().write(key, window, block, changed)
             self._stale = True
             return
+        self.keep(key, window)
         rows, columns = np.nonzero(changed)
         place = self.place(key, rows + window[1], columns + window[0])
         self.writing = True
@@ -95,18 +96,9 @@ class Preview:
     """
 
     def __init__(self, image: Any, plane: Plane, key: Key, scene: Scene, name: str) -> None:
-        x0, y0, x1, y1 = scene.window
-        self.scene, self.step = scene, stride(scene.window)
-        height, width = (len(range(self.step // 2, n, self.step)) for n in (y1 - y0, x1 - x0))
-        self._shape = height, width
-        shape = [1] * len(plane.kept)
         self._rows, self._columns = plane.kept.index(plane.rows), plane.kept.index(plane.columns)
-        shape[self._rows], shape[self._columns] = self._shape
-        self._base = np.zeros(self._shape, np.uint8)  # what prompts pick, without the cursor
-        self._picked: list[R.Runs] = []
-        self._hovered = R.EMPTY
         self.layer = Labels(
-            np.zeros(shape, np.uint8),
+            self._begin(plane, scene),
             name=name,
             opacity=0.55,
             colormap=PALETTE,
@@ -114,17 +106,22 @@ class Preview:
         )
         self.layer.mouse_pan = True
 
-    def fits(self, scene: Scene) -> bool:
-        """Whether this layer is of the size of another scene's picture."""
-        old, new = self.scene.window, scene.window
-        return (old[2] - old[0], old[3] - old[1]) == (new[2] - new[0], new[3] - new[1])
+    def _begin(self, plane: Plane, scene: Scene) -> NDArray[np.uint8]:
+        """Show nothing of a scene; the layer's data."""
+        x0, y0, x1, y1 = scene.window
+        self.scene, self.step = scene, stride(scene.window)
+        height, width = (len(range(self.step // 2, n, self.step)) for n in (y1 - y0, x1 - x0))
+        self._shape = height, width
+        self._base = np.zeros(self._shape, np.uint8)  # what prompts pick, without the cursor
+        self._picked: list[R.Runs] = []
+        self._hovered = R.EMPTY
+        shape = [1] * len(plane.kept)
+        shape[self._rows], shape[self._columns] = self._shape
+        return np.zeros(shape, np.uint8)
 
     def move(self, image: Any, plane: Plane, key: Key, scene: Scene) -> None:
-        """Show nothing, over another slice or window of the same size."""
-        self.scene = scene
-        self._base[:] = 0
-        self._picked, self._hovered = [], R.EMPTY
-        self.layer.data = np.zeros(self.layer.data.shape, np.uint8)
+        """Show nothing, over another slice or window."""
+        self.layer.data = self._begin(plane, scene)
         place_layer(self.layer, placed(image, plane, key, scene.window))
 
     @property
@@ -201,11 +198,16 @@ def instances_layer(
     image: Any, plane: Plane, key: Key, scene: Scene, picture: NDArray[np.uint16], name: str
 ) -> Labels:
     """All instances of a scene that the filters let through."""
+    return Labels(
+        spread(plane, picture), name=name, opacity=0.3, **placed(image, plane, key, scene.window)
+    )
+
+
+def spread(plane: Plane, picture: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """A picture (h, w) with the axes of labels, those that count slices of length one."""
     shape = [1] * len(plane.kept)
     shape[plane.kept.index(plane.rows)], shape[plane.kept.index(plane.columns)] = picture.shape
-    return Labels(
-        picture.reshape(shape), name=name, opacity=0.3, **placed(image, plane, key, scene.window)
-    )
+    return picture.reshape(shape)
 
 
 def objects_layer(

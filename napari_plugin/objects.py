@@ -15,6 +15,7 @@ import numpy as np
 from fastsam_plugins.masks import runs as R
 from napari_plugin.edits import Canvas, Edit, Key, ObjectEdit, PixelEdit
 from napari_plugin.painting import (
+    MANY,
     Instance,
     Object,
     Policy,
@@ -138,7 +139,9 @@ class Objects:
         if (not painted and erase is None) or not seen:
             return []  # the object to be replaced stays, too
         edits: list[Edit] = [*painted]
-        for k in seen:
+        for count, k in enumerate(seen, 1):
+            if not count % MANY:
+                yield
             known = self.known.get(ids[k]) if erase is not None else None
             asked = dict(known.prompts) if known else {}
             if prompts is not None:

@@ -69,7 +69,9 @@ class Opened:
         """Make layers of prompts where there are none, and take clicks on the points'."""
         now = self.annotation
         there = now.points is not None
-        points, _ = now.prompt_layers()
+        points = now.points_there()
+        if now.boxes is None:  # the next layer when the window has answered
+            QTimer.singleShot(0, lambda: None if now.closed else now.prompt_layers())
         if not there:
             points.mode = "pan_zoom"
             now.viewer.layers.selection.active = points

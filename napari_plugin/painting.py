@@ -21,6 +21,7 @@ from napari_plugin.tally import looked_up, tally
 Policy = Literal["small on top", "overwrite", "keep"]
 POLICIES: tuple[str, ...] = get_args(Policy)
 
+MANY = 1000  # small things that are done together
 PART = 1024  # pixels of a side: what is painted without looking up
 ENDLESS = np.iinfo(np.int64).max
 
@@ -104,12 +105,16 @@ def paint(
     """
     if policy not in POLICIES:
         raise SessionError(f"policy must be one of {', '.join(POLICIES)}, got {policy!r}")
-    windows = [R.bounds(i.runs, canvas.shape[0]) for i in instances]
-    sizes = [R.area(i.runs) for i in instances]
+    windows, sizes = [], []
+    for k, instance in enumerate(instances):
+        windows.append(R.bounds(instance.runs, canvas.shape[0]))
+        sizes.append(R.area(instance.runs))
+        if not (k + 1) % MANY:
+            yield
     # The smaller an instance the later it is painted, unless what is there stays.
     order = sorted(range(len(instances)), key=sizes.__getitem__, reverse=policy != "keep")
     erased = None if erase is None else where(canvas, key, erase)[0]
-    parts = _parts(windows, order, erased)
+    parts = yield from _parting(windows, order, erased)
     areas: dict[int, int] = {}  # of what is there, in the whole slice
     if policy == "small on top":
         there: set[int] = set()
@@ -162,9 +167,17 @@ def _parts(
     windows: Sequence[Window], order: Sequence[int], more: Window | None
 ) -> list[tuple[Window, list[int]]]:
     """Windows, none too large to be worked on at once, that hold all others; and which others."""
+    return finished(_parting(windows, order, more))
+
+
+def _parting(
+    windows: Sequence[Window], order: Sequence[int], more: Window | None
+) -> Work[list[tuple[Window, list[int]]]]:
     around: dict[tuple[int, int], list[Window]] = defaultdict(list)
     inside: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for k in (*order, None):
+    for count, k in enumerate((*order, None), 1):
+        if not count % MANY:
+            yield
         window = more if k is None else windows[k]
         if window is None:
             continue

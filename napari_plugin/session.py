@@ -23,6 +23,7 @@ from napari_plugin.edits import (
     Step,
 )
 from napari_plugin.painting import (
+    MANY,
     POLICIES,
     Instance,
     Object,
@@ -188,7 +189,7 @@ class Session(Steps):
             If there is nothing to commit, or no room for it.
         """
         prompts = self.prompts(key)
-        instances = self._fitting(key, self.answered(key))
+        instances = finished(self._fitting(key, self.answered(key)))
         self._check_target(key, prompts)
         ids = [] if prompts.target is None else [prompts.target] * len(instances)
         asked = dataclasses.replace(prompts, target=None)
@@ -219,7 +220,9 @@ class Session(Steps):
     ) -> Work[list[int]]:
         """The same, part by part."""
         scenes = {k: s for k in keys if (s := self.scene(k)) is not None}
-        found = [self._fitting(k, s.shown) for k, s in scenes.items()]
+        found = []
+        for k, s in scenes.items():
+            found.append((yield from self._fitting(k, s.shown)))
         if not any(found):
             raise SessionError("nothing to commit: segment first, or loosen the filters")
         count = self.objects.next_id
@@ -248,14 +251,14 @@ class Session(Steps):
         """
         scene = self.scene(key)
         if found and scene is not None:
-            instances = _instances(scene, scene.shown)
+            instances = finished(_instances(scene, scene.shown))
             if not instances:
                 raise SessionError("nothing to commit: loosen the filters")
             return self._done("commit outlines", key, self.objects.outline(key, instances, None))
         seg = self.answered(key)
         assert scene is not None
         asked = dataclasses.replace(self.prompts(key), target=None)
-        edits = self.objects.outline(key, _instances(scene, seg), asked)
+        edits = self.objects.outline(key, finished(_instances(scene, seg)), asked)
         return self._done("commit outlines", key, [*edits, self._taken(key)])
 
     def delete(self, ids: Iterable[int], key: Key = ()) -> None:
@@ -288,7 +291,7 @@ class Session(Steps):
 
     def split_off(self, key: Key) -> int:
         """Make what the prompts pick of an object underneath an object of its own."""
-        merged = R.union([i.runs for i in self._fitting(key, self.answered(key))])
+        merged = R.union([i.runs for i in finished(self._fitting(key, self.answered(key)))])
         edits = self.objects.split_off(key, merged, self.prompts(key))
         return max(self._done("split off", key, [*edits, self._taken(key)]))
 
@@ -303,7 +306,7 @@ class Session(Steps):
             prompts = Prompts(boxes=((float(x0), float(y0), float(x1), float(y1)),))
         self.prompt(key, dataclasses.replace(prompts, target=label), "go back")
 
-    def _fitting(self, key: Key, seg: Segmentation) -> list[Instance]:
+    def _fitting(self, key: Key, seg: Segmentation) -> Work[list[Instance]]:
         """Instances of a slice; SessionError if the canvas has slices of another size."""
         scene, shape = self.scenes[key], self.objects.there.shape
         if scene.shape != shape:
@@ -311,7 +314,7 @@ class Session(Steps):
                 f"the Labels layer has slices of {shape} pixels, the image of {scene.shape}: "
                 "commit into a new one"
             )
-        return _instances(scene, seg)
+        return (yield from _instances(scene, seg))
 
     def _forgotten(self, key: Key) -> PromptEdit:
         """The edit after which a slice has no prompts."""
@@ -340,11 +343,13 @@ class Session(Steps):
             )
 
 
-def _instances(scene: Scene, seg: Segmentation) -> list[Instance]:
+def _instances(scene: Scene, seg: Segmentation) -> Work[list[Instance]]:
     """Those of a scene's instances that have pixels."""
-    stability = seg.stability
-    return [
-        Instance(scene.runs(seg, i), float(seg.scores[i]), float(stability[i]))
-        for i in range(len(seg))
-        if len(seg.runs(i))
-    ]
+    stability, found = seg.stability, []
+    for i in range(len(seg)):
+        if not (i + 1) % MANY:
+            yield
+        if len(seg.runs(i)):
+            runs = scene.runs(seg, i)
+            found.append(Instance(runs, float(seg.scores[i]), float(stability[i])))
+    return found

@@ -18,7 +18,7 @@ from napari_plugin.edits import (
     Step,
 )
 from napari_plugin.objects import Objects
-from napari_plugin.painting import Work, finished
+from napari_plugin.painting import MANY, Work, finished
 from napari_plugin.scene import Prompts, Scene
 
 
@@ -100,7 +100,7 @@ class Steps:
                     for done in reversed(edits[:count]):
                         self._turn_edit(done, not forward)
                     raise
-                if isinstance(edit, PixelEdit) or not count % 1000:
+                if isinstance(edit, PixelEdit) or not (count + 1) % MANY:
                     yield
         finally:
             self.writing = writes
