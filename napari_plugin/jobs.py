@@ -56,7 +56,8 @@ class Job:
         if work is None:  # it was finished meanwhile
             return
         end = time.perf_counter() + SLICE
-        while time.perf_counter() < end:
+        going = True
+        while going:
             try:
                 next(work)
             except StopIteration as stop:
@@ -66,6 +67,7 @@ class Job:
             except Exception:
                 self._work = None
                 raise
+            going = time.perf_counter() < end
         QTimer.singleShot(0, lambda: self._later(work))
 
     def _later(self, work: Work[Any]) -> None:
