@@ -121,7 +121,7 @@ def mask(label: Object, shape: R.Shape) -> R.Runs:
     if not is_polyline(label):
         return _detection(label, shape)
     drawn = fo.Polyline(
-        points=[_finite("a polyline's points", part).tolist() for part in label["points"] or []],
+        points=[finite("a polyline's points", part).tolist() for part in label["points"] or []],
         closed=bool(value(label, "closed")),
         filled=not is_line(label),
     )
@@ -132,7 +132,9 @@ def mask(label: Object, shape: R.Shape) -> R.Runs:
 
 def is_polyline(label: Object) -> bool:
     """Whether a label is a polyline, not a detection."""
-    return label["_cls"] == "Polyline" if isinstance(label, dict) else isinstance(label, fo.Polyline)
+    return (
+        label["_cls"] == "Polyline" if isinstance(label, dict) else isinstance(label, fo.Polyline)
+    )
 
 
 def is_line(label: Object) -> bool:
@@ -140,7 +142,8 @@ def is_line(label: Object) -> bool:
     return is_polyline(label) and not (value(label, "closed") or value(label, "filled"))
 
 
-def _finite(what: str, numbers: Any) -> NDArray[np.float64]:
+def finite(what: str, numbers: Any) -> NDArray[np.float64]:
+    """Numbers as an array, if they can say where something is."""
     found = np.asarray(numbers, np.float64)
     if not np.isfinite(found).all():
         raise ValueError(f"{what} are no finite numbers: {numbers}")
@@ -216,7 +219,7 @@ def _bitmap(detection: fo.Detection | dict[str, Any]) -> NDArray | None:
 def _corners(box: list[float], shape: R.Shape) -> tuple[int, int, int, int]:
     """Corners of a relative box in whole pixels, which may lie outside: x0, y0, x1, y1."""
     height, width = shape
-    x, y, w, h = _finite("a box's numbers", box).tolist()
+    x, y, w, h = finite("a box's numbers", box).tolist()
     x0, x1 = (round(v * width) for v in (x, x + w))
     y0, y1 = (round(v * height) for v in (y, y + h))
     return x0, y0, x1, y1
@@ -240,6 +243,8 @@ class Instance:
         Id of the label that was its prompt.
     similarity : float or None
         How well it fits the text that was its prompt.
+    is_crowd : bool
+        Whether it is a crowd region, not one object.
     """
 
     runs: R.Runs
@@ -250,6 +255,7 @@ class Instance:
     area: int
     source: str | None = None
     similarity: float | None = None
+    is_crowd: bool = False
 
     @functools.cached_property
     def _corners(self) -> tuple[int, int, int, int]:
@@ -277,7 +283,8 @@ class Instance:
         own = {"label": self.label, "confidence": self.confidence, "stability": self.stability,
                "area": self.area}  # fmt: skip
         of_prompt = {"source": self.source, "similarity": self.similarity}
-        return own | {k: v for k, v in of_prompt.items() if v is not None}
+        crowd = {CROWD: 1} if self.is_crowd else {}
+        return own | {k: v for k, v in of_prompt.items() if v is not None} | crowd
 
 
 def instances(
@@ -286,6 +293,7 @@ def instances(
     sources: Sequence[str] | None = None,
     label: str = OBJECT,
     similarity: NDArray[np.float32] | None = None,
+    crowds: Sequence[bool] | None = None,
 ) -> Iterator[Instance]:
     """Instances of a segmentation; those without pixels are left out.
 
@@ -298,6 +306,8 @@ def instances(
         Of instances without prompt.
     similarity : float array (N,), optional
         Of each instance to the text that was its prompt.
+    crowds : sequence of bool, optional
+        By prompt: whether the instance is a crowd region.
     """
     areas, stability = seg.areas.tolist(), seg.stability.tolist()
     for i, (prompt, area) in enumerate(zip(seg.prompts.tolist(), areas, strict=True)):
@@ -311,6 +321,7 @@ def instances(
                 int(area),
                 sources[prompt] if sources is not None and prompt >= 0 else None,
                 None if similarity is None else float(similarity[i]),
+                crowds is not None and prompt >= 0 and crowds[prompt],
             )
 
 

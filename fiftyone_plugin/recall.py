@@ -36,7 +36,8 @@ from fiftyone_plugin import documents, labels, running
 from fiftyone_plugin.documents import Change
 from fiftyone_plugin.matching import Compared, Match, compare
 from fiftyone_plugin.parameters import EvaluateOptions
-from fiftyone_plugin.saving import GONE, Report, images
+from fiftyone_plugin.saving import GONE, Report
+from fiftyone_plugin.views import images
 
 
 def run(

@@ -109,8 +109,8 @@ def test_crowds_and_open_lines_are_no_objects_and_are_counted(dataset):
     assert len(masks) == len(singles)
     assert labelled.dropped == {"crowd regions": len(crowds)}
     ring = [(0.2, 0.25), (0.6, 0.25), (0.6, 0.75), (0.2, 0.75)]
-    put(dataset, fo.Polylines(polylines=[fo.Polyline(points=[ring]),
-                                         fo.Polyline(points=[ring], closed=True)]), "drawn")  # fmt: skip
+    lines = [fo.Polyline(points=[ring], closed=closed) for closed in (False, True)]
+    put(dataset, fo.Polylines(polylines=lines), "drawn")
     labelled, (closed,) = instances(dataset, "drawn")
     assert labelled.dropped == {"lines that enclose nothing": 1}
     assert closed[12:28, 12:28].all()
