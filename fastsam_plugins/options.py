@@ -349,6 +349,18 @@ class ReadOptions(Options):
     low: float = option(0.0, "Value shown black with fixed contrast")
     high: float = option(255.0, "Value shown white with fixed contrast")
 
+    def __post_init__(self) -> None:
+        """Refuse what no image can be shown with, before any is read."""
+        super().__post_init__()
+        if self.bands is not None:
+            numbers = [part.strip() for part in self.bands.split(",")]
+            if len(numbers) not in (1, 3) or not all(n.isascii() and n.isdigit() for n in numbers):
+                raise ValueError(
+                    f"bands must be one or three numbers such as 3,2,1, got {self.bands!r}"
+                )
+        if self.contrast == "fixed" and self.high <= self.low:
+            raise ValueError(f"fixed contrast needs low < high, got {self.low:g} and {self.high:g}")
+
 
 @dataclass(frozen=True)
 class LimitOptions(Options):

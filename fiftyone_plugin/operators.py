@@ -233,7 +233,8 @@ class SegmentEverything(Operation):
         parts.target(ctx, inputs, "proposals")
         parts.model(ctx, inputs)
         parts.options(ctx, inputs, (SegmentOptions, StoreOptions, ReadOptions, LimitOptions),
-                      ("imgsz", "conf"))  # fmt: skip
+                      ("conf", "imgsz", "max_det"))  # fmt: skip
+        parts.seldom(ctx, inputs)
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
         return segmenting.everything(
@@ -277,9 +278,11 @@ class SegmentFromPrompts(Operation):
         how = TextOptions if ctx.params.get("text") else PromptOptions
         parts.options(
             ctx, inputs, (how, SegmentOptions, StoreOptions, ReadOptions, LimitOptions),
-            ("points_mode", "boxes_mode", "imgsz", "top_k", "threshold", "features", "clip"),
+            ("points_mode", "boxes_mode", "conf", "imgsz", "top_k", "threshold", "features",
+             "clip"),
             leave_out=("keep",),
         )  # fmt: skip
+        parts.seldom(ctx, inputs)
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
         asked = forms.read(params, own.PromptFields)

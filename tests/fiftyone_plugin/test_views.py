@@ -10,7 +10,7 @@ from PIL import Image
 
 from fastsam_plugins.demo import SAMPLES
 from fastsam_plugins.options import SegmentOptions
-from fiftyone_plugin import promoting, segmenting
+from fiftyone_plugin import labels, promoting, segmenting
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -69,7 +69,7 @@ def test_promotion_takes_what_the_view_shows(boxes, name):
     assert not report.failed
     boxes.reload()
     assert boxes.values("q.detections.label", unwind=True) == shown
-    crowds = [d.label for s in boxes.exists("q") for d in s.q.detections if d["iscrowd"]]
+    crowds = [d.label for s in boxes.exists("q") for d in s.q.detections if labels.is_crowd(d)]
     assert set(crowds) <= {"crowd"}
     assert len(crowds) == shown.count("crowd")
 
