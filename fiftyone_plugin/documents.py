@@ -201,6 +201,12 @@ def different(view: fo.Dataset | fo.DatasetView, path: str) -> list[Document]:
     return [found["_id"] for found in view._dataset._sample_collection.aggregate(stages)]
 
 
+def holding(view: fo.Dataset | fo.DatasetView, name: str) -> list[str]:
+    """Ids of the samples of a view that hold something in a field, shown or not."""
+    known = {"_id": {"$in": [ObjectId(i) for i in view.values("id")]}, name: {"$ne": None}}
+    return [str(d["_id"]) for d in view._dataset._sample_collection.find(known, {"_id": 1})]
+
+
 def count(view: fo.Dataset | fo.DatasetView) -> int:
     """How many samples there are.
 

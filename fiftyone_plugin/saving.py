@@ -148,15 +148,16 @@ class Job:
                 f"{field} exists and is no field of {self.store.kind.__name__}: name another"
             )
         if known is not None:
-            done = documents.count(self.view.exists(field))
+            # Not by the view, which may show labels that are there as none, and none as empty ones.
+            done = documents.holding(self.view, field) if existing in ("refuse", "skip") else []
             if existing == "refuse" and done:
                 raise ValueError(
-                    f"{done} samples have labels in {field} already: skip, overwrite or "
+                    f"{len(done)} samples have labels in {field} already: skip, overwrite or "
                     "append to them, or name another field"
                 )
             if existing == "skip":
-                self.report.skipped = done
-                self.view = self.view.exists(field, False)
+                self.report.skipped = len(done)
+                self.view = self.view.exclude(done) if done else self.view
         self._existing = existing
         self._error = ErrorField(self.dataset, field)
         self.report.total = documents.count(self.view)

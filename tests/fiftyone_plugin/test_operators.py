@@ -14,6 +14,7 @@ import fiftyone.plugins as fop
 import pytest
 from fiftyone.operators.executor import (
     ExecutionContext,
+    ExecutionError,
     Executor,
     execute_or_delegate_operator,
 )
@@ -141,7 +142,7 @@ def refusal(lines):
 )
 def test_a_refusal_is_the_last_line_of_a_stream(samples, name, params, said):
     assert refusal(streamed(samples, name, **params)).startswith(said)
-    with pytest.raises(foo.ExecutionError, match=re.escape(said[1:])):  # as FiftyOne's API says it
+    with pytest.raises(ExecutionError, match=re.escape(said[1:])):  # as FiftyOne's API says it
         foo.execute_operator(URI + name, dataset=samples, params=params)
 
 
@@ -151,7 +152,7 @@ def test_what_goes_wrong_while_it_runs_is_told_and_nothing_is_half(samples, monk
 
     monkeypatch.setattr(FastSAM, "segment_many", broken)
     assert refusal(streamed(samples, "segment_everything", **QUICK)) == "The device is gone"
-    with pytest.raises(foo.ExecutionError, match="the device is gone"):
+    with pytest.raises(ExecutionError, match="the device is gone"):
         foo.execute_operator(URI + "segment_everything", dataset=samples, params=QUICK)
 
 
