@@ -15,6 +15,8 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fastsam_plugins.messages import install
+
 if TYPE_CHECKING:
     import torch
 
@@ -41,16 +43,28 @@ def make(name: str, module: torch.nn.Module, device: torch.device) -> Backend:
     ValueError
         If the backend is unknown, not installed, or does not run on the device.
     """
+    check(name, device)
+    if name in ("auto", "torch"):
+        return _torch(module, device)
+    return (_openvino if name == "openvino" else _onnx)(_exportable(module))
+
+
+def check(name: str, device: torch.device) -> None:
+    """Refuse a backend that there is not, or not here, or not on the device.
+
+    Raises
+    ------
+    ValueError
+    """
     if name not in NAMES:
         raise ValueError(f"backend must be one of {', '.join(NAMES)}, got {name!r}")
     if name in ("auto", "torch"):
-        return _torch(module, device)
+        return
     package = {"openvino": "openvino", "onnx": "onnxruntime"}[name]
     if importlib.util.find_spec(package) is None:
-        raise ValueError(f"backend {name} is not installed: pip install 'fastsam-plugins[{name}]'")
+        raise ValueError(f"backend {name} is not installed: {install(name)}")
     if device.type != "cpu":
         raise ValueError(f"backend {name} runs on the processor: use device='cpu'")
-    return (_openvino if name == "openvino" else _onnx)(_exportable(module))
 
 
 def _torch(module: torch.nn.Module, device: torch.device) -> Backend:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from fastsam_plugins.images import ImageError
 
+I = TypeVar("I")  # noqa: E741
 T = TypeVar("T")
 
 
@@ -24,8 +25,8 @@ class Skipped:
         Takes a line for the person as soon as there is one, unless it is all there is to say.
     """
 
-    count: int
-    tell: Callable[[str], None]
+    count: int = 0
+    tell: Callable[[str], None] = print
     reasons: dict[Path, str] = field(default_factory=dict)
 
     def add(self, path: Path, error: Exception) -> None:
@@ -52,15 +53,34 @@ class Skipped:
                 f"{failed}; the others are done" if len(self.reasons) < self.count else failed
             )
 
+    def measured(self, done: int, failed: dict[str, str]) -> None:
+        """Hand on what was left out of a measurement of ``done`` images.
+
+        Raises
+        ------
+        ValueError
+            If nothing was left to measure.
+        """
+        failed.update({str(path): " ".join(why.split()) for path, why in self.reasons.items()})
+        if failed and not done:
+            first = next(iter(failed.values()))
+            raise ValueError(f"none of {len(failed)} images can be measured: {first}")
+
 
 def readable(
-    paths: Iterable[Path], read: Callable[[Path], T], skipped: Skipped
-) -> Iterator[tuple[Path, T]]:
-    """Every path with what is read of it, when it is its turn, but for those that cannot be."""
-    for path in paths:
+    items: Iterable[I],
+    read: Callable[[I], T],
+    skipped: Skipped,
+    path_of: Callable[[I], Path] = lambda path: path,  # type: ignore[assignment,return-value]
+) -> Iterator[tuple[I, T]]:
+    """Every item with what is read of it, when it is its turn, but for those that cannot be.
+
+    Items are paths, or ``path_of`` says which is theirs.
+    """
+    for item in items:
         try:
-            content = read(path)
+            content = read(item)
         except (ImageError, OSError) as error:
-            skipped.add(path, error)
+            skipped.add(path_of(item), error)
         else:
-            yield path, content
+            yield item, content

@@ -32,8 +32,10 @@ from fastsam_plugins.console import (
     trust,
 )
 from fastsam_plugins.evaluation.cli import evaluate
+from fastsam_plugins.messages import install
 from fastsam_plugins.options import (
     PRESETS,
+    DataOptions,
     EdgeOptions,
     LimitOptions,
     PromptOptions,
@@ -109,7 +111,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
             boxes: Any, texts: Any, negatives: Any, batch: int, tiled: bool, as_json: bool,
             **values: Any) -> None:  # fmt: skip
     """Segment IMAGES; with prompts, keep what they select."""
-    from fastsam_plugins import files, prompts
+    from fastsam_plugins import answers, files, prompts
     from fastsam_plugins.batch import Skipped, readable
     from fastsam_plugins.images import ImageError
     from fastsam_plugins.text import loading, selection
@@ -145,7 +147,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     clip = loading.load(wording.clip, values["device"]) if texts else None
     network = load(values)
     pictured = output.suffix.lower() == ".png" or bool(texts)
-    counts: list[tuple[Path, int]] = []
+    counts: list[tuple[Path, int, answers.Answers | None]] = []
     waiting: deque[tuple[Path, files.Georeference | None]] = deque()  # for their instances
 
     def opened() -> Iterator[Any]:
@@ -173,15 +175,19 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
         for seg in everything():
             path, place = waiting.popleft()
             image = seg.image_features.image if pictured else None
+            answer, there = None, seg
             if points or boxes:
-                seg = seg.select(clicks, labels if clicks else None, boxes or None, prompting)
+                asked = clicks, labels if clicks else None, boxes or None, prompting
+                seg = there.select(*asked)
+                answer = answers.to_prompts(there, seg, *asked)
             named: dict[str, Any] = {}
             if texts:
                 seg = seg.select(text=texts, negatives=negatives, options=wording, clip=clip)
+                answer = answers.to_texts(seg, texts, wording)
                 similar = selection.answered(seg, texts, wording, clip)
                 named = {"text": [texts[p] for p in seg.prompts.tolist()],
                          "similarity": [round(v, 6) for v in similar.tolist()]}  # fmt: skip
-            counts.append((path, len(seg)))
+            counts.append((path, len(seg), answer))
             yield files.Segmented(path, image, seg, place, extra=named)
         if not counts:
             skipped.check()
@@ -189,14 +195,18 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     marks = [(*click, label) for click, label in zip(clicks or [], labels, strict=True)]
     written = files.write(results(), output, marks, boxes)
     if as_json:
-        found = [{"image": str(path), "instances": count} for path, count in counts]
+        found = [
+            {"image": str(path), "instances": count}
+            | ({} if answer is None else {"prompts": answer.asked, "unanswered": answer.why_not})
+            for path, count, answer in counts
+        ]
         failed = [{"image": str(p), "error": reason} for p, reason in skipped.reasons.items()]
         done = {"model": network.network.name, "files": [str(p) for p in written],
                 "images": found, "failed": failed}  # fmt: skip
         tell(json.dumps(done))
     else:
-        for path, count in counts:
-            tell(f"{path}: {count} instances")
+        for path, count, answer in counts:
+            tell(f"{path}: {count} instances" + (f"; {answer}" if answer else ""))
         tell("Wrote " + ", ".join(str(p) for p in written))
     skipped.check()
 
@@ -262,7 +272,7 @@ def demo(output: Path, app: bool, address: str, as_json: bool, **values: Any) ->
     from fastsam_plugins import demo as rooms
 
     if app and not find_spec("fiftyone"):
-        raise ValueError("--app needs FiftyOne: pip install 'fastsam-plugins[fiftyone]'")
+        raise ValueError(f"--app needs FiftyOne: {install('fiftyone')}")
 
     network = load(values)
     say(f"{network.network.name} on {network.device}, imgsz {network.imgsz}")
@@ -331,6 +341,7 @@ def doctor(as_json: bool) -> None:
 @click.option("--resume", is_flag=True, help="Go on with the training in the output folder.")
 @device
 @flags(TrainOptions, PRESETS)
+@flags(DataOptions)
 @trust
 @as_json
 @click.pass_context
@@ -339,12 +350,13 @@ def train(context: click.Context, data: tuple[str, ...], output: Path, preset: s
     """Train a one-class YOLOv8-seg network on DATA.
 
     Each DATA is a COCO instance file, a folder of SA-1B (an image and a JSON each), a folder
-    with images/ and labels/ (label images, or masks whose connected parts are the instances),
+    of images and label images (images/ with labels/ or masks/, or a.png with a_masks.png),
     fiftyone:DATASET/FIELD, or napari:SESSION.json.
     """
-    trusted = pick(WeightsOptions, values)
+    trusted, reading = pick(WeightsOptions, values), pick(DataOptions, values)
+    read_so = [p.name for p in parameters(DataOptions) if given(context, p.name)]
     chosen = {name: value for name, value in values.items() if given(context, name)}
-    if resume and (data or chosen or given(context, "preset")):
+    if resume and (data or chosen or read_so or given(context, "preset")):
         raise ValueError("--resume keeps the data and options it was started with: give none")
     if not resume and not data:
         raise ValueError("nothing to train on: name DATA, or --resume with an output folder")
@@ -354,7 +366,7 @@ def train(context: click.Context, data: tuple[str, ...], output: Path, preset: s
         trained = rooms.resume(output, device, trusted)
     else:
         options = TrainOptions(**{**PRESETS[preset], **chosen})
-        trained = rooms.train(data, output, options, device, trusted)
+        trained = rooms.train(data, output, options, device, trusted, reading)
     if as_json:
         tell(json.dumps({"weights": str(trained), "curves": str(output / "run" / "curves.png")}))
     else:

@@ -164,3 +164,12 @@ def load(values: dict[str, Any]) -> Any:
     return FastSAM(
         values.pop("model"), values.pop("device"), values.pop("backend"), trusted, limits
     )
+
+
+def check_model(values: dict[str, Any]) -> None:
+    """Refuse weights, a device or a backend that there is not, before data are read."""
+    from fastsam_plugins import backends, weights
+    from fastsam_plugins.devices import pick_device
+
+    weights.known(values["model"])
+    backends.check(values["backend"], pick_device(values["device"]))

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from fastsam_plugins import __version__, weights
-from fastsam_plugins.messages import one_line
+from fastsam_plugins.messages import install, one_line, restore
 
-INSTALL = "pip install 'fastsam-plugins[{}]'"
+ASSET = Path(__file__).parent / "assets" / "FastSAM-n.safetensors"
 OPENCV = "pip install --force-reinstall --no-deps opencv-python-headless"
 
 
@@ -37,10 +37,10 @@ def examine() -> list[Finding]:
         Finding("python", sys.version_info >= (3, 11), platform.python_version(), needed=True),
     ]
     for package in ("torch", "torchvision", "ultralytics", "scikit-image", "numba", "numpy"):
-        found.append(_package(package, "pip install fastsam-plugins", needed=True))
+        found.append(_package(package, install(), needed=True))
     found.append(_try("opencv", _opencv, OPENCV, needed=True))
     found.append(_try("device", _device, "", needed=True))
-    found.append(_try("FastSAM-n", _bundled, "pip install --force-reinstall fastsam-plugins", True))
+    found.append(_try("FastSAM-n", _bundled, restore(ASSET), True))
     for official in weights.OFFICIAL.values():
         found.append(_official(official))
     for package, extra in (
@@ -53,7 +53,7 @@ def examine() -> list[Finding]:
         ("openvino", "openvino"),
         ("onnxruntime", "onnx"),
     ):
-        found.append(_package(package, INSTALL.format(extra)))
+        found.append(_package(package, install(extra)))
     found.append(_qt())
     found.append(_mongod())
     return found
@@ -114,11 +114,11 @@ def _qt() -> Finding:
     for name in ("PyQt6", "PySide6", "PyQt5"):
         if importlib.util.find_spec(name):
             return Finding("qt", True, name)
-    return Finding("qt", False, "no Qt for napari's window", INSTALL.format("gui"))
+    return Finding("qt", False, "no Qt for napari's window", install("gui"))
 
 
 def _mongod() -> Finding:
-    mend = INSTALL.format("mongod")
+    mend = install("mongod")
     spec = importlib.util.find_spec("fiftyone")
     bundled = [Path(p) / "db" / "bin" / "mongod" for p in (spec.submodule_search_locations or ())] \
         if spec else []  # fmt: skip

@@ -43,9 +43,10 @@ def to_rgb(image: Any, options: ReadOptions = _DEFAULT) -> NDArray[np.uint8]:
 
     Parameters
     ----------
-    image : array (H, W) or (H, W, C)
+    image : array (H, W) or (H, W, C), or PIL image
         Gray, RGB, RGBA or many bands; 8- or 16-bit integers, other integers, booleans or floats.
-        Channels come last.
+        Channels come last. A PIL image of any mode is shown as its file is read, but for the
+        orientation of its EXIF: it stays as it lies.
     options : ReadOptions
         ``bands`` picks three bands (by default gray is shown gray, and the first three of more);
         ``contrast`` maps values to 0-255. Masked pixels of a ``numpy.ma`` array count for no
@@ -61,7 +62,26 @@ def to_rgb(image: Any, options: ReadOptions = _DEFAULT) -> NDArray[np.uint8]:
     ImageError
         If the array is empty, not an image, has NaN or infinite values, or lacks a band.
     """
-    return from_rows(image if isinstance(image, np.ndarray) else np.asarray(image), options)
+    return from_rows(as_array(image), options)
+
+
+def as_array(image: Any) -> NDArray:
+    """An image as an array; a PIL image as gray or RGB: palettes and inks are no values."""
+    if isinstance(image, np.ndarray):
+        return image
+    from PIL import Image
+
+    if isinstance(image, Image.Image):
+        mode = pillow_mode(image.mode)
+        return np.asarray(image if image.mode == mode else image.convert(mode))
+    return np.asarray(image)
+
+
+def pillow_mode(mode: str) -> str:
+    """What an image of PIL of this mode is shown as: gray or RGB of as many bits."""
+    if mode in ("1", "LA", "La"):
+        return "L"
+    return mode if mode in ("L", "RGB", "F") or mode.startswith("I") else "RGB"
 
 
 def from_rows(
@@ -163,18 +183,23 @@ def chosen(image: Any, options: ReadOptions) -> tuple[NDArray, Any]:
     """The bands to show (H, W, 3 or 1), and where there are no data: (H, W), or just False."""
     array = np.asarray(image)
     check(array.shape, array.dtype)
-    array = _bands(array, options.bands)
+    array = chosen_bands(array, options.bands)
     hidden = np.ma.getmask(image)  # plain False where there is none
     if hidden is not np.ma.nomask:
         hidden = hidden if hidden.ndim == 2 else hidden.all(axis=2)
         if array.dtype.kind == "f":
             array = np.where(hidden[:, :, None], 0, array)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ImageError("the image has NaN or infinite values: replace them, as by np.nan_to_num")
+    if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
+        if options.nan is None:
+            raise ImageError(
+                "the image has NaN or infinite values: say what is shown instead, as by --nan 0 "
+                "(nan=0 in Python)"
+            )
+        array = np.where(finite, array, np.asarray(options.nan, array.dtype))
     return array, hidden
 
 
-def _bands(array: NDArray, bands: str | None) -> NDArray:
+def chosen_bands(array: NDArray, bands: str | None) -> NDArray:
     """Three bands (H, W, 3), or one (H, W, 1) that will be shown gray."""
     if array.ndim == 2:
         array = array[:, :, None]

@@ -18,7 +18,7 @@ def too_many_pixels(size: Sequence[int], limits: LimitOptions) -> str:
         return ""
     return (
         f"has {size[1]} x {size[0]} pixels, and max_pixels is {limits.max_pixels}: raise it, or "
-        "save the image as GeoTIFF, of which --tiled reads windows"
+        "save the image as TIFF, of which --tiled reads windows"
     )
 
 

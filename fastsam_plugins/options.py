@@ -20,6 +20,7 @@ from typing import Any, Literal
 Ranking = Literal["scores", "stability", "areas"]
 Background = Literal["gray", "white", "black", "keep"]
 Precision = Literal["auto", "full", "half"]
+LabelKind = Literal["auto", "ids", "void255", "colors", "mask"]
 
 
 def option(
@@ -330,7 +331,11 @@ class CleanOptions(Options):
 class ReadOptions(Options):
     """How a file or an array becomes the RGB image that the network sees."""
 
-    page: int = option(0, "Page of a multi-page TIFF, counted from 0", ge=0)
+    page: int = option(
+        0,
+        "Page of a TIFF, plane of an ImageJ stack or frame of an animated GIF, counted from 0",
+        ge=0,
+    )
     bands: str | None = option(
         None, "Three bands to show as red, green, blue, counted from 0, for example 3,2,1"
     )
@@ -348,6 +353,7 @@ class ReadOptions(Options):
     )
     low: float = option(0.0, "Value shown black with fixed contrast")
     high: float = option(255.0, "Value shown white with fixed contrast")
+    nan: float | None = option(None, "Value shown in place of NaN and infinite ones")
 
     def __post_init__(self) -> None:
         """Refuse what no image can be shown with, before any is read."""
@@ -368,7 +374,7 @@ class LimitOptions(Options):
 
     max_pixels: int = option(
         500_000_000,
-        "Most pixels of an image that is read at once; windows of a GeoTIFF have no such limit",
+        "Most pixels of an image that is read at once; windows of a TIFF have no such limit",
         unit="px",
         ge=1,
     )
@@ -404,6 +410,21 @@ class BoundaryOptions(Options):
         0.0075, "Between matched pixels, as a share of the image's diagonal", ge=0, le=1
     )
     thin: bool = option(True, "Thin boundaries to one pixel first")
+
+
+@dataclass(frozen=True)
+class DataOptions(Options):
+    """How labelled data are read."""
+
+    labels: LabelKind = option(
+        "auto",
+        "What label images hold: ids (each number is an instance), void255 (ids, but 255 is none), "
+        "colors (each colour is an instance) or a mask, whose connected parts are the instances; "
+        "auto decides by what is in a file, and what was read is said",
+    )
+    images: str | None = option(
+        None, "Folder of the images, where it is not beside the labels; for a COCO file"
+    )
 
 
 @dataclass(frozen=True)

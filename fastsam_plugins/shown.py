@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.images import check, chosen, limits, shown_values, to_rgb
+from fastsam_plugins.images import as_array, check, chosen, limits, shown_values, to_rgb
 from fastsam_plugins.masks.sources import Window
 from fastsam_plugins.options import ReadOptions
 
@@ -46,6 +46,8 @@ class Shown:
         options: ReadOptions | None = None,
         read: Callable[[Window], NDArray] | None = None,
     ) -> None:
+        if not hasattr(raster, "shape"):
+            raster = as_array(raster)
         check(tuple(raster.shape), np.dtype(raster.dtype))
         height, width = raster.shape[:2]
         self.shape = (int(height), int(width), 3)

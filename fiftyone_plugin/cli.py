@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from fastsam_plugins import messages
 from fastsam_plugins.console import Command, as_json, flags, pick, say, tell
 from fastsam_plugins.doctor import Finding
 from fastsam_plugins.doctor import as_json as findings_json
@@ -36,9 +37,7 @@ def folder() -> Path:
     try:
         import fiftyone as fo
     except ImportError as error:
-        raise ValueError(
-            f"this needs FiftyOne ({error}): pip install 'fastsam-plugins[fiftyone]'"
-        ) from None
+        raise ValueError(f"this needs FiftyOne ({error}): {messages.install('fiftyone')}") from None
     return Path(fo.config.plugins_dir) / "fastsam-plugins" / "fastsam"
 
 
@@ -143,7 +142,7 @@ def _database() -> Finding:
         place, own = _place()
     except Exception as error:  # whatever a database can fail with
         text = str(error).strip().split("\n")[0]
-        return Finding("database", False, text, "pip install 'fastsam-plugins[mongod]'")
+        return Finding("database", False, text, messages.install("mongod"))
     said = f"{count} datasets in {fo.config.database_name} of {place}"
     if own:
         return Finding("database", True, said)
@@ -187,6 +186,6 @@ def _plugin() -> list[Finding]:
     context.register_all()
     if context.errors:
         last = context.errors[0].strip().split("\n")[-1]
-        return [Finding("plugin", False, last, "pip install 'fastsam-plugins[fiftyone]'")]
+        return [Finding("plugin", False, last, messages.install("fiftyone"))]
     names = ", ".join(sorted(i.name for i in context.instances))
     return [Finding("plugin", True, str(where)), Finding("operators", True, names)]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastsam_plugins.demo import CONF, DEMO
+from fastsam_plugins.messages import install
 from fastsam_plugins.options import SegmentOptions
 
 if TYPE_CHECKING:
@@ -97,9 +98,7 @@ def _own(root: Path) -> None:
     try:
         from fiftyone.core import service
     except ImportError as error:
-        raise ValueError(
-            f"this needs FiftyOne ({error}): pip install 'fastsam-plugins[fiftyone]'"
-        ) from None
+        raise ValueError(f"this needs FiftyOne ({error}): {install('fiftyone')}") from None
     # It would join any database that a FiftyOne of this person's runs, wherever that lies.
     service.MultiClientService.start = service.Service.start
     # It would give up after a minute, and says no more than that.

@@ -72,7 +72,8 @@ def run(
     Raises
     ------
     ValueError
-        At once, if a field is missing or of another kind, or there is a run of this name.
+        At once, if a field is missing or of another kind, there is a run of this name, or fields
+        or attributes of labels have a name that the run would write.
     """
     EvaluateOptions(proposals, truth, eval_key, max_proposals, overwrite)
     view = images(view)
@@ -84,6 +85,7 @@ def run(
         _check_free(view._dataset, eval_key)
     if eval_key in view._dataset.get_field_schema():
         raise ValueError(f"{eval_key} is a field: name the run otherwise")
+    _check_fields(view._dataset, truth, proposals, eval_key)
     return _run(view, proposals, truth, eval_key, max_proposals)
 
 
@@ -96,6 +98,37 @@ def _check_free(dataset: fo.Dataset, key: str) -> None:
             raise ValueError(f"there is a run {key} already: overwrite it, or name another")
         if config.get("process") and running.is_alive(config["process"]):
             raise ValueError(f"a run {key} is going on: let it end, overwrite it, or name another")
+
+
+def _check_fields(dataset: fo.Dataset, truth: str, proposals: str, key: str) -> None:
+    """Refuse a name under which the person keeps something that a run would write over."""
+    own: set[str] = set()
+    if dataset.has_evaluation(key):
+        own.update(dataset.get_evaluation_info(key).config.build().get_fields(dataset, key))
+    known = dataset.get_field_schema(flat=True)
+    written = _written(dataset, truth, proposals, key)
+    for path in written:
+        # Attributes of labels need not be declared to be there.
+        if path not in own and (path in known or _is_used(dataset, path)):
+            what = "a field" if "." not in path else "an attribute of your labels"
+            raise ValueError(f"{path} is {what}: name the run otherwise than {key}")
+
+
+def _written(dataset: fo.Dataset, truth: str, proposals: str, key: str) -> dict[str, Any]:
+    """What a run writes, and of what type it is."""
+    truths, found = (dataset._get_label_field_path(f)[1] for f in (truth, proposals))
+    own = {f"{key}{name}": fo.IntField for name in ("_tp", "_fp", "_fn")}
+    own[f"{key}_recall"] = fo.FloatField
+    for path in (truths, found):
+        own |= {f"{path}.{key}": fo.StringField, f"{path}.{key}_id": fo.StringField}
+        own |= {f"{path}.{key}_iou": fo.FloatField}
+    return own | {f"{truths}.{key}_rank": fo.IntField, f"{truths}.{key}_size": fo.StringField}
+
+
+def _is_used(dataset: fo.Dataset, path: str) -> bool:
+    name, _, rest = path.partition(".")
+    path = f"{dataset.get_field(name).db_field}.{rest}" if rest else name
+    return dataset._sample_collection.find_one({path: {"$exists": True}}, {"_id": 1}) is not None
 
 
 def has_results(dataset: fo.Dataset, key: str) -> bool:
@@ -252,22 +285,20 @@ class ProposalRecall(DetectionEvaluation):
             proposals.ProposalRecall(limit), proposals.ProposalRecall(limit)
         )
 
+    def register_run(self, samples: Any, key: str | None, *args: Any, **kwargs: Any) -> None:
+        """Note the run, unless it would write over something of the person's."""
+        if key is not None:
+            _check_fields(samples._dataset, self.config.gt_field, self.config.pred_field, key)
+        super().register_run(samples, key, *args, **kwargs)
+
     def register_samples(self, samples: Any, eval_key: str | None, dynamic: bool = True) -> None:
         """Declare the fields that are written, and find the sizes of images."""
         samples.compute_metadata(overwrite=False, progress=False)
         if eval_key is not None:
-            counts = dict.fromkeys(("_tp", "_fp", "_fn"), fo.IntField)
-            own = {
-                eval_key + name: kind for name, kind in {**counts, "_recall": fo.FloatField}.items()
-            }
-            if dynamic:
-                for path in (self.config.gt_field, self.config.pred_field):
-                    start = f"{samples._get_label_field_path(path)[1]}.{eval_key}"
-                    own |= {start: fo.StringField, f"{start}_id": fo.StringField}
-                    own |= {f"{start}_iou": fo.FloatField}
-                rank, size = self._extra(samples, eval_key)
-                own |= {rank: fo.IntField, size: fo.StringField}
-            documents.declare(samples._dataset, {path: kind() for path, kind in own.items()})
+            dataset, config = samples._dataset, self.config
+            own = _written(dataset, config.gt_field, config.pred_field, eval_key)
+            declared = {path: kind() for path, kind in own.items() if dynamic or "." not in path}
+            documents.declare(dataset, declared)
         super().register_samples(samples, eval_key, dynamic)
 
     def _extra(self, samples: Any, eval_key: str) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from napari.layers import Labels
 from napari.utils.notifications import show_info
+from qtpy.QtCore import QTimer
 
 from fastsam_plugins.options import LinkOptions
 from napari_plugin import geometry, layers
@@ -46,9 +47,12 @@ class Annotation(Display):
         height, width = self.shape
         if not (0 <= xy[0] < width and 0 <= xy[1] < height):
             return
+        self.prompt_layers()  # a person may have deleted them
         self.session.prompt(key, self.session.prompts(key).with_point(xy, foreground))
-        if foreground and self.preview is not None and not self.preview.picks:
-            show_info("No instance here: try another place, lower conf, or zoom in and segment")
+        replies = self.session.replies(key)
+        why = None if replies is None else replies.points.get(len(replies.prompts.points) - 1)
+        if why is not None:
+            show_info(f"FastSAM picks nothing here: {why}")
 
     def picked(self, key: Key, scene: Scene, rows: Sequence[int]) -> None:
         """A text picked instances of a scene."""
@@ -56,25 +60,50 @@ class Annotation(Display):
             return  # it was segmented anew, or other filters let other instances through
         self.session.prompt(key, Prompts(chosen=tuple(rows)), "text")
 
-    def highlight(self, index: int, center: bool = False) -> None:
-        """Show one instance of the scene, and move it into the middle of the canvas."""
+    def pick_rows(self, indices: Sequence[int]) -> None:
+        """Pick instances of the scene, and move the last one into the middle of the canvas."""
         key = self.key
         scene = self.session.scene(key)
-        if scene is None or index >= len(scene.seg):
+        if scene is None or not indices or max(indices) >= len(scene.seg):
             return
-        seg = scene.seg[index]
-        self._hovered = []
-        self._ready(key, scene).hover(seg, layers.HIGHLIGHT)
-        if center:
-            x0, y0, x1, y1 = seg.boxes[0].tolist()
-            left, top = scene.window[:2]
-            place = geometry.to_data(
-                self.plane, key, ((x0 + x1) / 2 + left, (y0 + y1) / 2 + top)
-            )[0]  # fmt: skip
-            assert self.preview is not None
-            outputs = self._world(place)
-            shown = [outputs[a] for a in self.viewer.dims.displayed]
-            self.viewer.camera.center = (0.0, *shown)
+        rows = scene.seg.rows[list(indices)].tolist()
+        self.session.prompt(key, Prompts(chosen=tuple(rows)), "row")
+        x0, y0, x1, y1 = scene.seg.boxes[indices[-1]].tolist()
+        left, top = scene.window[:2]
+        middle = (x0 + x1) / 2 + left, (y0 + y1) / 2 + top
+        world = self._world(geometry.to_data(self.plane, key, middle)[0])
+        shown = [world[a] for a in self.viewer.dims.displayed]
+        self.viewer.camera.center = (0.0, *shown)
+
+    def drop_rows(self, indices: Sequence[int]) -> None:
+        """Take instances of the scene out of what was found."""
+        key = self.key
+        scene = self.session.scene(key)
+        if scene is not None:
+            self.session.drop(key, scene.seg.rows[list(indices)].tolist())
+
+    def draw_box(self) -> None:
+        """Let the next drag draw a box, whatever is selected; then clicks are points again."""
+        if self.session.scene(self.key) is None:
+            raise SessionError("segment this slice first")
+        points, boxes = self.prompt_layers()
+        self.viewer.layers.selection.active = boxes
+        boxes.mode = "add_rectangle"
+
+        def drawn(layer: Any, event: Any) -> Iterator[None]:
+            yield
+            while event.type == "mouse_move":
+                yield
+            layer.mouse_drag_callbacks.remove(drawn)
+            if points in self.viewer.layers:  # once napari's own tool has the box
+                QTimer.singleShot(0, lambda: self._click_again(points, boxes))
+
+        boxes.mouse_drag_callbacks.append(drawn)
+
+    def _click_again(self, points: Any, boxes: Any) -> None:
+        if points in self.viewer.layers and boxes in self.viewer.layers:
+            boxes.mode = "pan_zoom"
+            self.viewer.layers.selection.active = points
 
     # --- actions ----------------------------------------------------------------------------
 
@@ -166,7 +195,7 @@ class Annotation(Display):
         if layer is self.objects:
             return
         if layer is not None:
-            wanted = self.record.shape
+            wanted = self.plane.label_shape(geometry.full_shape(self.image))
             if layer.multiscale or tuple(layer.data.shape) != wanted:
                 raise SessionError(
                     f"layer {layer.name} does not fit {self.image.name}, whose labels have shape "
@@ -180,6 +209,8 @@ class Annotation(Display):
                     f"layer {layer.name} cannot be written to: unlock it, or commit into a new one"
                 )
             layer.events.paint.connect(self._painted)
+            for name, value in layers.known_of(self.image, self.plane).items():
+                layer.metadata.setdefault(name, value)
         if self.objects is not None:
             self.objects.events.paint.disconnect(self._painted)
         self.parted()
@@ -201,6 +232,8 @@ class Annotation(Display):
             )
         layer = self._new_objects(saved)
         self.parted()
+        if self.objects is not None and self.objects.name == OBJECTS:
+            self.objects.name = f"{OBJECTS} before Reopen"
         self.objects = None
         self.session.attach(None)
         self.session.forget()
@@ -243,10 +276,7 @@ class Annotation(Display):
         self.session.attach(self._canvas(layer), empty=True)
 
     def _canvas(self, layer: Labels) -> layers.LabelsCanvas:
-        kept = self.plane.kept
-        return layers.LabelsCanvas(
-            layer, kept.index(self.plane.rows), kept.index(self.plane.columns)
-        )
+        return layers.LabelsCanvas(layer, self.plane)
 
     def _go(self, key: Key) -> None:
         """Show a slice."""

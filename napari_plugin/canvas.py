@@ -19,7 +19,7 @@ class Listener(Protocol):
 
 
 class Mouse:
-    """Clicks on some layers and moves of the cursor, while it lives.
+    """Clicks and moves of the cursor, whichever layer is selected, while it lives.
 
     Parameters
     ----------
@@ -29,29 +29,24 @@ class Mouse:
 
     def __init__(self, viewer: Any, listener: Listener) -> None:
         self.viewer, self.listener = viewer, listener
-        self._layers: list[Any] = []
         viewer.mouse_move_callbacks.append(self._move)
-
-    def listen(self, layer: Any) -> None:
-        """Take clicks while this layer is the selected one."""
-        layer.mouse_drag_callbacks.append(self._press)
-        self._layers.append(layer)
+        viewer.mouse_drag_callbacks.append(self._press)
 
     def close(self) -> None:
         """Stop listening."""
         if self._move in self.viewer.mouse_move_callbacks:
             self.viewer.mouse_move_callbacks.remove(self._move)
-        for layer in self._layers:
-            if self._press in layer.mouse_drag_callbacks:
-                layer.mouse_drag_callbacks.remove(self._press)
-        self._layers = []
+        if self._press in self.viewer.mouse_drag_callbacks:
+            self.viewer.mouse_drag_callbacks.remove(self._press)
 
     def _move(self, viewer: Any, event: Any) -> None:
         if not event.is_dragging:
             self.listener.moved(event.position)
 
-    def _press(self, layer: Any, event: Any) -> Iterator[None]:
-        if event.button not in (1, 2) or str(layer.mode) not in ("pan_zoom", "transform"):
+    def _press(self, viewer: Any, event: Any) -> Iterator[None]:
+        layer = viewer.layers.selection.active
+        mode = "pan_zoom" if layer is None else str(layer.mode)
+        if event.button not in (1, 2) or mode not in ("pan_zoom", "transform"):
             return  # one of napari's own tools is at work
         background = event.button == 2 or "Control" in event.modifiers
         position, start = event.position, event.pos

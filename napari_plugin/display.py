@@ -39,6 +39,10 @@ class Display:
         Whether the instance under the cursor is shown.
     chosen : callable
         Told the index (in the scene) of the instance that was picked last.
+    told : callable
+        Told in words how many prompts of the slice are answered, and why the others are not.
+    refilter : callable
+        Asked for a picture of other instances: some were dropped, or are back.
     changed : callable
         Told that labels or prompts changed, with the slices whose labels did.
     settle : callable
@@ -53,6 +57,8 @@ class Display:
         self.session.listeners.append(self._step)
         self.hover = True
         self.chosen: Callable[[int], None] = lambda index: None
+        self.told: Callable[[str], None] = lambda text: None
+        self.refilter: Callable[[], None] = lambda: None
         self.changed: Callable[[set[Key]], None] = lambda keys: None
         self.settle: Callable[[], None] = lambda: None
         self.parted: Callable[[], None] = lambda: None
@@ -73,14 +79,20 @@ class Display:
         viewer.layers.events.removed.connect(self._layer_removed)
 
     def close(self) -> None:
-        """Let go of the viewer. Layers stay, but for the preview."""
+        """Let go of the viewer. What was committed stays, under the image's name; the other layers
+        go: clicks on them would do nothing any more."""
         if self.closed:
             return
         self.closed = True
         self.viewer.dims.events.current_step.disconnect(self._slice_changed)
         self.viewer.layers.events.removed.disconnect(self._layer_removed)
-        if self.preview is not None and self.preview.layer in self.viewer.layers:
-            self.viewer.layers.remove(self.preview.layer)
+        preview = None if self.preview is None else self.preview.layer
+        for layer in (preview, self.instances, self.points, self.boxes):
+            if layer is not None and layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+        for layer, name in ((self.objects, OBJECTS), (self.polygons, POLYGONS)):
+            if layer is not None and layer.name == name:  # the next image's are called so
+                layer.name = f"{name} of {self.image.name}"
 
     # --- where it is ------------------------------------------------------------------------
 
@@ -97,14 +109,13 @@ class Display:
     @property
     def record(self) -> ImageRecord:
         """What a file says of the image."""
-        path = getattr(self.image.source, "path", None)
-        kept = self.plane.kept
+        counted = [a for a in range(self.plane.ndim) if a != self.plane.channels]
         shape = geometry.full_shape(self.image)
         return ImageRecord(
             self.image.name,
-            None if path is None else str(path),
-            tuple(shape[a] for a in kept),
-            (kept.index(self.plane.rows), kept.index(self.plane.columns)),
+            layers.image_path(self.image),
+            tuple(shape[a] for a in counted),
+            (counted.index(self.plane.rows), counted.index(self.plane.columns)),
         )
 
     @property
@@ -166,6 +177,8 @@ class Display:
         """The session changed: show it."""
         if self.closed:
             return
+        if step.dropped:
+            self.refilter()
         if step.prompts:
             self._show_answer(step.key)
             self._mirror()
@@ -178,7 +191,9 @@ class Display:
         scene = self.session.scene(key)
         if key != self.key or scene is None:
             return
-        answer = self._answer(key)
+        replies = self.session.replies(key)
+        assert replies is not None
+        answer = replies.seg
         preview = self._ready(key, scene)
         self._hovered = answer.rows.tolist() if len(answer) == 1 else []
         preview.pick(answer)
@@ -186,11 +201,7 @@ class Display:
             index = np.flatnonzero(scene.seg.rows == answer.rows[0])
             if len(index) and answer.source is scene.seg.source:
                 self.chosen(int(index[0]))
-
-    def _answer(self, key: Key) -> Any:
-        answer = self.session.answer(key)
-        assert answer is not None
-        return answer
+        self.told(replies.told)
 
     def _ready(self, key: Key, scene: Scene) -> layers.Preview:
         """The preview, over the window of this slice."""

@@ -48,10 +48,14 @@ class ArrayCanvas:
     array : array of integers
     rows, columns : int
         The axes of a slice; the others count slices.
+    single : int, optional
+        An axis of length one, which counts nothing.
     """
 
-    def __init__(self, array: Any, rows: int = -2, columns: int = -1) -> None:
-        self.array = array
+    def __init__(
+        self, array: Any, rows: int = -2, columns: int = -1, single: int | None = None
+    ) -> None:
+        self.array, self.single = array, single
         self.rows, self.columns = rows % array.ndim, columns % array.ndim
 
     @property
@@ -66,16 +70,20 @@ class ArrayCanvas:
 
     def keys(self) -> Iterable[Key]:
         """All slices."""
-        plane = (self.rows, self.columns)
+        plane = (self.rows, self.columns, self.single)
         return np.ndindex(*(n for k, n in enumerate(self.array.shape) if k not in plane))
 
     def index(self, key: Key, window: Window) -> tuple[Any, ...]:
         """What picks a window of a slice from the array."""
         x0, y0, x1, y1 = window
-        index: list[Any] = list(key)
-        index.insert(self.rows, slice(y0, y1))  # the first of the two axes
-        index.insert(self.columns, slice(x0, x1))
-        return tuple(index)
+        return self.place(key, slice(y0, y1), slice(x0, x1))
+
+    def place(self, key: Key, rows: Any, columns: Any) -> tuple[Any, ...]:
+        """Indices along all axes of the array."""
+        given = {self.rows: rows, self.columns: columns, self.single: 0}
+        counted = iter(key)
+        axes = range(len(self.array.shape))
+        return tuple(given[a] if a in given else next(counted) for a in axes)
 
     def read(self, key: Key, window: Window) -> NDArray[np.integer]:
         """The labels (h, w) in a window of a slice; not to be written to."""
@@ -175,6 +183,24 @@ class PromptEdit:
 
 
 @dataclass(frozen=True)
+class DropEdit:
+    """Other instances that a person dropped from what was found in a slice.
+
+    Attributes
+    ----------
+    seg : Segmentation
+        What was found; the edit says nothing about what was found later.
+    before, after : set of int
+        Rows of its instances.
+    """
+
+    key: Key
+    seg: Any
+    before: frozenset[int]
+    after: frozenset[int]
+
+
+@dataclass(frozen=True)
 class ObjectEdit:
     """What is known about an object; None where it does not exist."""
 
@@ -183,7 +209,7 @@ class ObjectEdit:
     after: Any
 
 
-Edit = PixelEdit | PromptEdit | ObjectEdit
+Edit = PixelEdit | PromptEdit | ObjectEdit | DropEdit
 
 
 @dataclass(frozen=True)
@@ -212,6 +238,11 @@ class Step:
     def objects(self) -> bool:
         """Whether what is known of objects changed."""
         return any(isinstance(e, ObjectEdit) for e in self.edits)
+
+    @property
+    def dropped(self) -> bool:
+        """Whether instances were dropped."""
+        return any(isinstance(e, DropEdit) for e in self.edits)
 
     @property
     def prompts(self) -> bool:

@@ -48,8 +48,21 @@ class Plane:
 
     @property
     def kept(self) -> tuple[int, ...]:
-        """Axes that labels have: all but the channels."""
-        return tuple(a for a in range(self.ndim) if a != self.channels)
+        """Axes that labels have: all but channels that come first.
+
+        Channels elsewhere are an axis of length one, on which labels lie over all of them: layers
+        of fewer axes lie along the *last* axes of the others.
+        """
+        return tuple(a for a in range(self.ndim) if a or self.channels != 0)
+
+    @property
+    def spanned(self) -> int | None:
+        """The axis of labels on which they lie over all channels."""
+        return self.kept.index(self.channels) if self.channels else None
+
+    def label_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of the labels of an image's shape."""
+        return tuple(1 if a == self.channels else shape[a] for a in self.kept)
 
 
 def shown_plane(layer: Any, dims: Any, channels: int | None = None) -> Plane:
@@ -110,7 +123,7 @@ def to_data(plane: Plane, key: Key, xy: ArrayLike) -> NDArray[np.float64]:
         elif axis == plane.rows:
             out[:, place] = points[:, 1] - 0.5
         else:
-            out[:, place] = key[plane.stepped.index(axis)]
+            out[:, place] = 0 if axis == plane.channels else key[plane.stepped.index(axis)]
     return out
 
 
@@ -174,6 +187,9 @@ def output_transform(
         shift[kept] = np.asarray(offset, np.float64)
     steps = np.ones(layer.ndim)
     steps[[plane.rows, plane.columns]] = step
+    if plane.spanned is not None:
+        steps[plane.channels] = count = full_shape(layer)[plane.channels or 0]
+        shift[plane.channels] = (count - 1) / 2
     if len(kept) == layer.ndim:
         return {
             **out,
@@ -191,11 +207,19 @@ def output_transform(
 
 def reordered(layer: Any, order: Sequence[int]) -> dict[str, Any]:
     """What puts a layer where it is once its axes are in another order: attributes to set."""
-    linear, origin = _affine(layer)
+    around = np.ix_(order, order)
+    out: dict[str, Any] = {"scale": layer.scale, "translate": layer.translate}
+    out = {name: np.asarray(value)[list(order)] for name, value in out.items()}
+    out |= {"rotate": np.asarray(layer.rotate)[around], "shear": np.zeros_like(layer.shear)}
+    linear, origin = np.asarray(layer.affine.linear_matrix), np.asarray(layer.affine.translate)
+    if np.any(layer.shear):  # of axes in another order it need not be one
+        linear, origin = _affine(layer)
+        out |= {"scale": np.ones(layer.ndim), "translate": np.zeros(layer.ndim)}
+        out["rotate"] = np.eye(layer.ndim)
     matrix = np.eye(layer.ndim + 1)
-    matrix[:-1, :-1] = linear[np.ix_(order, order)]
+    matrix[:-1, :-1] = linear[around]
     matrix[:-1, -1] = origin[list(order)]
-    out: dict[str, Any] = {"affine": matrix}
+    out["affine"] = matrix
     for name in ("units", "axis_labels"):  # since napari 0.5.1
         values = getattr(layer, name, None)
         if values is not None:

@@ -6,6 +6,7 @@ their window alone, instead of the whole slice.
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +14,12 @@ from typing import Any
 import numpy as np
 from napari.layers import Labels, Points, Shapes
 from napari.utils.colormaps import CyclicLabelColormap
+from napari.utils.colormaps.standardize_color import transform_color
 from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.segmentation import Segmentation
+from napari_plugin import channels
 from napari_plugin.edits import ArrayCanvas, Key
 from napari_plugin.geometry import Plane, from_data, output_transform, to_data
 from napari_plugin.scene import Prompts, Scene, Window
@@ -28,9 +31,9 @@ FEW = 50_000
 for its own undo, which larger numbers would fill the memory with."""
 
 COLORS = ("#00e5ff", "#ff4dd2", "#ffd500", "#76ff03", "#ff6d00", "#b388ff")
-HOVER, HIGHLIGHT = len(COLORS) + 1, len(COLORS) + 2
+HOVER = len(COLORS) + 1
 # Cyclic, though it never comes round: a direct colormap compiles for seconds where numba is there.
-_SHOWN = ("#00000000", *(f"{c}ff" for c in COLORS), "#ffffffff", "#ffff00ff")
+_SHOWN = ("#00000000", *(f"{c}ff" for c in COLORS), "#ffffffff")
 PALETTE = CyclicLabelColormap(
     colors=np.array([list(bytes.fromhex(c[1:])) for c in _SHOWN], np.float32) / 255
 )
@@ -39,8 +42,9 @@ PALETTE = CyclicLabelColormap(
 class LabelsCanvas(ArrayCanvas):
     """The data of a Labels layer, as what objects are committed into."""
 
-    def __init__(self, layer: Labels, rows: int, columns: int) -> None:
-        super().__init__(layer.data, rows, columns)
+    def __init__(self, layer: Labels, plane: Plane) -> None:
+        rows, columns = plane.kept.index(plane.rows), plane.kept.index(plane.columns)
+        super().__init__(layer.data, rows, columns, plane.spanned)
         self.layer = layer
         self.writing = False  # rather than a person, who paints
 
@@ -52,12 +56,11 @@ class LabelsCanvas(ArrayCanvas):
             self.layer.refresh()
             return
         rows, columns = np.nonzero(changed)
-        place: list[Any] = [np.full(len(rows), k) for k in key]
-        place.insert(self.rows, rows + window[1])
-        place.insert(self.columns, columns + window[0])
+        place = self.place(key, rows + window[1], columns + window[0])
         self.writing = True
         try:
-            self.layer.data_setitem(tuple(place), block[changed])
+            indices = tuple(np.broadcast_to(p, rows.shape) for p in place)
+            self.layer.data_setitem(indices, block[changed])
         finally:
             self.writing = False
 
@@ -205,15 +208,29 @@ def objects_layer(
     MemoryError
         If there is no room for it.
     """
-    known = {k: image.metadata[k] for k in ("crs", "transform", "nodata") if k in image.metadata}
-    if getattr(image.source, "path", None):
-        known["image"] = str(image.source.path)
     return Labels(
-        np.zeros([shape[a] for a in plane.kept], dtype),
+        np.zeros(plane.label_shape(shape), dtype),
         name=name,
-        metadata=known,
+        metadata=known_of(image, plane),
         **output_transform(image, plane),
     )
+
+
+def known_of(image: Any, plane: Plane) -> dict[str, Any]:
+    """What files that are made of a layer say of its image: where it came from and where it lies;
+    and the axis on which the layer lies over all channels, which no file has."""
+    names = ("crs", "transform", "nodata")
+    known: dict[str, Any] = {k: image.metadata[k] for k in names if k in image.metadata}
+    path = image_path(image)
+    if plane.spanned is not None:
+        known[channels.KEY] = plane.spanned
+    return known | ({"image_name": image.name} if path is None else {"image": path})
+
+
+def image_path(image: Any) -> str | None:
+    """The file that an image layer was read from, by napari, by our reader or by a script."""
+    path = getattr(image.source, "path", None) or image.metadata.get("path")
+    return str(path) if isinstance(path, str | os.PathLike) and str(path) else None
 
 
 # --- prompts ------------------------------------------------------------------------------------
@@ -245,34 +262,41 @@ def boxes_layer(image: Any, plane: Plane, name: str) -> Shapes:
         edge_color=FOREGROUND,
         face_color="transparent",
         edge_width=2,
+        metadata=known_of(image, plane),
         **output_transform(image, plane),
     )
 
 
 def show_points(layer: Points, plane: Plane, prompts: dict[Key, Prompts]) -> None:
-    """Make a Points layer show the points of all slices."""
+    """Make a Points layer show the points of all slices, each in the colour of what it says."""
     data = np.concatenate(
         [np.empty((0, len(plane.kept))), *(to_data(plane, k, p.points) for k, p in prompts.items())]
     )
     labels = [label for p in prompts.values() for label in p.labels]
-    count = len(layer.data)
-    if np.array_equal(layer.data, data) and layer.features["foreground"].tolist() == labels:
-        return
-    if layer.selected_data:
-        layer.selected_data = set()
-    appended = len(data) == count + 1 and np.array_equal(layer.data, data[:-1])
-    if appended and layer.features["foreground"].tolist() == labels[:-1]:
-        # A click: the new point's colour is set before it is there, if it is another than the last
-        # one's, which costs one update, not three.
-        if layer.feature_defaults["foreground"].tolist() != labels[-1:]:
-            layer.feature_defaults = {"foreground": labels[-1]}
-            layer.current_face_color = FOREGROUND if labels[-1] else BACKGROUND
+    if not np.array_equal(layer.data, data):
+        if layer.selected_data:
+            layer.selected_data = set()
+        if len(data) == len(layer.data) + 1:
+            # A click, mostly: the new point has its colour at once, which costs one update.
+            _next_point(layer, labels[-1])
         layer.data = data
-        return
-    layer.data = data
-    if labels:
+    # Napari gives points that come back by undo whatever colour it used last.
+    if layer.features["foreground"].tolist() != labels:
         layer.features = {"foreground": np.array(labels, int)}
-        layer.face_color = [FOREGROUND if label else BACKGROUND for label in labels]
+    colors = [FOREGROUND if label else BACKGROUND for label in labels]
+    if labels and not np.allclose(layer.face_color, transform_color(colors)):
+        layer.face_color = colors
+    if labels:
+        _next_point(layer, labels[-1])
+
+
+def _next_point(layer: Points, label: int) -> None:
+    """Say what a point that is added by napari's own tool means, and show it so."""
+    color = FOREGROUND if label else BACKGROUND
+    if layer.feature_defaults["foreground"].tolist() != [label]:
+        layer.feature_defaults = {"foreground": label}
+    if not np.allclose(transform_color(layer.current_face_color), transform_color(color)):
+        layer.current_face_color = color
 
 
 def show_boxes(layer: Shapes, plane: Plane, prompts: dict[Key, Prompts]) -> None:

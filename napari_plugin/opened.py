@@ -69,7 +69,6 @@ class Opened:
         there = now.points is not None
         points, _ = now.prompt_layers()
         if not there:
-            self._mouse.listen(points)
             points.mode = "pan_zoom"
             now.viewer.layers.selection.active = points
 

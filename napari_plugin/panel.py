@@ -16,8 +16,11 @@ from magicgui.widgets import (
     LineEdit,
     PushButton,
 )
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEdit, QPushButton
 
 from fastsam_plugins import backends
+from fastsam_plugins.messages import install
 from fastsam_plugins.options import (
     FilterOptions,
     LimitOptions,
@@ -39,7 +42,8 @@ from napari_plugin.words import Words
 
 MODELS = ("FastSAM-n", "FastSAM-s", "FastSAM-x")
 OUTLINES = "Shapes polygons"
-WIDTH = 380  # pixels: as wide as the widest form needs
+LONGEST = 28  # characters of a layer's name
+WIDTH = 300  # pixels: as wide as the widest form needs
 
 
 class Panel(Container):
@@ -56,7 +60,11 @@ class Panel(Container):
         super().__init__(labels=False)
         # Magicgui and napari both lay out the scrolled widget and lose what scrolls it.
         self._scrolled = Container(widgets=self._sections, labels=False, scrollable=True)
-        self.native.layout().addWidget(self._scrolled.root_native_widget)
+        scroll = self._scrolled.root_native_widget
+        self.native.layout().addWidget(scroll)
+        _narrow(self.native)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setMinimumWidth(0)
         self.min_width = WIDTH
 
     def images(self, widget: Any = None) -> list[Any]:
@@ -67,15 +75,17 @@ class Panel(Container):
         """The layers of objects to choose from."""
         return []
 
-    def row_chosen(self, index: int) -> None:
-        """A row of the table was chosen."""
+    def rows_chosen(self, indices: list[int]) -> None:
+        """Rows of the table were chosen."""
+
+    def rows_dropped(self, indices: list[int]) -> None:
+        """Rows of the table were dropped."""
 
     def _build(self, start: Preferences) -> None:
         self.image = ComboBox(label="image", choices=self.images)
         self.model = ComboBox(label="model", choices=_with(MODELS, start.model), value=start.model)
         self.region = Form(RegionOptions)
         self.basic = Form(SegmentOptions, leave_out=_but(SegmentOptions, "conf"))
-        self.more = CheckBox(text="more options")
         self.weights = FileEdit(
             label="weights file", filter="*.pt *.safetensors", nullable=True,
             tooltip="Own weights, instead of the model named above",
@@ -96,9 +106,14 @@ class Panel(Container):
         )
         self.segment_button = PushButton(text="Segment")
         self.cancel_button = PushButton(text="Cancel", enabled=False)
+        self.box_button = PushButton(
+            text="Box", tooltip="Draw a box with the next drag: it picks what fits it best"
+        )
         self.status = Label(value="")
+        self.status.native.setWordWrap(True)
+        self.status.native.setMinimumWidth(WIDTH - 30)
         self.filters = Form(FilterOptions)
-        self.table = InstanceTable(self.row_chosen)
+        self.table = InstanceTable(self.rows_chosen, self.rows_dropped)
         start_prompts = PromptOptions(points_mode="best")
         self.mode = Form(
             PromptOptions, leave_out=_but(PromptOptions, "points_mode"), start=start_prompts
@@ -112,7 +127,7 @@ class Panel(Container):
         )
         self.find_button = PushButton(text="Find", enabled=find_spec("open_clip") is not None)
         if not self.find_button.enabled:
-            self.find_button.tooltip = "Words need CLIP: pip install 'fastsam-plugins[text]'"
+            self.find_button.tooltip = f"Words need CLIP: {install('text')}"
         self.wording = Form(TextOptions)
         self.objects = ComboBox(label="commit into", choices=self.outputs)
         self.policy = ComboBox(label="overlap", choices=[*POLICIES, OUTLINES])
@@ -137,23 +152,34 @@ class Panel(Container):
         )
         self.save_button = PushButton(text="Save")
         self.reopen_button = PushButton(text="Reopen")
-        rows = [list(self.buttons.values())[k : k + 3] for k in (0, 3, 6)]
-        more = _column(
+        b = self.buttons
+        more = [
             self.hidden, self.advanced, self.tiling, self.layer_options, self.reading,
             self.prompting, self.wording, self.limits,
-        )  # fmt: skip
-        more.visible = False
-        self._more = more
-        self._sections = [
-            _column(self.image, self.model, labels=True), self.region, self.basic, self.more, more,
-            _row(self.segment_button, self.cancel_button), self.status,
-            Label(value="<b>Filters</b>"), self.filters, self.table,
-            Label(value="<b>Prompts and objects</b>"), self.mode,
-            _column(self.text, self.negatives, labels=True), self.find_button,
-            _column(self.objects, self.policy, labels=True),
-            _row(self.link, self.linking), *(_row(*r) for r in rows),
-            _column(self.file, labels=True), _row(self.save_button, self.reopen_button),
         ]  # fmt: skip
+        self.folds = {
+            "Filters": _column(self.filters),
+            "Text": _column(_column(self.text, self.negatives, labels=True), self.find_button),
+            "Objects": _column(
+                _row(b["Go back"], b["Delete"], b["Merge"], b["Split"]),
+                _column(self.objects, self.policy, labels=True), self.link, self.linking,
+            ),
+            "Session": _column(
+                _column(self.file, labels=True), _row(self.save_button, self.reopen_button)
+            ),
+            "More options": _column(*more),
+        }  # fmt: skip
+        folded = [_Fold(title, inside) for title, inside in self.folds.items()]
+        self._sections = [
+            _column(self.image, self.model, labels=True), self.region, self.basic,
+            _row(self.segment_button, self.cancel_button), self.status,
+            self.mode, _row(self.box_button, b["Clear"], b["Undo"], b["Redo"]),
+            _row(b["Commit"], b["Commit all"]), self.table, *folded,
+        ]  # fmt: skip
+
+    def unfold(self, title: str) -> None:
+        """Show a part that is folded."""
+        next(x for x in self._sections if isinstance(x, _Fold) and x.title == title).open(True)
 
     # --- what was filled in -----------------------------------------------------------------
 
@@ -173,6 +199,42 @@ class Panel(Container):
         """Name or file of the weights."""
         own = chosen_path(self.weights)
         return str(own) if own is not None else str(self.model.value)
+
+
+class _Fold(Container):
+    """A title that shows and hides what is under it."""
+
+    def __init__(self, title: str, inside: Container) -> None:
+        self.title, self._inside = title, inside
+        self._button = PushButton(text=f"▸ {title}")
+        self._button.native.setFlat(True)
+        self._button.native.setStyleSheet("text-align: left; font-weight: bold")
+        super().__init__(widgets=[self._button, inside], labels=False, label="")
+        self.margins = (0, 0, 0, 0)
+        inside.visible = False
+        self._button.changed.connect(lambda: self.open(not self._inside.visible))
+
+    def open(self, shown: bool) -> None:
+        """Show what is under the title, or not."""
+        self._inside.visible = shown
+        self._button.text = f"{'▾' if shown else '▸'} {self.title}"
+
+
+def shortened(names: list[str]) -> list[str]:
+    """Names that fit into the form: of long ones the middle is left out, unless two were alike."""
+    head = LONGEST // 2
+    short = [n if len(n) <= LONGEST else f"{n[: head - 1]}…{n[-head:]}" for n in names]
+    return [n if short.count(s) > 1 else s for n, s in zip(names, short, strict=True)]
+
+
+def _narrow(widget: Any) -> None:
+    """Let everything in a widget be narrower than its words: long ones are shortened."""
+    for box in widget.findChildren(QComboBox):
+        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        box.setMinimumContentsLength(6)
+    for kind in (QComboBox, QLineEdit, QAbstractSpinBox, QAbstractSlider, QPushButton):
+        for inner in widget.findChildren(kind):
+            inner.setMinimumWidth(30)
 
 
 def _values(form: Form) -> dict[str, Any]:

@@ -72,17 +72,17 @@ def read(path: str) -> list[LayerData]:
     if not rgb:
         about["contrast_limits"] = _limits(raster)
     if height * width * count * raster.dtype.itemsize <= LAZY:
-        return [(_arranged(raster[:], rgb), about, "image")]
+        return [(_arranged(raster[:], rgb, raster), about, "image")]
     levels = [raster, *(Raster(path, k) for k in range(raster.overviews))]
-    data = [_arranged(_lazy(level), rgb) for level in levels]
+    data = [_arranged(_lazy(level), rgb, level) for level in levels]
     about["multiscale"] = len(data) > 1
     return [(data if len(data) > 1 else data[0], about, "image")]
 
 
-def _arranged(pixels: Any, rgb: bool) -> Any:
+def _arranged(pixels: Any, rgb: bool, raster: Raster) -> Any:
     """(H, W, C) as napari has it."""
     if rgb:
-        return pixels
+        return pixels[..., list(raster.colors)] if raster.colors else pixels
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels.transpose(2, 0, 1)
 
 
@@ -91,7 +91,7 @@ def _lazy(raster: Raster) -> Any:
     import dask.array as da
 
     sides = [math.ceil(CHUNK / block) * block for block in raster.block]
-    bands = 3 if raster.is_rgb else 1
+    bands = 3 if raster.colors else 1
     # A name of its own: the file may have changed since dask last saw it.
     return da.from_array(raster, chunks=(*sides, bands), name=False, meta=np.empty(0, raster.dtype))
 

@@ -241,7 +241,7 @@ def _prompts(path: Path, where: str, given: schema.PromptsJSON) -> Prompts:
         raise schema.wrong(path, f"{where}.labels", "expected one for each point")
     return Prompts(
         tuple(given.points), tuple(given.labels), tuple(given.boxes),
-        given.step, given.target, tuple(given.chosen),
+        given.step, given.target, tuple(given.chosen), tuple(given.steps),
     )  # fmt: skip
 
 

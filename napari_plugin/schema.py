@@ -51,6 +51,7 @@ class PromptsJSON(Struct, frozen=True):
     step: Annotated[int, Meta(ge=-100_000, le=100_000)]
     target: Id | None
     chosen: list[Place] = []
+    steps: list[Annotated[int, Meta(ge=-100_000, le=100_000)]] = []
 
 
 class LabelJSON(Struct, frozen=True):

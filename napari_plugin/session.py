@@ -14,7 +14,7 @@ from fastsam_plugins.linking import link
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import FilterOptions, LinkOptions, PromptOptions
 from fastsam_plugins.segmentation import Segmentation
-from napari_plugin.edits import Canvas, Edit, History, Key, ObjectEdit, PromptEdit, Step
+from napari_plugin.edits import Canvas, DropEdit, Edit, History, Key, ObjectEdit, PromptEdit, Step
 from napari_plugin.objects import Objects
 from napari_plugin.painting import (
     POLICIES,
@@ -26,7 +26,7 @@ from napari_plugin.painting import (
     joined,
     where,
 )
-from napari_plugin.scene import Prompts, Scene
+from napari_plugin.scene import Prompts, Replies, Scene
 
 __all__ = ["NOTHING", "POLICIES", "Object", "Policy", "Session", "SessionError"]
 
@@ -123,6 +123,18 @@ class Session:
         if prompts != self.prompts(key):
             self._do(Step(name, key, (PromptEdit(key, self.prompts(key), prompts),)))
 
+    def drop(self, key: Key, rows: Iterable[int]) -> None:
+        """Take instances out of what was found in a slice: a person knows better."""
+        scene = self.scene(key)
+        if scene is None or not (rows := frozenset(rows) - scene.dropped):
+            return
+        before, now = scene.dropped, self.prompts(key)
+        edits: list[Edit] = [DropEdit(key, scene.seg, before, before | rows)]
+        if now.chosen:
+            left = tuple(r for r in now.chosen if r not in rows)
+            edits.append(PromptEdit(key, now, dataclasses.replace(now, chosen=left)))
+        self._do(Step("drop", key, tuple(edits)))
+
     def cycle(self, key: Key, by: int) -> None:
         """Turn to a larger (1) or smaller (-1) candidate."""
         before = self.prompts(key)
@@ -134,17 +146,23 @@ class Session:
 
     def answer(self, key: Key) -> Segmentation | None:
         """What the prompts of a slice pick; None if the slice was not segmented."""
+        found = self.replies(key)
+        return None if found is None else found.seg
+
+    def replies(self, key: Key) -> Replies | None:
+        """The same, and which prompts pick nothing, and why."""
         scene = self.scene(key)
-        return None if scene is None else scene.answer(self.prompts(key), self.options)
+        return None if scene is None else scene.replies(self.prompts(key), self.options)
 
     def answered(self, key: Key) -> Segmentation:
         """What the prompts of a slice pick; SessionError if that is nothing."""
-        found = self.answer(key)
+        found = self.replies(key)
         if found is None:
             raise SessionError("segment this slice first")
-        if not len(found):
-            raise SessionError("nothing to commit: click an instance, or draw a box around it")
-        return found
+        if not len(found.seg):
+            why = found.told or "click an instance, or draw a box around it"
+            raise SessionError(f"nothing to commit: {why}")
+        return found.seg
 
     # --- objects ----------------------------------------------------------------------------
 
@@ -171,7 +189,7 @@ class Session:
         edits = self.objects.add(key, instances, policy, ids, prompts.target, asked)
         if not edits:
             raise SessionError("nothing to commit: other objects cover it")
-        return self._done("commit", key, [*edits, self._forgotten(key)])
+        return self._done("commit", key, [*edits, self._taken(key)])
 
     def commit_found(
         self,
@@ -224,7 +242,7 @@ class Session:
         assert scene is not None
         asked = dataclasses.replace(self.prompts(key), target=None)
         edits = self.objects.outline(key, _instances(scene, seg), asked)
-        return self._done("commit outlines", key, [*edits, self._forgotten(key)])
+        return self._done("commit outlines", key, [*edits, self._taken(key)])
 
     def delete(self, ids: Iterable[int], key: Key = ()) -> None:
         """Remove objects from all slices; prompts that were to replace them are forgotten."""
@@ -258,7 +276,7 @@ class Session:
         """Make what the prompts pick of an object underneath an object of its own."""
         merged = R.union([i.runs for i in self._fitting(key, self.answered(key))])
         edits = self.objects.split_off(key, merged, self.prompts(key))
-        return max(self._done("split off", key, [*edits, self._forgotten(key)]))
+        return max(self._done("split off", key, [*edits, self._taken(key)]))
 
     def recall(self, key: Key, label: int) -> None:
         """Go back to an object: ask again what it was picked with. A commit replaces it."""
@@ -284,6 +302,11 @@ class Session:
     def _forgotten(self, key: Key) -> PromptEdit:
         """The edit after which a slice has no prompts."""
         return PromptEdit(key, self.prompts(key), NOTHING)
+
+    def _taken(self, key: Key) -> PromptEdit:
+        """The edit after which a slice has only those prompts that picked nothing."""
+        found = self.replies(key)
+        return PromptEdit(key, self.prompts(key), NOTHING if found is None else found.left)
 
     def _orphaned(self, ids: set[int], *keys: Key) -> list[PromptEdit]:
         """The edits that forget the prompts of some slices, and those meant to replace objects."""
@@ -348,6 +371,11 @@ class Session:
     def _turn_edit(self, edit: Edit, forward: bool) -> None:
         if isinstance(edit, PromptEdit):
             self._prompts[edit.key] = edit.after if forward else edit.before
+        elif isinstance(edit, DropEdit):
+            scene = self.scenes.get(edit.key)
+            if scene is not None and scene.seg is edit.seg:
+                dropped = edit.after if forward else edit.before
+                self.scenes[edit.key] = scene.filtered(scene.filters, dropped)
         else:
             self.objects.apply(edit, forward)
 

@@ -18,9 +18,10 @@ from napari_plugin.edits import Key
 from napari_plugin.geometry import Plane
 from napari_plugin.network import Network
 from napari_plugin.opened import Opened
-from napari_plugin.panel import OUTLINES, Panel, chosen_path
+from napari_plugin.panel import OUTLINES, Panel, chosen_path, shortened
 from napari_plugin.reading import Pixels
 from napari_plugin.results import Results
+from napari_plugin.scene import Scene
 from napari_plugin.session import SessionError
 from napari_plugin.sessions import Offer
 from napari_plugin.telling import telling
@@ -67,7 +68,7 @@ class FastSAMWidget(Panel):
         events.removed.connect(self._layers_changed)
         events.reordered.connect(self._layers_changed)
         self.viewer.dims.events.current_step.connect(self._slice_changed)
-        self.more.changed.connect(lambda value: setattr(self._more, "visible", value))
+        self.box_button.changed.connect(self.draw_box)
         self.image.changed.connect(self._image_changed)
         self.segment_button.changed.connect(self.segment)
         self.cancel_button.changed.connect(self.cancel)
@@ -101,6 +102,7 @@ class FastSAMWidget(Panel):
         moved.connect(self._parent_changed)
         self.native.destroyed.connect(self.shut)
         self._layers_changed()
+        self._image_changed(self.image.value)  # what is open already was chosen without a word
 
     @property
     def now(self) -> Annotation | None:
@@ -108,12 +110,14 @@ class FastSAMWidget(Panel):
         return None if self.opened is None else self.opened.annotation
 
     def images(self, widget: Any = None) -> list[Any]:  # noqa: D102
-        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+        found = [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+        return list(zip(shortened([layer.name for layer in found]), found, strict=True))
 
     def outputs(self, widget: Any = None) -> list[Any]:  # noqa: D102
         own = [] if self.now is None else self.now.own
         found = [x for x in self.viewer.layers if isinstance(x, Labels) and x not in own]
-        return [(NEW, None), *((layer.name, layer) for layer in found)]
+        names = shortened([layer.name for layer in found])
+        return [(NEW, None), *zip(names, found, strict=True)]
 
     # --- requests ---------------------------------------------------------------------------
 
@@ -146,17 +150,28 @@ class FastSAMWidget(Panel):
         return request, annotation
 
     def _plane(self, image: Any) -> Plane:
-        """How the image is shown, after its channels, if it has any, were brought to the front."""
-        axis = self.layer_options.read().channel_axis
-        if axis is not None and channels.bring_first(image, axis):
-            axis = 0
-            self.layer_options.channel_axis.value = "0"
-            show_info(f"FastSAM: {image.name} has its channels first now: labels fit over it")
-        return geometry.shown_plane(image, self.viewer.dims, axis)
+        """How the image is shown, after its channels, if they were shown, were brought first."""
+        axis, dims = self.layer_options.read().channel_axis, self.viewer.dims
+        if axis is not None:
+            channels.check(image, axis)
+            if axis and channels.shown_in(image, axis, dims):
+                channels.bring_first(image, axis, dims)
+                axis = 0
+                self.layer_options.channel_axis.value = "0"
+                self.viewer.reset_view()
+                show_info(f"FastSAM: {image.name} has its channels first now, and shows its pixels")
+            image.metadata[channels.KEY] = axis
+        return geometry.shown_plane(image, dims, axis)
 
     def _pixels(self, image: Any, plane: Plane) -> Pixels:
-        contrast = self.layer_options.read().layer_contrast
-        return Pixels.of(image, plane, self.reading.read(), contrast)
+        contrast, options = self.layer_options.read().layer_contrast, self.reading.read()
+        seen = channels.looked_at(image, plane, self.viewer.dims, options)
+        if seen != options:
+            show_info(
+                f"FastSAM looks at channel {seen.bands} of {image.name}, which is shown; bands "
+                "under more options chooses others, as 0,0,1"
+            )
+        return Pixels.of(image, plane, seen, contrast)
 
     @telling
     def find(self) -> None:
@@ -178,9 +193,9 @@ class FastSAMWidget(Panel):
             self.status.value = ""
             show_warning(f"FastSAM: {answer.message}")
         elif isinstance(answer, Found):
-            annotation.found(answer)
             count = len(answer.scene.seg)
-            self.status.value = f"{count} instances" if count else ""
+            self.status.value = self._counted(answer.scene)
+            annotation.found(answer)
             if not count:
                 show_info("FastSAM: no instance found: lower conf, or zoom in on a field of view")
             if answer.key == annotation.key:
@@ -191,6 +206,18 @@ class FastSAMWidget(Panel):
         else:
             self.status.value = ""
             show_info("FastSAM: nothing here is like that")
+
+    def _prompts_told(self, text: str) -> None:
+        """How many prompts are answered; how many instances there are, where there is none."""
+        scene = None if self.now is None else self.now.scene
+        if not self._closed and not self.cancel_button.enabled:
+            self.status.value = text or self._counted(scene)
+
+    def _counted(self, scene: Scene | None) -> str:
+        if scene is None or not len(scene.seg):
+            return ""
+        count, shown = len(scene.seg), len(scene.shown)
+        return f"{count} instances" if shown == count else f"{shown} of {count} instances"
 
     def _busy(self, busy: bool) -> None:
         if self._closed:
@@ -214,7 +241,8 @@ class FastSAMWidget(Panel):
             self.opened = opened = Opened(self.viewer, image, plane, self.preferences)
             now = opened.annotation
             now.session.options, now.session.filters = options, filters
-            now.chosen = self.table.follow
+            now.chosen, now.told = self.table.follow, self._prompts_told
+            now.refilter = self._filter
             self._objects_changed(self.objects.value)
             opened.look(partial(self._offered, opened))
         opened.listen()
@@ -227,6 +255,7 @@ class FastSAMWidget(Panel):
         best, more = offers[0], sum(o.why != "changed" for o in offers[1:])
         if best.why != "changed" and chosen_path(self.file) is None:
             opened.offered = self.file.value = best.path
+            self.unfold("Session")  # its button is what is asked for
         show_info(best.told(opened.annotation.image.name, more))
 
     def _leave(self) -> None:
@@ -246,6 +275,7 @@ class FastSAMWidget(Panel):
         now = self.now
         if now is not None and now.image is not image:
             self._leave()
+        self.image.tooltip = "" if image is None else image.name
         if image is not None:
             axis = channels.known_axis(image)
             self.layer_options.channel_axis.value = "" if axis is None else str(axis)
@@ -305,9 +335,18 @@ class FastSAMWidget(Panel):
             return
         now.refresh()
 
-    def row_chosen(self, index: int) -> None:  # noqa: D102
+    def rows_chosen(self, indices: list[int]) -> None:  # noqa: D102
         if self.now is not None and self.now.shown:
-            self.now.highlight(index, center=True)
+            self.now.pick_rows(indices)
+
+    def rows_dropped(self, indices: list[int]) -> None:  # noqa: D102
+        if self.now is not None and self.now.shown:
+            self.now.drop_rows(indices)
+
+    @telling
+    def draw_box(self) -> None:
+        """Draw a box with the next drag, and click again after it."""
+        self._working().draw_box()
 
     # --- objects ----------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from fastsam_plugins.files.vectors import Feature, Layer, features, geojson, wri
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.outlines import signed_area
 from fastsam_plugins.segmentation import Segmentation
+from napari_plugin import channels
 
 ELLIPSE = 64  # corners that an ellipse is drawn with
 
@@ -73,6 +74,9 @@ def write_labels(path: str, data: Any, about: About) -> list[str]:
     output, place = Path(path), georeference(about)
     _check_apart(output, about)
     labels = data[0] if about.get("multiscale") else data
+    over = _over_channels(about, len(labels.shape))
+    if over is not None and labels.shape[over] == 1:
+        labels = np.asarray(labels)[(slice(None),) * over + (0,)]
     ending = output.suffix.lower()
     if ending in files.TIFF:
         files.write_labels(np.asarray(labels), output, place)
@@ -91,27 +95,38 @@ def write_labels(path: str, data: Any, about: About) -> list[str]:
 def write_shapes(path: str, data: Sequence[NDArray], about: About) -> list[str]:
     """Write polygons, rectangles and ellipses of a Shapes layer, as they were drawn.
 
-    Shape i is number i + 1, unless the features have a column ``index``. Lines and paths, which
-    have no area, are left out with a warning.
+    Shape i is number i + 1, unless the features have a column ``index``. Outlines that cross
+    themselves become polygons that do not, of the same pixels. Lines and paths, which have no area,
+    are left out with a warning.
     """
     output, place = Path(path), georeference(about)
     _check_apart(output, about)
     _check(output, place, about)
     table = _table(about)
     numbers = table.pop("index", None) or list(range(1, 1 + len(data)))
-    axes = _axes(about, data[0].shape[1]) if len(data) else []
+    ndim = data[0].shape[1] if len(data) else 2
+    over = _over_channels(about, ndim)
+    if over is not None:
+        data, ndim = [np.delete(corners, over, axis=1) for corners in data], ndim - 1
+    axes = _axes(about, ndim)
     kinds = about.get("shape_type", "polygon")
     kinds = [kinds] * len(data) if isinstance(kinds, str) else kinds
-    found, flat = [], 0
+    found, flat, image = [], 0, _source(about).name
     for k, (corners, kind) in enumerate(zip(data, kinds, strict=True)):
-        if kind not in ("polygon", "rectangle", "ellipse"):
+        closed = kind in ("polygon", "rectangle", "ellipse")
+        polygons = _polygons(_outline(corners, kind)) if closed else []
+        if not polygons:
             flat += 1
             continue
         plane = dict(zip(axes, np.rint(corners[0, :-2]).astype(int).tolist(), strict=True))
-        values = {"instance": int(numbers[k]), **{n: v[k] for n, v in table.items()}, **plane}
-        found.append(Feature(int(numbers[k]), [[_outline(corners, kind)]], values, plane))
+        known = {n: v[k] for n, v in table.items()} | plane
+        values = {"image": image, "instance": int(numbers[k]), **known}
+        found.append(Feature(int(numbers[k]), polygons, values, plane))
     if flat:
-        warnings.warn(f"{flat} lines or paths have no area and are left out", stacklevel=2)
+        warnings.warn(
+            f"{flat} of {len(data)} shapes are left out: they have no area, as lines and paths",
+            stacklevel=2,
+        )
     _write_features(output, found, place, about, "annotation")
     return [path]
 
@@ -177,9 +192,10 @@ def _write_features(
 
 
 def _source(about: About) -> Path:
-    """The file that a layer's image came from, or else the layer's name."""
+    """The file that a layer's image came from, or else a name: the image's, or the layer's."""
     kept = about.get("metadata") or {}
-    return Path(str(kept.get("path") or about.get("name") or "labels"))
+    names = (*(kept.get(n) for n in ("path", "image", "image_name")), about.get("name"))
+    return Path(str(next((n for n in names if n), "labels")))
 
 
 def _planes(
@@ -218,12 +234,21 @@ def _table(about: About) -> dict[str, list[Any]]:
     return {str(name): known[name].tolist() for name in known}
 
 
+def _over_channels(about: About, ndim: int) -> int | None:
+    """The axis on which a layer of the widget's lies over all channels of its image."""
+    axis = (about.get("metadata") or {}).get(channels.KEY)
+    return axis if isinstance(axis, int) and 0 <= axis < ndim - 2 else None
+
+
 _UNNAMED = re.compile(r"(axis )?-?\d+")  # what napari, or napari 0.5.0, calls an axis by itself
 
 
 def _axes(about: About, ndim: int) -> list[str]:
     """Names of all axes but the last two: the layer's own, else t and z."""
-    given = about.get("axis_labels") or ()
+    given = list(about.get("axis_labels") or ())
+    over = _over_channels(about, len(given))
+    if over is not None and len(given) == ndim + 1:
+        del given[over]
     if len(given) != ndim or any(_UNNAMED.fullmatch(str(a)) for a in given):
         given = [*(f"axis_{k}" for k in range(ndim - 4)), "t", "z", "y", "x"][-ndim:]
     return [str(name) for name in given[: ndim - 2]]
@@ -239,6 +264,19 @@ def _pixel(about: About) -> tuple[float, str]:
     short = {"micrometer": "um", "millimeter": "mm", "nanometer": "nm", "meter": "m"}
     area = abs(float(np.prod(scale)) * float(np.linalg.det(affine)))
     return area, short.get(units[0], units[0])
+
+
+def _polygons(ring: NDArray[np.float64]) -> list[list[NDArray[np.float64]]]:
+    """What a closed ring encloses by the even-odd rule, as napari fills it: valid polygons."""
+    import shapely
+
+    parts = shapely.get_parts(shapely.make_valid(shapely.Polygon(ring)))
+    parts = shapely.get_parts(parts)  # of a collection that holds a MultiPolygon
+    found = []
+    for part in parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]:
+        part = shapely.geometry.polygon.orient(part)
+        found.append([np.asarray(r.coords) for r in (part.exterior, *part.interiors)])
+    return found
 
 
 def _outline(corners: NDArray, kind: str) -> NDArray[np.float64]:

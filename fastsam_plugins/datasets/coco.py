@@ -7,8 +7,10 @@ it is decoded.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,8 +128,22 @@ class SingleImage(Struct):
     annotations: list[Region]
 
 
+class Named(Struct, gc=False, kw_only=True):
+    """What an image of results is called, where they are a dataset."""
+
+    id: Id | None = None
+    file_name: str | None = None
+    coco_url: str | None = None
+
+    @property
+    def name(self) -> str:
+        """As :attr:`Image.name`."""
+        return self.file_name or Path(self.coco_url or "").name
+
+
 class _Annotated(Struct):
     annotations: list[Annotation]
+    images: list[Named] | None = None
 
 
 _Results = list[Annotation] | _Annotated
@@ -156,8 +172,30 @@ def read_plain(path: Path) -> dict[str, Any]:
     return dict(found)
 
 
-def read_results(path: Path) -> list[Annotation]:
+@dataclass
+class Results:
     """Results, or the annotations of a dataset.
+
+    Attributes
+    ----------
+    records : list of Annotation, or of dict
+    images : list of Named
+        Empty where the file is a list, which names no images.
+    """
+
+    records: list[Any]
+    images: list[Named] = field(default_factory=list)
+
+
+def with_image(record: Annotation, image: Id) -> Annotation:
+    """A record that is of another image."""
+    found = copy.copy(record)
+    found.image_id = image
+    return found
+
+
+def read_results(path: Path) -> Results:
+    """Results, typed.
 
     Raises
     ------
@@ -165,14 +203,18 @@ def read_results(path: Path) -> list[Annotation]:
         As :func:`read`.
     """
     found: Any = typed.read(path, _Results, RESULTS)  # type: ignore[arg-type]
-    return list(found.annotations if isinstance(found, _Annotated) else found)
+    if isinstance(found, _Annotated):
+        return Results(list(found.annotations), found.images or [])
+    return Results(list(found))
 
 
-def read_plain_results(path: Path) -> list[Record]:
+def read_plain_results(path: Path) -> Results:
     """The same, checked, as dictionaries with all their keys."""
     found = typed.plain(typed.content(path), path)
-    typed.convert(found, _Results, path, RESULTS)  # type: ignore[arg-type]
-    return list(found["annotations"] if isinstance(found, dict) else found)
+    checked: Any = typed.convert(found, _Results, path, RESULTS)  # type: ignore[arg-type]
+    if isinstance(checked, _Annotated):
+        return Results(list(found["annotations"]), checked.images or [])
+    return Results(list(found))
 
 
 def read_single(path: Path) -> SingleImage:
@@ -197,6 +239,17 @@ def typed_records(records: list[Record], path: Path) -> list[Annotation]:
         As :func:`read`.
     """
     return typed.convert(records, list[Annotation], path, RESULTS)
+
+
+def typed_images(images: list[Record], path: Path) -> list[Image]:
+    """Images that were read as dictionaries.
+
+    Raises
+    ------
+    ValueError
+        As :func:`read`.
+    """
+    return typed.convert(images, list[Image], path, TRUTH)
 
 
 def _check(found: Dataset, path: Path) -> None:

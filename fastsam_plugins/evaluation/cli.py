@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from fastsam_plugins.console import (
     Command,
     as_json,
     backend,
+    check_model,
     device,
     flags,
     load,
@@ -24,7 +24,7 @@ from fastsam_plugins.console import (
     tell,
 )
 from fastsam_plugins.evaluation.published import Table, compare
-from fastsam_plugins.options import BoundaryOptions, PromptOptions, SegmentOptions
+from fastsam_plugins.options import BoundaryOptions, DataOptions, PromptOptions, SegmentOptions
 
 if TYPE_CHECKING:
     from fastsam_plugins.training.sources import Labelled
@@ -88,11 +88,16 @@ def warn_of(failed: dict[str, str]) -> None:
         say(f"Left out: {why if image in why else f'{image}: {why}'}")
 
 
-def tell_left_out(labelled: Iterable[Labelled]) -> None:
-    """Say on standard error how many labels cannot be used, by reason."""
-    counts: Counter[str] = sum((i.dropped + i.beside for i in labelled), Counter())
-    if counts:
-        say("Left out: " + ", ".join(f"{n} {why}" for why, n in counts.items()))
+def read_all(data: Iterable[str], values: dict[str, Any]) -> list[Labelled]:
+    """Labelled images; says on standard error what was read, and what cannot be used and why."""
+    from fastsam_plugins.training import sources
+
+    reading = pick(DataOptions, values)
+    labelled = [item for source in data for item in sources.read(source, reading)]
+    count = sum(len(item.masks) for item in labelled)
+    more = sources.told(labelled)
+    say(f"{count} instances of {len(labelled)} images" + (f"; {more}" if more else ""))
+    return labelled
 
 
 @evaluate.command()
@@ -209,7 +214,8 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
     from fastsam_plugins.evaluation.instances import average_precision, prompt_with_boxes
     from fastsam_plugins.files import atomic
 
-    content, found = files.load_truth(truth), files.load_results(results)
+    content = files.load_truth(truth)
+    found = files.load_results(results, content, truth)
     given, failed = len(found), dict[str, str]()
     if output:
         pictures = images.iterdir() if images else ()
@@ -243,6 +249,7 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
 @click.option(
     "--imgsz", type=click.IntRange(32), help="Input size; by default the model's own [px]"
 )
+@flags(DataOptions)
 @plot
 @as_json
 def everything(data: tuple[str, ...], imgsz: int | None, plot: Path | None, as_json: bool,
@@ -253,10 +260,10 @@ def everything(data: tuple[str, ...], imgsz: int | None, plot: Path | None, as_j
     0.001, iou 0.9, 1000 of an image at most).
     """
     from fastsam_plugins.evaluation.everything import PROPOSALS, measure
-    from fastsam_plugins.training.sources import read
 
-    labelled = [item for source in data for item in read(source)]
-    tell_left_out(labelled)
+    check_plot(plot)
+    check_model(values)
+    labelled = read_all(data, values)
     check_plot(plot, *map(Path, data), *(item.image for item in labelled))
     recall = measure(load(values), labelled, PROPOSALS.replace(imgsz=imgsz), progress("Segmenting"))
     warn_of(recall.failed)
@@ -273,6 +280,7 @@ def everything(data: tuple[str, ...], imgsz: int | None, plot: Path | None, as_j
 @device
 @backend
 @flags(SegmentOptions)
+@flags(DataOptions)
 @as_json
 def prompts(data: tuple[str, ...], as_json: bool, **values: Any) -> None:
     """Mean IoU of what prompts select, for every labelled instance of DATA.
@@ -282,11 +290,10 @@ def prompts(data: tuple[str, ...], as_json: bool, **values: Any) -> None:
     is to select.
     """
     from fastsam_plugins.evaluation.prompting import evaluate_prompts
-    from fastsam_plugins.training.sources import read
 
     segmenting = pick(SegmentOptions, values)
-    labelled = [item for source in data for item in read(source)]
-    tell_left_out(labelled)
+    check_model(values)
+    labelled = read_all(data, values)
     network = load(values)
     scores = evaluate_prompts(network, labelled, segmenting, progress("Prompting"))
     warn_of(scores.failed)

@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fastsam_plugins.batch import Skipped, readable
 from fastsam_plugins.evaluation.proposals import ProposalRecall, Regions
 from fastsam_plugins.files import read_image
+from fastsam_plugins.images import ImageError
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.model import FastSAM
 from fastsam_plugins.options import SegmentOptions
@@ -64,22 +67,20 @@ def segmented(
     ValueError
         If that is all of them.
     """
-    done = 0
-    for item in progress(labelled):
-        try:
-            image = read_image(item.image, limits=model.limits)
-            if image.shape[:2] != item.shape:
-                raise ValueError(
-                    f"{item.image} has size {image.shape[:2]}, its labels {item.shape} (H, W)"
-                )
-        except (ValueError, OSError) as error:
-            failed[str(item.image)] = " ".join(str(error).split())
-            continue
+
+    def opened(item: Labelled) -> NDArray[np.uint8]:
+        image = read_image(item.image, limits=model.limits)
+        if image.shape[:2] != item.shape:
+            raise ImageError(
+                f"{item.image} has size {image.shape[:2]}, its labels {item.shape} (H, W)"
+            )
+        return image
+
+    skipped, done = Skipped(), 0
+    for item, image in readable(progress(labelled), opened, skipped, lambda item: item.image):
         done += 1
         yield item, model.segment(image, options)
-    if failed and not done:
-        first = next(iter(failed.values()))
-        raise ValueError(f"none of {len(failed)} images can be measured: {first}")
+    skipped.measured(done, failed)
 
 
 def measure(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.datasets import coco
 from fastsam_plugins.datasets.coco import Record
+from fastsam_plugins.evaluation import names
 from fastsam_plugins.evaluation.proposals import FlatMasks, Regions
 from fastsam_plugins.files import typed
 from fastsam_plugins.masks import runs as R
@@ -37,9 +38,17 @@ def load_truth(path: Path) -> Record:
     return coco.read_plain(path)
 
 
-def load_results(path: Path) -> list[Record]:
-    """A COCO results file, or the annotations of a dataset, as `fastsam segment` writes them."""
-    return coco.read_plain_results(path)
+def load_results(path: Path, truth: Record | None = None, of: Path | None = None) -> list[Record]:
+    """A COCO results file, or the annotations of a dataset, as `fastsam segment` writes them.
+
+    Images are numbered as in the ground truth that ``truth``, of a file ``of``, is; see
+    :func:`fastsam_plugins.evaluation.names.renumbered`.
+    """
+    found = coco.read_plain_results(path)
+    if truth is None or of is None:
+        return found.records
+    images = coco.typed_images(truth["images"], of)
+    return names.renumbered(found, images, (of, path))
 
 
 def images_of(content: coco.Dataset, truth: Path, *parts: Records) -> Iterator[tuple[Any, R.Shape]]:

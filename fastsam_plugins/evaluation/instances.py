@@ -14,6 +14,7 @@ import numpy as np
 
 from fastsam_plugins.evaluation.files import FREQUENCIES, Records
 from fastsam_plugins.files import typed
+from fastsam_plugins.messages import install
 
 if TYPE_CHECKING:
     from fastsam_plugins.model import FastSAM
@@ -57,6 +58,7 @@ def prompt_with_boxes(
     ValueError
         If no image can be read, or a record lacks what is needed.
     """
+    from fastsam_plugins.batch import Skipped, readable
     from fastsam_plugins.files import read_image
 
     boxes = defaultdict(list)
@@ -67,15 +69,17 @@ def prompt_with_boxes(
             )
         boxes[record["image_id"]].append(record)
     failed = {} if failed is None else failed
-    results, done = [], 0
-    for image in progress([i for i in truth["images"] if boxes[i["id"]]]):
+    results, skipped, done = [], Skipped(), 0
+
+    def path_of(image: dict[str, Any]) -> Path:
         # LVIS names its images by their address.
-        name = image.get("file_name") or Path(image.get("coco_url") or "").name
-        try:
-            pixels = read_image(images / name, limits=model.limits)
-        except (ValueError, OSError) as error:
-            failed[str(images / name)] = " ".join(str(error).split())
-            continue
+        return images / (image.get("file_name") or Path(image.get("coco_url") or "").name)
+
+    def opened(image: dict[str, Any]) -> Any:
+        return read_image(path_of(image), limits=model.limits)
+
+    asked = progress([i for i in truth["images"] if boxes[i["id"]]])
+    for image, pixels in readable(asked, opened, skipped, path_of):
         done += 1
         found = model.segment(pixels, segmenting)
         records = boxes[image["id"]]
@@ -84,9 +88,7 @@ def prompt_with_boxes(
         chosen = found.select(boxes=corners, options=prompting)
         for prompt, mask in zip(chosen.prompts.tolist(), chosen.rles(), strict=True):
             results.append({**records[prompt], "segmentation": mask})
-    if failed and not done:
-        first = next(iter(failed.values()))
-        raise ValueError(f"none of {len(failed)} images can be read: {first}")
+    skipped.measured(done, failed)
     return results
 
 
@@ -110,7 +112,7 @@ def average_precision(
         from faster_coco_eval import COCO, COCOeval_faster
     except ImportError:
         raise ValueError(
-            "average precision needs faster-coco-eval: pip install 'fastsam-plugins[evaluation]'"
+            f"average precision needs faster-coco-eval: {install('evaluation')}"
         ) from None
     _check(truth, results, iou_type, names)
     if not results:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fastsam_plugins.datasets import coco
-from fastsam_plugins.evaluation import columns
+from fastsam_plugins.evaluation import columns, names
 from fastsam_plugins.evaluation.files import (
     FREQUENCIES,
     IouType,
@@ -37,7 +37,9 @@ def evaluate_proposals(truth: Path, results: Path, iou_type: IouType) -> Proposa
     found: Records | None = None
     if iou_type == "segm" and results.is_file() and results.stat().st_size >= COMPILE_FROM_BYTES:
         found = columns.read(results)
-    found = found or Records(coco.read_results(results), results)
+    if not found:  # the fast reader leaves to the other what it does not know, and no records
+        shown = names.renumbered(coco.read_results(results), content.images, (truth, results))
+        found = Records(shown, results)
     compiled = len(found) >= COMPILE_FROM
     recall = ProposalRecall(compiled=compiled)
     groups: dict[Any, str] = {}
@@ -45,12 +47,12 @@ def evaluate_proposals(truth: Path, results: Path, iou_type: IouType) -> Proposa
         groups = {c.id: FREQUENCIES[str(c.frequency)] for c in content.categories or []}
     for image, shape in images_of(content, truth, annotations, found):
         counted = [i for i in annotations.of(image) if annotations.counts(i)]
-        shown = found.of(image)
+        places = found.of(image)
         recall.add(
             annotations.regions(counted, shape, iou_type, compiled),
             annotations.numbers(counted, "area"),
-            found.regions(shown, shape, iou_type, compiled),
-            found.numbers(shown, "score"),
+            found.regions(places, shape, iou_type, compiled),
+            found.numbers(places, "score"),
             [_group(annotations, i, groups) for i in counted] if groups else None,
         )
     return recall

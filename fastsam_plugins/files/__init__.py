@@ -3,7 +3,16 @@
 from fastsam_plugins.files.atomic import OutputError
 from fastsam_plugins.files.geo import Georeference, Raster, georeference
 from fastsam_plugins.files.labels import write_labels
-from fastsam_plugins.files.reading import TIFF, open_image, open_raster, read_image, read_values
+from fastsam_plugins.files.reading import (
+    TIFF,
+    Stored,
+    image_size,
+    open_image,
+    open_raster,
+    read_image,
+    read_stored,
+    read_values,
+)
 from fastsam_plugins.files.results import COLUMNS, Segmented, coco, table
 from fastsam_plugins.files.vectors import Feature, Layer, features, geojson, write_geopackage
 from fastsam_plugins.files.writing import check_output, target, write
@@ -17,14 +26,17 @@ __all__ = [
     "OutputError",
     "Raster",
     "Segmented",
+    "Stored",
     "check_output",
     "coco",
     "features",
     "geojson",
     "georeference",
+    "image_size",
     "open_image",
     "open_raster",
     "read_image",
+    "read_stored",
     "read_values",
     "table",
     "target",

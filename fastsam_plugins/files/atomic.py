@@ -31,7 +31,7 @@ class OutputError(OSError):
         """What went wrong, told of the file that was asked for."""
         if isinstance(error, cls):
             return error
-        own = cls(f"cannot write {path}: {error.strerror or error}")
+        own = cls(f"cannot write {path}: {error.strerror or f'{error}{_scarce(path)}'}")
         own.errno = error.errno
         return own
 
@@ -73,27 +73,28 @@ def replacing(path: str | Path, *, flush: bool = True, empty: bool = False) -> I
     path = Path(path)
     with _naming(path):
         _check_kind(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _tidy(path.parent)
-        folder = path.parent / _part_name()
-        folder.mkdir(mode=0o700)
-    part = folder / path.name
-    try:
-        yield part
+    with making(path.parent, path):
         with _naming(path):
-            if not part.is_file() or not (empty or part.stat().st_size):
-                raise OSError("nothing was written")
-            if path.is_file():
-                part.chmod(stat.S_IMODE(path.stat().st_mode))
-            if flush:
-                _flush(part)
-            os.replace(part, path)
-    except OSError as error:
-        if error.filename is None or Path(str(error.filename)).parent == folder:
-            raise OutputError.of(error, path) from error
-        raise  # of another file: what was to be read, perhaps
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            _tidy(path.parent)
+            folder = path.parent / _part_name()
+            folder.mkdir(mode=0o700)
+        part = folder / path.name
+        try:
+            yield part
+            with _naming(path):
+                if not part.is_file() or not (empty or part.stat().st_size):
+                    raise OSError("nothing was written")
+                if path.is_file():
+                    part.chmod(stat.S_IMODE(path.stat().st_mode))
+                if flush:
+                    _flush(part)
+                os.replace(part, path)
+        except OSError as error:
+            if error.filename is None or Path(str(error.filename)).parent == folder:
+                raise OutputError.of(error, path) from error
+            raise  # of another file: what was to be read, perhaps
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -107,20 +108,51 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     path
         An empty folder beside it, which takes its place when the block ends without error.
     """
-    with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _tidy(path.parent)
-        new, old = path.parent / _part_name(), path.parent / _part_name()
-        new.mkdir()
-    try:
-        yield new
+    with making(path.parent, path):
         with _naming(path):
-            if path.is_dir():
-                os.rename(path, old)
-            os.rename(new, path)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+            _tidy(path.parent)
+            new, old = path.parent / _part_name(), path.parent / _part_name()
+            new.mkdir()
+        try:
+            yield new
+            with _naming(path):
+                if path.is_dir():
+                    os.rename(path, old)
+                os.rename(new, path)
+        except OSError as error:
+            if error.filename is None:  # as a full disk has it
+                raise OutputError.of(error, path) from error
+            raise
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def making(folder: Path, asked: Path | None = None) -> Iterator[None]:
+    """Work in a folder that is made if need be, and goes again if nothing comes of it.
+
+    Parameters
+    ----------
+    folder : path
+    asked : path, optional
+        What errors name; by default the folder.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made.
+    """
+    missing = [p for p in (folder, *folder.parents) if not os.path.lexists(p)]
+    try:
+        with _naming(asked or folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for made in missing:
+            with contextlib.suppress(OSError):  # not empty: something did come of it
+                made.rmdir()
+        raise
 
 
 @contextlib.contextmanager
@@ -195,6 +227,9 @@ def check_writable(path: Path) -> None:
             folder = folder.parent
         if not folder.is_dir():
             raise OSError("its folder is a file")
+        for name in path.relative_to(folder).parts:  # each as long as names may be here?
+            with contextlib.suppress(FileNotFoundError):
+                (folder / name).lstat()
         probe = folder / _part_name()
         probe.mkdir(mode=0o700)
         probe.rmdir()
@@ -274,7 +309,8 @@ def _tidy(folder: Path) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:
             count += 1
-            if entry.name.startswith(start) and entry.name.endswith(SUFFIX):
+            own = entry.name.startswith(start) and entry.name.endswith(SUFFIX)
+            if own and entry.is_dir(follow_symlinks=False):  # rmtree waits for ever at a pipe
                 process = entry.name.removeprefix(start).partition("-")[0]
                 if process.isdigit() and not _alive(int(process)):
                     shutil.rmtree(entry.path, ignore_errors=True)
@@ -291,6 +327,18 @@ def _alive(process: int) -> bool:
     except (PermissionError, OverflowError):
         return True
     return True
+
+
+SCARCE = 1_000_000
+
+
+def _scarce(path: Path) -> str:
+    """What the libraries that write do not tell: that the disk has no room."""
+    with contextlib.suppress(OSError):
+        free = shutil.disk_usage(path.parent).free
+        if free < SCARCE:
+            return f" (the disk has {free // 1000} kB left)"
+    return ""
 
 
 @contextlib.contextmanager

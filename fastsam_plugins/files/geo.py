@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsam_plugins.images import ImageError
+from fastsam_plugins.messages import install
 
 GEO_KEYS = 34735  # the TIFF tag that makes a GeoTIFF
-INSTALL = "pip install 'fastsam-plugins[geo]'"
+_PLACES = (GEO_KEYS, 33550, 34264)  # and those that place it, with a CRS or without
+INSTALL = install("geo")
 
 Transform = tuple[float, float, float, float, float, float]
 
@@ -33,7 +36,8 @@ class Georeference:
     Attributes
     ----------
     crs : str
-        Coordinate reference system: ``EPSG:32616``, or WKT where it has no code.
+        Coordinate reference system: ``EPSG:32616``, or WKT where it has no code; empty where only
+        the transform is known, which label images keep.
     transform : tuple of 6 floats
         ``(a, b, c, d, e, f)``: the point (x, y) in pixels lies at X = a x + b y + c,
         Y = d x + e y + f, in units of the CRS. Pixel (0, 0) covers [0, 1) x [0, 1).
@@ -57,7 +61,7 @@ class Georeference:
     @property
     def pixel_m2(self) -> float | None:
         """Area of a pixel in square metres on the map; None unless the CRS is projected."""
-        metres = _metres(self.crs)
+        metres = _metres(self.crs) if self.crs else None
         return None if metres is None else abs(self.determinant) * metres**2
 
     @property
@@ -102,6 +106,12 @@ class Raster:
     bands : tuple of str
         Names, ``band 1`` and so on where the file has none.
     georeference : Georeference or None
+        None without a CRS.
+    transform : tuple of 6 floats or None
+    colors : tuple of int or None
+        The bands that are marked red, green and blue, where they are marked.
+    bits : int
+        Of a value.
     overviews : int
         How many there are.
     block : (int, int)
@@ -128,13 +138,18 @@ class Raster:
             self.dtype = np.dtype(np.result_type(*(file.dtypes[i - 1] for i in self._indexes)))
             self.nodata: float | None = file.nodata
             self.bands = tuple(file.descriptions[i - 1] or f"band {i}" for i in self._indexes)
-            self.is_rgb = [interpretation[i - 1] for i in self._indexes] == ["red", "green", "blue"]
+            self.colors = marked([interpretation[i - 1] for i in self._indexes])
+            structure = file.tags(self._indexes[0], ns="IMAGE_STRUCTURE") if self._indexes else {}
+            self.bits = int(structure.get("NBITS", 8 * self.dtype.itemsize))
             self.overviews = len(file.overviews(1)) if level is None else 0
             self.block: tuple[int, int] = file.block_shapes[0]
-            self.georeference = None
-            if file.crs is not None and not file.transform.is_identity:
+            self.georeference: Georeference | None = None
+            self.transform: Transform | None = None
+            if not file.transform.is_identity:
                 transform: Any = tuple(file.transform)[:6]
-                self.georeference = Georeference(file.crs.to_string(), transform)
+                self.transform = transform
+                if file.crs is not None:
+                    self.georeference = Georeference(file.crs.to_string(), transform)
 
     def _open(self) -> Any:
         import rasterio
@@ -174,6 +189,15 @@ class Raster:
         return np.ma.masked_array(pixels, np.repeat(hidden[:, :, None], pixels.shape[2], 2))
 
 
+def marked(roles: list[str]) -> tuple[int, int, int] | None:
+    """The places of red, green and blue among bands; None unless each is there once."""
+    wanted = ("red", "green", "blue")
+    if any(roles.count(color) != 1 for color in wanted):
+        return None
+    red, green, blue = (roles.index(color) for color in wanted)
+    return red, green, blue
+
+
 def _span(index: Any, length: int) -> tuple[slice, Any]:
     """What of an axis has to be read, and how to index what was read."""
     if isinstance(index, slice):
@@ -186,12 +210,10 @@ def _span(index: Any, length: int) -> tuple[slice, Any]:
     return slice(place, place + 1), 0
 
 
-def without(array: NDArray, nodata: float) -> np.ma.MaskedArray:
-    """Mask the pixels (H, W) or (H, W, C) whose every band has the value of no data."""
-    same = np.isnan(array) if math.isnan(nodata) else array == nodata
-    if array.ndim == 3:
-        same = np.broadcast_to(same.all(2, keepdims=True), array.shape)
-    return np.ma.masked_array(array, same)
+def same(array: NDArray, nodata: float) -> NDArray[np.bool_]:
+    """The pixels (H, W) of (H, W) or (H, W, C) whose every band has the value of no data."""
+    found = np.isnan(array) if math.isnan(nodata) else array == nodata
+    return found if array.ndim == 2 else found.all(axis=2)
 
 
 def check_installed(output: Path) -> None:
@@ -223,6 +245,8 @@ def georeference(output: Path, image: Path, page: int = 0) -> Georeference | Non
     if not vector and ending not in (".tif", ".tiff", ".csv"):
         return None
     place = None if page else _georeference(image, vector)
+    if place is None and not page and ending in (".tif", ".tiff"):
+        place = _placed(image)
     if ending == ".gpkg":
         checked(place, image)
     if ending == ".geojson" and place is not None and place.name is None:
@@ -251,14 +275,39 @@ def _georeference(image: Path, needed: bool) -> Georeference | None:
     return None
 
 
+def _placed(image: Path) -> Georeference | None:
+    """Where an image lies that has a transform, its own or of a world file, but no CRS."""
+    ending = image.suffix.lower()
+    worlds = [f"{ending}w", f".{ending[1]}{ending[-1]}w", ".wld"] if len(ending) > 2 else []
+    beside = any(image.with_suffix(world).is_file() for world in worlds)
+    if not available() or not (beside or _has_tags(image, _PLACES)):
+        return None
+    transform = Raster(image).transform
+    return None if transform is None else Georeference("", transform)
+
+
 def is_geotiff(path: str | Path) -> bool:
     """Whether a file is a TIFF with the tags of a GeoTIFF; needs no rasterio."""
+    return _has_tags(path, (GEO_KEYS,))
+
+
+def _has_tags(path: str | Path, tags: Sequence[int]) -> bool:
+    """Whether the first page of a TIFF has one of some tags."""
     import tifffile
 
-    if Path(path).suffix.lower() not in (".tif", ".tiff"):
-        return False
     try:
+        if not is_tiff(path):
+            return False
         with tifffile.TiffFile(path) as tiff:
-            return GEO_KEYS in tiff.pages[0].tags
+            return any(tag in tiff.pages[0].tags for tag in tags)
     except Exception:  # damaged bytes break the parser in any way: who reads it says how
+        return False
+
+
+def is_tiff(path: str | Path) -> bool:
+    """Whether a file is a TIFF, by its beginning: names are often wrong."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    except OSError:
         return False

@@ -125,7 +125,8 @@ def _write_geotiff(
     sums: list[int] = []
     with rasterio.open(
         part, "w", driver="GTiff", height=height, width=width, count=1, dtype=dtype,
-        crs=place.crs, transform=rasterio.Affine(*place.transform), compress="deflate", nodata=0,
+        crs=place.crs or None, transform=rasterio.Affine(*place.transform), compress="deflate",
+        nodata=0,
     ) as file:  # fmt: skip
         for strip, (y0, y1) in zip(strips, _strips(shape), strict=True):
             stored = np.ascontiguousarray(strip, dtype)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,21 @@ from numpy.typing import NDArray
 
 from fastsam_plugins import limits as L
 from fastsam_plugins.files import geo
-from fastsam_plugins.files.rows import (
-    PillowRows,
-    RasterRows,
-    TiffRows,
-    Unreadable,
-    check_blocks,
-    check_pixels,
+from fastsam_plugins.files.deep import deep_values
+from fastsam_plugins.files.geo import is_tiff
+from fastsam_plugins.files.rows import PillowRows, RasterRows, Unreadable, check_pixels
+from fastsam_plugins.files.shows import (
+    TiffShows,
+    Upright,
+    Whole,
+    palette,
+    turned,
+    turned_back,
+    upright_size,
 )
-from fastsam_plugins.images import ImageError, Rows, from_rows
+from fastsam_plugins.files.tiff import TiffPixels
+from fastsam_plugins.files.unpack import JPEG2000
+from fastsam_plugins.images import ImageError, from_rows
 from fastsam_plugins.messages import one_line
 from fastsam_plugins.options import LimitOptions, ReadOptions
 from fastsam_plugins.shown import Shown
@@ -51,23 +58,81 @@ def read_image(
     """
     options, limits = options or ReadOptions(), limits or L.DEFAULT
     path = Path(path)
-    if path.is_dir():
-        raise ImageError(f"{path} is a folder, not an image")
-    if not path.is_file():
-        raise ImageError(f"there is no file {path}")
-    if path.stat().st_size == 0:
-        raise ImageError(f"{path} is empty")
-    is_tiff = path.suffix.lower() in TIFF
-    if options.page and not is_tiff:
-        raise ImageError(f"{path} has one page: page counts the pages of TIFF files")
-    clock = L.Clock(limits)
-    read = _read_tiff if is_tiff else _read_pillow
     try:
-        return read(path, options, limits, clock)
+        source = _opened(path, options.page, limits, L.Clock(limits))
+        return _shown(source, options, path)
     except Unreadable as error:
         raise ImageError(f"{path} {error}") from None
     except TimeoutError as error:
         raise ImageError(f"{path}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An image file as it is stored, upright: for label images, whose values are no colours.
+
+    Attributes
+    ----------
+    values : array (H, W) or (H, W, C)
+        Of the file's own type; indices, where there is a palette.
+    palette : uint8 array (n, 3), optional
+    nodata : float, optional
+        The value of pixels that the file says are no data.
+    alpha : int, optional
+        The band that is alpha.
+    bits : int
+        Of a value.
+    """
+
+    values: NDArray
+    palette: NDArray[np.uint8] | None = None
+    nodata: float | None = None
+    alpha: int | None = None
+    bits: int = 8
+
+
+def read_stored(path: str | Path, limits: LimitOptions | None = None, page: int = 0) -> Stored:
+    """Read an image file of any encoding as it is stored; raises as :func:`read_image`."""
+    path, limits = Path(path), limits or L.DEFAULT
+    clock = L.Clock(limits)
+    try:
+        with _damage(path):
+            _check_there(path)
+            if is_tiff(path):
+                return _stored_tiff(path, page, limits, clock)
+            return _stored_pillow(path, page, limits, clock)
+    except Unreadable as error:
+        raise ImageError(f"{path} {error}") from None
+    except TimeoutError as error:
+        raise ImageError(f"{path}: {error}") from None
+
+
+def _stored_tiff(path: Path, page: int, limits: LimitOptions, clock: L.Clock) -> Stored:
+    import tifffile
+
+    pixels = TiffPixels(path, page, limits, clock)
+    check_pixels((pixels.page.imagelength, pixels.page.imagewidth), limits)
+    pixels.prepare()
+    colors = palette(pixels) if pixels.page.photometric == tifffile.PHOTOMETRIC.PALETTE else None
+    values = turned(pixels[:], pixels.orientation)
+    return Stored(values, colors, pixels.nodata, pixels.alpha, pixels.bits)
+
+
+def _stored_pillow(path: Path, page: int, limits: LimitOptions, clock: L.Clock) -> Stored:
+    with open_image(path, limits, clock) as image:
+        _seek(image, page)
+        deep = deep_values(image, path, limits)  # before the next line, which decodes PNG
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        if deep is not None:
+            alpha = deep.shape[2] - 1 if deep.ndim == 3 and deep.shape[2] in (2, 4) else None
+            return Stored(turned(deep, orientation), None, None, alpha, 16)
+        values = turned(np.asarray(image), orientation)
+        colors = None
+        if image.mode in ("P", "PA"):
+            colors = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        alpha = values.shape[2] - 1 if image.mode in ("LA", "PA", "RGBA") else None
+        bits = 1 if values.dtype == np.bool_ else 8 * values.dtype.itemsize
+        return Stored(values, colors, None, alpha, bits)
 
 
 def read_values(path: str | Path, limits: LimitOptions | None = None) -> NDArray:
@@ -78,33 +143,44 @@ def read_values(path: str | Path, limits: LimitOptions | None = None) -> NDArray
     ImageError
         As :func:`read_image`; and of a TIFF with several pages.
     """
-    path, limits = Path(path), limits or L.DEFAULT
-    clock = L.Clock(limits)
-    try:
-        if path.suffix.lower() not in TIFF:
-            return _pillow_values(path, limits, clock)
+    path = Path(path)
+    if is_tiff(path):
         import tifffile
 
         with _damage(path), tifffile.TiffFile(path) as tiff:
             if len(tiff.series) != 1 or len(tiff.series[0].pages) != 1:
                 raise ImageError(f"{path} has {len(tiff.pages)} pages, and one is needed")
-            check_pixels((tiff.pages[0].imagelength, tiff.pages[0].imagewidth), limits)
-            try:
-                return TiffRows(tiff.pages[0], limits, clock)[:]
-            except ValueError as error:
-                if "imagecodecs" not in str(error):
-                    raise
-        return _pillow_values(path, limits, clock)  # knows compressions that tifffile does not
+    stored = read_stored(path, limits)
+    values = stored.values
+    if is_tiff(path) or (values.ndim == 2 and values.dtype != np.bool_):
+        return values
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * 255
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(values).convert("L")) if values.shape[2] in (3, 4) else values
+
+
+def image_size(path: str | Path, limits: LimitOptions | None = None) -> tuple[int, int]:
+    """(height, width) of an image file as it is read, upright; pixels are not decoded.
+
+    Raises
+    ------
+    ImageError
+        As :func:`read_image`, as far as the header tells.
+    """
+    path, limits = Path(path), limits or L.DEFAULT
+    try:
+        with _damage(path):
+            _check_there(path)
+            if is_tiff(path):
+                return upright_size(_tiff_source(path, 0, limits, L.Clock(limits)))
+            with open_image(path, limits) as image:
+                width, height = image.size
+                lying = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+                return (width, height) if lying else (height, width)
     except Unreadable as error:
         raise ImageError(f"{path} {error}") from None
-    except TimeoutError as error:
-        raise ImageError(f"{path}: {error}") from None
-
-
-def _pillow_values(path: Path, limits: LimitOptions, clock: L.Clock) -> NDArray:
-    with _damage(path), open_image(path, limits, clock) as image:
-        gray = image.mode in ("RGB", "RGBA", "1")
-        return np.asarray(image.convert("L") if gray else image)
 
 
 def open_raster(
@@ -112,42 +188,117 @@ def open_raster(
 ) -> Shown:
     """Open an image file to be read window by window, as RGB.
 
-    A GeoTIFF is read as far as somebody asks (extra ``geo``), whatever its size; any other file at
-    once, as by :func:`read_image`, which also says what is raised.
+    A TIFF is read as far as somebody asks, whatever its size (a GeoTIFF by the extra ``geo``,
+    where it is installed); any other file at once, as by :func:`read_image`, which also says what
+    is raised.
     """
     options, limits = options or ReadOptions(), limits or L.DEFAULT
-    if not options.page and geo.is_geotiff(path):
-        import tifffile
-
-        with tifffile.TiffFile(path) as tiff:
-            by_gdal = _gdal_reads(tiff.pages[0])
-        if by_gdal:
-            return _open_windows(Path(path), options, limits)
-    return Shown(read_image(path, options, limits))
-
-
-def _open_windows(path: Path, options: ReadOptions, limits: LimitOptions) -> Shown:
-    """A GeoTIFF whose windows are read when they are asked for."""
+    path = Path(path)
+    if not is_tiff(path):
+        return Shown(read_image(path, options, limits))
+    try:
+        with _damage(path):
+            source = _tiff_source(path, options.page, limits, L.Clock(limits))
+    except Unreadable as error:
+        raise ImageError(f"{path} {error}") from None
+    image = Upright(source, options, str(path), getattr(source, "orientation", 1))
 
     def read(window: tuple[int, int, int, int]) -> NDArray:
-        with _damage(path):
-            return raster.read(window)
-
-    with _damage(path):
-        raster = geo.Raster(path)
+        source.clock = L.Clock(limits)
         try:
-            check_blocks(raster, limits)
+            with _damage(path):
+                return image.window(window)
         except Unreadable as error:
             raise ImageError(f"{path} {error}") from None
-    return Shown(raster, options, read)
+        except TimeoutError as error:
+            raise ImageError(f"{path}: {error}") from None
+
+    try:
+        return Shown(image, image.options, read)
+    except ImageError as error:
+        raise ImageError(_named(path, error)) from None
+
+
+def _named(path: Path, error: Exception) -> str:
+    return str(error) if str(path) in str(error) else f"{path}: {error}"
+
+
+def _check_there(path: Path) -> None:
+    if path.is_dir():
+        raise ImageError(f"{path} is a folder, not an image")
+    if not path.is_file():
+        raise ImageError(f"there is no file {path}")
+    if path.stat().st_size == 0:
+        raise ImageError(f"{path} is empty")
+
+
+def _opened(path: Path, page: int, limits: LimitOptions, clock: L.Clock) -> Any:
+    """An image file as a source: by what is in it, whatever its name says."""
+    with _damage(path):
+        _check_there(path)
+        if is_tiff(path):
+            return _tiff_source(path, page, limits, clock, at_once=True)
+        return _pillow_source(path, page, limits, clock)
+
+
+def _pillow_source(path: Path, page: int, limits: LimitOptions, clock: L.Clock) -> Any:
+    with open_image(path, limits, clock) as image:
+        _seek(image, page)
+        deep = deep_values(image, path, limits)  # before the next line, which decodes PNG
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        source: Any = PillowRows(image, limits) if deep is None else Whole(deep)
+        source.orientation = orientation
+        return source
+
+
+def _seek(image: Any, page: int) -> None:
+    """Go to a frame of an animation."""
+    if not page:
+        return
+    count = getattr(image, "n_frames", 1)
+    if page >= count:
+        pages = "one page" if count == 1 else f"{count} pages, counted from 0: no {page}"
+        raise Unreadable(f"has {pages}")
+    image.seek(page)
+
+
+# What Pillow turns into RGB, with chroma that is stored for several pixels together.
+_COLOR_SPACES = ("YCBCR", "CIELAB", "ICCLAB", "ITULAB")
+_JPEG = (6, 7, 34892, 33007)
+
+
+def _tiff_source(
+    path: Path, page: int, limits: LimitOptions, clock: L.Clock, at_once: bool = False
+) -> Any:
+    """A page of a TIFF: by GDAL if it lies on the map, else by tifffile."""
+    import tifffile
+
+    _check_there(path)
+    pixels = TiffPixels(path, page, limits, clock)
+    found, kinds = pixels.page, tifffile.PHOTOMETRIC
+    if at_once:
+        check_pixels((found.imagelength, found.imagewidth), limits)
+    if page == 0 and _gdal_reads(found):
+        return RasterRows(geo.Raster(path), limits, clock)
+    if found.photometric in (32803, 34892) or (page == 0 and found.is_reduced and found.subifds):
+        raise Unreadable("is the raw file of a camera: develop it to a TIFF first")
+    converted = found.photometric in [kinds[name] for name in _COLOR_SPACES]
+    if converted and int(found.compression) not in (*_JPEG, *JPEG2000):
+        check_pixels((found.imagelength, found.imagewidth), limits)
+        source = _pillow_source(path, page, limits, clock)
+        source.orientation = 1  # Pillow turns TIFF upright
+        return source
+    pixels.prepare()
+    return TiffShows(pixels)
 
 
 def _gdal_reads(page: Any) -> bool:
     """Whether GDAL is to read the first page of a TIFF: it lies on the map, in common colours."""
     import tifffile
 
-    others = tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.MINISWHITE
-    return geo.GEO_KEYS in page.tags and geo.available() and page.photometric not in others
+    kinds = tifffile.PHOTOMETRIC
+    common = kinds.MINISBLACK, kinds.RGB, kinds.YCBCR
+    return geo.GEO_KEYS in page.tags and geo.available() and page.photometric in common
 
 
 class _Timed(io.BufferedReader):
@@ -212,114 +363,35 @@ def _identified(file: _Timed, path: Path) -> Any:
 @contextlib.contextmanager
 def _damage(path: Path) -> Iterator[None]:
     """Errors of Pillow and GDAL, in words."""
+    import tifffile
     from PIL import Image, UnidentifiedImageError
 
     try:
         yield
     except (ImageError, Unreadable, TimeoutError):
         raise
-    except UnidentifiedImageError:
-        raise ImageError(f"{path} is not an image this can read") from None
+    except (UnidentifiedImageError, tifffile.TiffFileError) as error:
+        if isinstance(error, UnidentifiedImageError) or not is_tiff(path):
+            raise ImageError(f"{path} is not an image this can read") from None
+        raise ImageError(f"{path} is damaged or truncated ({one_line(error)})") from None
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path} has parts that are too large ({error})") from None
     except Exception as error:  # damaged bytes break a decoder in any way
         raise ImageError(f"{path} is damaged or truncated ({one_line(error)})") from None
 
 
-def _read_pillow(
-    path: Path, options: ReadOptions, limits: LimitOptions, clock: L.Clock
-) -> NDArray[np.uint8]:
-    with _damage(path), open_image(path, limits, clock) as image:
-        if options.page:
-            image.seek(options.page)
-        rows = PillowRows(image, limits)
-        orientation = image.getexif().get(_ORIENTATION, 1)
-        return _shown(rows, options, orientation, path)
-
-
 _ORIENTATION = 0x0112  # the tag of EXIF and TIFF
-_NODATA = 42113  # GDAL's tag: a number as text
-
-# What tifffile hands out as stored and Pillow turns into RGB.
-_COLOR_SPACES = ("PALETTE", "SEPARATED", "YCBCR", "CIELAB")
 
 
-def _read_tiff(
-    path: Path, options: ReadOptions, limits: LimitOptions, clock: L.Clock
-) -> NDArray[np.uint8]:
-    import tifffile
-
-    page, known = options.page, False
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            if not len(tiff.pages):
-                raise ImageError(f"{path} is damaged or truncated (it has no page)")
-            if page >= len(tiff.pages):
-                raise ImageError(f"{path} has {len(tiff.pages)} pages, counted from 0: no {page}")
-            found, known = tiff.pages[page], True
-            check_pixels((found.imagelength, found.imagewidth), limits)
-            kind = found.photometric
-            if page == 0 and _gdal_reads(found):
-                # GDAL knows every compression, mask and alpha band that GeoTIFF come with.
-                return _shown(RasterRows(geo.Raster(path), limits, clock), options, 1, path)
-            if kind in [tifffile.PHOTOMETRIC[name] for name in _COLOR_SPACES]:
-                return _read_pillow(path, options, limits, clock)
-            orientation = found.tags.get("Orientation")
-            turned = int(orientation.value) if orientation else 1
-            return _shown(_Values(TiffRows(found, limits, clock)), options, turned, path)
-    except (ImageError, Unreadable, TimeoutError):
-        raise
-    except Exception as error:  # damaged bytes break the parser in any way
-        if isinstance(error, tifffile.TiffFileError) and not known:
-            raise ImageError(f"{path} is not an image this can read") from None
-        if "imagecodecs" in str(error):  # a compression tifffile has no decoder for
-            try:
-                return _read_pillow(path, options, limits, clock)
-            except ImageError as second:
-                raise ImageError(f"{second} ({one_line(error)})") from None
-        raise ImageError(f"{path} is damaged or truncated ({one_line(error)})") from error
-
-
-class _Values:
-    """What the stored values of a TIFF page stand for: inverted gray, alpha, no data."""
-
-    def __init__(self, rows: TiffRows) -> None:
-        import tifffile
-
-        page, self._rows = rows.page, rows
-        self.dtype, self.step, self.shape = rows.dtype, rows.step, rows.shape
-        self._inverted = (
-            page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and rows.dtype.kind in "bu"
-        )
-        self._alpha = page.samplesperpixel == 2 and bool({1, 2}.intersection(page.extrasamples))
-        if self._alpha:
-            self.shape = rows.shape[:2]
-        self._nodata = float(page.tags[_NODATA].value) if _NODATA in page.tags else None
-
-    def __getitem__(self, index: slice) -> NDArray:
-        """Rows (h, W) or (h, W, C), masked where there are no data."""
-        array = self._rows[index]
-        if self._inverted:
-            array = np.invert(array)
-        if self._alpha:
-            array = array[..., 0]  # gray; the other is alpha
-        return array if self._nodata is None else geo.without(array, self._nodata)
-
-
-def _shown(rows: Rows, options: ReadOptions, orientation: int, path: Path) -> NDArray[np.uint8]:
+def _shown(source: Any, options: ReadOptions, path: Path) -> NDArray[np.uint8]:
     """An image as RGB, upright: an EXIF or TIFF orientation (1 to 8) is undone."""
-    height, width = rows.shape[:2]
-    lying = orientation in (5, 6, 7, 8)
-    out = np.empty((width, height, 3) if lying else (height, width, 3), np.uint8)
-    stored = out
-    if orientation in (4, 3, 7, 8):
-        stored = stored[::-1]
-    if orientation in (2, 3, 7, 6):
-        stored = stored[:, ::-1]
-    if lying:
-        stored = stored.swapaxes(0, 1)
+    rows = Upright(source, options, str(path))
+    out = np.empty((*upright_size(source), 3), np.uint8)
     try:
-        from_rows(rows, options, stored)
+        with _damage(path):
+            from_rows(rows, rows.options, turned_back(out, getattr(source, "orientation", 1)))
     except ImageError as error:
-        raise ImageError(f"{path}: {error}") from None
+        raise ImageError(_named(path, error)) from None
+    if not rows.some and options.nan is None:
+        raise ImageError(f"{path} has nothing but NaN and infinite values")
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,13 +96,35 @@ def columns(result: Segmented) -> dict[str, list[Any]]:
     return found
 
 
+def names(paths: Sequence[Path]) -> list[str]:
+    """What images are called in a file that holds several: alone by name, or with their folders.
+
+    Of ``plate1/1.png`` and ``plate2/1.png`` that is all but the folder they have in common: images
+    of one name stay apart.
+    """
+    if len({p.parent for p in paths}) <= 1:
+        return [p.name for p in paths]
+    full = [os.path.abspath(p) for p in paths]
+    try:
+        shared = os.path.commonpath([os.path.dirname(f) for f in full])
+    except ValueError:  # on several drives
+        return [Path(f).as_posix() for f in full]
+    return [Path(os.path.relpath(f, shared)).as_posix() for f in full]
+
+
 def table(results: Iterable[Segmented]) -> list[dict[str, Any]]:
     """One row per instance: scores, area in pixels, box; the instance's number in label images."""
     rows: list[dict[str, Any]] = []
+    paths: list[Path] = []
     for result in results:
         found = columns(result)
         each = zip(*found.values(), strict=True)
         rows += [dict(zip(found, values, strict=True)) for values in each]
+        paths += [result.path] * (len(rows) - len(paths))
+    # As is said of planes and layers, a result may have a name of its own.
+    for row, path, name in zip(rows, paths, names(paths), strict=True):
+        if row["image"] == path.name:
+            row["image"] = name
     return rows
 
 
@@ -120,8 +143,10 @@ def coco(results: Iterable[Segmented]) -> dict[str, Any]:
     categories: dict[str, int] = {}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
+    paths: list[Path] = []
     for number, result in enumerate(results, 1):
         seg = result.segmentation
+        paths.append(result.path)
         height, width = seg.shape
         images.append(
             {"id": number, "file_name": result.path.name, "width": width, "height": height}
@@ -147,6 +172,8 @@ def coco(results: Iterable[Segmented]) -> dict[str, Any]:
                     **({} if similarity is None else {"similarity": similarity[i]}),
                 }
             )
+    for image, name in zip(images, names(paths), strict=True):
+        image["file_name"] = name
     if len(images) == 1:
         annotations = [{**a, "id": a["instance"]} for a in annotations]
     return {

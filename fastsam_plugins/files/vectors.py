@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import sqlite3
 import struct
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +86,7 @@ def geojson(
     https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html
     """
     content: dict[str, Any] = {"type": "FeatureCollection", "features": []}
+    letters = _letters(found) if place is None else {}
     if place is not None:
         if place.name is None:
             raise ValueError("the CRS has no EPSG code for GeoJSON to name it by: write .gpkg")
@@ -97,11 +100,53 @@ def geojson(
         if place is None:
             properties = _qupath(one.number, properties, object_type)
             if one.plane:
-                geometry["plane"] = {"c": -1} | {k: one.plane.get(k, 0) for k in ("z", "t")}
+                at = {letter: one.plane.get(axis, 0) for axis, letter in letters.items()}
+                geometry["plane"] = {"c": -1, "z": 0, "t": 0} | at
         content["features"].append(
             {"type": "Feature", "id": one.number, "geometry": geometry, "properties": properties}
         )
     return content
+
+
+_AXES = {
+    "z": ("z", "depth", "slice", "plane", "section"),
+    "t": ("t", "time", "frame"),
+    "c": ("c", "ch", "channel", "band"),
+}
+
+
+def _letters(found: Sequence[Feature]) -> dict[str, str]:
+    """By axis of a stack: which of QuPath's z, t and c it is.
+
+    Names are those of the field, however they are written (``T``, ``time``, ``Z (um)``). An axis
+    of another name is the first of z and t that there is not, the last axis first: objects of
+    different slices never fall onto one plane.
+
+    Raises
+    ------
+    ValueError
+        If slices lie along more axes than QuPath knows.
+    """
+    axes = dict.fromkeys(axis for one in found for axis in one.plane)
+    letters: dict[str, str] = {}
+    for axis in axes:
+        words = re.findall(r"[a-z]+", axis.lower()) or [""]
+        for letter, names in _AXES.items():
+            long = tuple(name for name in names if len(name) > 2)  # frames, timepoint
+            known = words[0] in names or words[0].startswith(long)
+            if known and letter not in letters.values():
+                letters[axis] = letter
+                break
+    for axis in reversed([a for a in axes if a not in letters]):
+        free = [letter for letter in "zt" if letter not in letters.values()]
+        if free:
+            letters[axis] = free[0]
+        elif len({one.plane.get(axis, 0) for one in found}) > 1:
+            raise ValueError(
+                f"QuPath knows planes of z, t and c alone, and axis {axis!r} is one more: write "
+                "one place along it at a time"
+            )
+    return letters
 
 
 def _qupath(number: int, values: dict[str, Any], object_type: str) -> dict[str, Any]:
@@ -166,8 +211,8 @@ def write_geopackage(path: Path, layers: Sequence[Layer]) -> None:
         If it cannot be written, what is there is no GeoPackage, or another program has it open and
         has not written all of it yet; what was there stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.alone(path.parent), atomic.replacing(path) as part:
+    folder = path.parent
+    with atomic.making(folder, path), atomic.alone(folder), atomic.replacing(path) as part:
         if path.is_file() and path.stat().st_size:
             _copy_database(path, part)
         for layer in layers:
@@ -186,9 +231,9 @@ def _copy_database(path: Path, part: Path) -> None:
         try:
             old.backup(new)
         except sqlite3.Error as error:
-            raise OSError(
-                f"what is there is no GeoPackage that can be added to ({error})"
-            ) from None
+            foreign = error.sqlite_errorcode in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+            problem = "is no GeoPackage that can be added to" if foreign else "cannot be copied"
+            raise OSError(f"what is there {problem} ({error})") from None
 
 
 def _check_database(part: Path, layers: Sequence[Layer]) -> None:
@@ -233,7 +278,7 @@ def _write_layer(part: Path, layer: Layer) -> None:
             field_mask=[mask for _, mask in fields.values()],
         )
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise OSError(str(error)) from error
+        raise OSError(textwrap.shorten(str(error), 200, placeholder=" ...")) from error
 
 
 def _typed(values: list[Any]) -> tuple[NDArray, NDArray[np.bool_]]:

@@ -56,7 +56,7 @@ def write(
         if ending == ".gpkg":
             for result in results:
                 checked(result.georeference, result.path)
-    if ending not in TOGETHER or "{stem}" in output.name:
+    if ending not in TOGETHER or "{stem}" in str(output):
         return [
             _write_one(result, target(output, result.path), points, boxes) for result in results
         ]
@@ -110,8 +110,26 @@ def _write_csv(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def target(output: Path, image: Path) -> Path:
-    """Where the result of an image goes: ``{stem}`` of the output's name is the image's name."""
-    return output.with_name(output.name.replace("{stem}", image.stem))
+    """Where the result of an image goes: ``{stem}``, anywhere in it, is the image's name."""
+    return Path(*(part.replace("{stem}", image.stem) for part in output.parts))
+
+
+def check_stems(images: Sequence[Path]) -> None:
+    """Refuse images of one name, whose results would have one as well.
+
+    Raises
+    ------
+    ValueError
+        Naming the two.
+    """
+    first: dict[str, Path] = {}
+    for image in images:
+        other = first.setdefault(image.stem, image)
+        if other is not image:
+            raise ValueError(
+                f"{other} and {image} have the same name, and so would their results: write them "
+                "one folder after another, or all into one .json or .csv, which keep folders"
+            )
 
 
 def check_output(output: Path, images: Sequence[Path]) -> None:
@@ -132,15 +150,15 @@ def check_output(output: Path, images: Sequence[Path]) -> None:
             ".csv table, .geojson or .gpkg polygons"
         )
     check_installed(output)
-    apart = "{stem}" in output.name
+    apart = "{stem}" in str(output)
     if len(images) > 1 and not apart and ending not in TOGETHER:
         raise ValueError(
             f"{len(images)} images need {len(images)} files: put {{stem}} into the name, as in "
             f"{output.with_name('{stem}' + ending)}"
         )
     several = apart or ending not in (".json", ".csv")
-    if several and len({i.stem for i in images}) < len(images):
-        raise ValueError("two of the images have the same name: their results would collide")
+    if several:
+        check_stems(images)
     outputs = [target(output, image) for image in images] if apart else [output]
     atomic.check_apart(outputs, images)
     for one in outputs:

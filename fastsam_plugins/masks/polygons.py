@@ -29,6 +29,7 @@ def decode_segmentation(segmentation: Any, shape: R.Shape) -> R.Runs:
     Parameters
     ----------
     segmentation : dict or list of flat ``[x, y, x, y, ...]`` lists
+        Parts of fewer than three points are read beside a polygon, as the COCO API does.
     shape : (H, W)
         Size of the image in pixels.
 
@@ -44,7 +45,8 @@ def decode_segmentation(segmentation: Any, shape: R.Shape) -> R.Runs:
                 f"a mask of {size[0]} x {size[1]} does not fit its image of {shape[0]} x {shape[1]}"
             )
         return runs
-    return R.union([fill(flat, shape) for flat in segmentation])
+    least = 0 if any(len(flat) >= 6 for flat in segmentation) else 3
+    return R.union([_fill(flat, shape, least) for flat in segmentation])
 
 
 def fill(flat: ArrayLike, shape: R.Shape) -> R.Runs:
@@ -61,10 +63,16 @@ def fill(flat: ArrayLike, shape: R.Shape) -> R.Runs:
     ValueError
         If the numbers are not at least three pairs, or not finite.
     """
+    return _fill(flat, shape, 3)
+
+
+def _fill(flat: ArrayLike, shape: R.Shape, least: int) -> R.Runs:
+    """The same of a polygon of so many points or more."""
     numbers = np.asarray(flat, np.float64)
-    if numbers.ndim != 1 or numbers.size < 6 or numbers.size % 2 or not np.isfinite(numbers).all():
+    pairs = numbers.ndim == 1 and numbers.size >= 2 * least and numbers.size % 2 == 0
+    if not pairs or not np.isfinite(numbers).all():
         raise ValueError("a polygon needs three or more pairs of finite numbers")
-    if np.abs(numbers).max() >= _FARTHEST:
+    if np.abs(numbers).max(initial=0) >= _FARTHEST:
         raise ValueError(
             f"a polygon reaches no farther than {_FARTHEST} pixels, as in the COCO API"
         )

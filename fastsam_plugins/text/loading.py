@@ -25,7 +25,7 @@ from typing import Any
 from unittest import mock
 
 from fastsam_plugins.checkpoints import WeightsError
-from fastsam_plugins.messages import one_line
+from fastsam_plugins.messages import install, one_line
 from fastsam_plugins.text.clip import Clip
 
 CONFIG = "open_clip_config.json"
@@ -240,9 +240,7 @@ def _open_clip() -> Any:
     try:
         import open_clip
     except ImportError as error:
-        raise WeightsError(
-            f"text prompts need open_clip ({error}): pip install 'fastsam-plugins[text]'"
-        ) from None
+        raise WeightsError(f"text prompts need open_clip ({error}): {install('text')}") from None
     return open_clip
 
 

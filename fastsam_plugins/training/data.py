@@ -18,9 +18,11 @@ from fastsam_plugins.images import ImageError
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.polygons import keyhole_polygon
-from fastsam_plugins.options import TrainOptions
+from fastsam_plugins.options import DataOptions, TrainOptions
 from fastsam_plugins.training import sources
 from fastsam_plugins.training.sources import Labelled, read
+
+MISSING_CURE = "name the folder that they are in with --images (DataOptions.images in Python)"
 
 MARK = "conversion.json"
 """In every folder that a conversion made, and nowhere else: only such a folder is replaced."""
@@ -40,6 +42,8 @@ class Report:
         Between the masks and what ultralytics draws from their polygons at the image's own size.
     dropped : Counter
         What was left out, by reason.
+    read_as : Counter
+        How label images were read.
     """
 
     images: int = 0
@@ -48,6 +52,7 @@ class Report:
     mean_iou: float = 0.0
     lowest_iou: float = 1.0
     dropped: Counter[str] = field(default_factory=Counter)
+    read_as: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
         text = (
@@ -56,13 +61,15 @@ class Report:
         )
         if self.held_out:
             text += f", {self.held_out} of the images held out to measure recall on"
-        if self.dropped:
-            text += "; dropped " + ", ".join(f"{n} {why}" for why, n in self.dropped.items())
-        return text
+        more = sources.summary(self.read_as, self.dropped)
+        return f"{text}; {more}" if more else text
 
 
 def convert(
-    data: Collection[str | Path], output: Path, options: TrainOptions | None = None
+    data: Collection[str | Path],
+    output: Path,
+    options: TrainOptions | None = None,
+    reading: DataOptions | None = None,
 ) -> Report:
     """Write an ultralytics segmentation dataset of one class.
 
@@ -78,6 +85,8 @@ def convert(
     options : TrainOptions
         ``balance`` lists the images of each kind (COCO's field ``images.source``) about equally
         often; ``held_out`` takes that share of each kind, evenly spread, at most 64.
+    reading : DataOptions
+        How label images are read, and where images lie.
 
     Raises
     ------
@@ -89,7 +98,7 @@ def convert(
     check_ours(output)
     check_outside(data, output)
     with atomic.replacing_folder(output) as folder:
-        return _convert(data, folder, output, options)
+        return _convert(data, folder, output, options, reading or DataOptions())
 
 
 def check_ours(output: Path) -> None:
@@ -124,7 +133,11 @@ def check_outside(data: Iterable[str | Path], output: Path) -> None:
 
 
 def _convert(
-    data: Collection[str | Path], folder: Path, output: Path, options: TrainOptions
+    data: Collection[str | Path],
+    folder: Path,
+    output: Path,
+    options: TrainOptions,
+    reading: DataOptions,
 ) -> Report:
     """Write into ``folder`` what will lie in ``output``."""
     (folder / "images").mkdir()
@@ -133,12 +146,16 @@ def _convert(
     by_kind: dict[str, list[str]] = defaultdict(list)
     held_out = _HeldOut(options.held_out)
     ious: list[float] = []
-    for labelled in (item for source in data for item in read(source)):
+    first: dict[str, Path] = {}
+    for labelled in (item for source in data for item in read(source, reading)):
         report.dropped.update(labelled.beside)
         reason = _unusable(labelled)
         if reason:
             report.dropped[reason] += 1
+            first.setdefault(reason, labelled.image)
             continue
+        if labelled.read_as:
+            report.read_as[labelled.read_as] += 1
         check_outside([labelled.image], output)
         report.dropped.update(labelled.dropped)
         name = f"{report.images:06d}"
@@ -157,8 +174,15 @@ def _convert(
         (folder / "labels" / f"{name}.txt").write_text("\n".join(lines))
         by_kind[labelled.kind].append(placed)
     if not ious:
-        reasons = ", ".join(f"{n} {why}" for why, n in report.dropped.items()) or "no image at all"
-        raise ValueError(f"{', '.join(map(str, data))}: nothing to train on ({reasons})")
+        reasons = ", ".join(
+            f"{n} {why}" + (f", as {first[why]}" if why in first else "")
+            for why, n in report.dropped.items()
+        )
+        missing = f": {MISSING_CURE}" if sources.MISSING in report.dropped else ""
+        raise ValueError(
+            f"{', '.join(map(str, data))}: nothing to train on ({reasons or 'no image at all'})"
+            f"{missing}"
+        )
     report.mean_iou, report.lowest_iou = float(np.mean(ious)), float(np.min(ious))
     report.held_out = held_out.write(folder / "held_out.json")
 
@@ -225,31 +249,15 @@ class _HeldOut:
 
 def _unusable(labelled: Labelled) -> str:
     """Why an image cannot be trained on; empty if it can."""
-    from PIL import UnidentifiedImageError
-
-    from fastsam_plugins.files import open_image
+    from fastsam_plugins.files.reading import image_size
 
     if not sources.is_file(labelled.image):
-        return "images whose file is missing"
-    if labelled.image.suffix.lower() in (".tif", ".tiff"):
-        import tifffile
-
-        try:
-            with tifffile.TiffFile(labelled.image) as tiff:
-                height, width = tiff.pages[0].shape[:2]
-        except (tifffile.TiffFileError, OSError, ValueError, IndexError):
-            return "images that cannot be read"
-    else:
-        try:
-            with open_image(labelled.image) as image:
-                width, height = image.size
-                if image.getexif().get(0x0112, 1) >= 5:  # stored lying on its side
-                    width, height = height, width
-        except (UnidentifiedImageError, ImageError, OSError):
-            return "images that cannot be read"
-    if (height, width) != labelled.shape:
-        return "images of another size than their labels"
-    return ""
+        return sources.MISSING
+    try:
+        shape = image_size(labelled.image)
+    except (ImageError, OSError):
+        return "images that cannot be read"
+    return "" if shape == labelled.shape else "images of another size than their labels"
 
 
 def _place(image: Path, target: Path) -> Path:
@@ -266,7 +274,9 @@ def _place(image: Path, target: Path) -> Path:
     exact = suffix in (".bmp", ".webp") or (suffix in (".jpg", ".jpeg") and _ends(image))
     if suffix == ".png":
         with open_image(image) as opened:
-            exact = opened.mode in ("L", "RGB")
+            plain = opened.mode in ("L", "RGB") and "16" not in str(opened.tile)
+            # Not every reader turns a PNG; looking at its EXIF reads the file.
+            exact = plain and opened.getexif().get(0x0112, 1) == 1
     if not exact:
         from fastsam_plugins.files import read_image
 

@@ -8,19 +8,17 @@ that take a name and give the images.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fastsam_plugins.datasets import coco
+from fastsam_plugins.datasets import coco, label_folders, label_images
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.messages import install
+from fastsam_plugins.options import DataOptions, LabelKind
 
-IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-LABEL_FOLDERS = ("labels", "masks", "label", "mask")
+MISSING = "images whose file is missing"
 
 
 @dataclass
@@ -38,6 +36,8 @@ class Labelled:
         How many instances were left out, by reason.
     beside : Counter
         What of the whole file belongs to no image, by reason; told with its first image.
+    read_as : str
+        How its label image was read; empty where there is none.
     """
 
     image: Path
@@ -46,6 +46,7 @@ class Labelled:
     kind: str = ""
     dropped: Counter[str] = field(default_factory=Counter)
     beside: Counter[str] = field(default_factory=Counter)
+    read_as: str = ""
 
     def keep(self, mask: R.Runs) -> None:
         """Add an instance; one without pixels is counted as dropped."""
@@ -55,11 +56,19 @@ class Labelled:
             self.dropped["empty masks"] += 1
 
 
-def read(data: str | Path) -> Iterator[Labelled]:
-    """Read a COCO JSON, an SA-1B folder, a folder with ``images/`` and ``labels/``, or
-    ``PROGRAM:NAME``.
+_DEFAULT = DataOptions()
+
+
+def read(data: str | Path, options: DataOptions = _DEFAULT) -> Iterator[Labelled]:
+    """Read a COCO JSON, an SA-1B folder, a folder of images and label images, or ``PROGRAM:NAME``.
 
     An image whose file is missing is given all the same: who needs the file finds out.
+
+    Parameters
+    ----------
+    data : path or name
+        See :mod:`fastsam_plugins.datasets.label_folders` for folders of label images.
+    options : DataOptions
 
     Raises
     ------
@@ -71,31 +80,50 @@ def read(data: str | Path) -> Iterator[Labelled]:
         try:
             reader = readers[program].load()
         except ImportError as error:
-            raise ValueError(
-                f"{data} needs {program} ({error}): pip install 'fastsam-plugins[{program}]'"
-            ) from None
+            raise ValueError(f"{data} needs {program} ({error}): {install(program)}") from None
         found: Iterator[Labelled] = reader(name)
         return found
     data = Path(data)
+    images = Path(options.images).expanduser() if options.images else None
+    if images is not None and not images.is_dir():
+        raise ValueError(f"there is no folder {images}, where the images are to be")
     if data.is_file():
-        return _coco(data)
+        return _coco(data, images)
     if not data.is_dir():
         raise ValueError(f"there is no {data}")
-    if (data / "instances.json").is_file():
-        return _coco(data / "instances.json")
-    labels = next((data / n for n in LABEL_FOLDERS if (data / n).is_dir()), None)
-    if (data / "images").is_dir() and labels is not None:
-        return _label_images(data / "images", labels)
-    files = sorted(data.glob("*.json"))
-    if files:
-        return _sa1b(files)
+    if files := _coco_files(data):
+        if len(files) > 1:
+            raise ValueError(f"{data} holds {', '.join(f.name for f in files)}: name one of them")
+        return _coco(files[0], images)
+    pairs = label_folders.find(data)
+    if pairs is not None:
+        return _label_images(pairs, options.labels)
+    if files := sorted(data.glob("*.json")):
+        return _sa1b(files, images or data)
     raise ValueError(
         f"{data} holds no labels: give a COCO JSON, a folder of SA-1B (an image and a JSON each), "
-        "or a folder with images/ and labels/"
+        "a folder with images/ and labels/ or masks/, or one of a.png and a_masks.png"
     )
 
 
-def _coco(path: Path) -> Iterator[Labelled]:
+def _coco_files(folder: Path) -> list[Path]:
+    """The COCO files of a dataset: beside its images, or in ``annotations/``."""
+    beside = [folder / n for n in ("instances.json", "_annotations.coco.json")]
+    found = [p for p in beside if p.is_file()]
+    return found or sorted((folder / "annotations").glob("instances*.json"))
+
+
+def _places(path: Path, images: Path | None) -> list[Path]:
+    """Folders in which the images of a COCO file may lie."""
+    if images is not None:
+        return [images]
+    root = path.parent
+    split = path.stem.removeprefix("instances_")
+    above = [root.parent / split, root.parent / "images" / split, root.parent / "images"]
+    return [root, root / "images", *(above if root.name == "annotations" else [])]
+
+
+def _coco(path: Path, folder: Path | None = None) -> Iterator[Labelled]:
     content = coco.read(path)
     by_image: dict[coco.Id, list[coco.Region]] = defaultdict(list)
     for annotation in content.annotations:
@@ -113,20 +141,21 @@ def _coco(path: Path) -> Iterator[Labelled]:
         images.append((image, by_image.pop(image.id, [])))
     if strange := sum(map(len, by_image.values())):
         left_out["instances of images that are not listed"] = strange
+    places = _places(path, folder)
     for image, regions in images:
-        beside = path.parent / image.name
-        place = beside if is_file(beside) else path.parent / "images" / image.name
+        tried = [place / image.name for place in places]
+        place = next((p for p in tried if is_file(p)), tried[0])
         found = _labelled(place, image, regions)
         found.beside, left_out = left_out, Counter()
         yield found
 
 
-def _sa1b(files: list[Path]) -> Iterator[Labelled]:
+def _sa1b(files: list[Path], folder: Path) -> Iterator[Labelled]:
     for path in files:
         content = coco.read_single(path)
         if not content.image.name:
             raise ValueError(f"{path}: image has no file_name")
-        yield _labelled(path.parent / content.image.name, content.image, content.annotations)
+        yield _labelled(folder / content.image.name, content.image, content.annotations)
 
 
 def _labelled(place: Path, image: coco.Image, regions: Sequence[coco.Region]) -> Labelled:
@@ -152,35 +181,34 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def _label_images(images: Path, labels: Path) -> Iterator[Labelled]:
-    by_stem = {p.stem: p for p in sorted(labels.iterdir()) if p.suffix.lower() in IMAGES}
-    for image in sorted(images.iterdir()):
-        if image.suffix.lower() not in IMAGES or image.stem not in by_stem:
-            continue
-        label = _read_labels(by_stem[image.stem])
-        out = Labelled(image, label.shape)
-        for mask in R.from_labels(label).values():
+def _label_images(pairs: label_folders.Pairs, labels: LabelKind) -> Iterator[Labelled]:
+    beside = pairs.beside
+    for image, paths in pairs.found:
+        if image in pairs.apart:
+            found = label_images.read_parts(paths)
+        else:
+            found = label_images.read(paths[0], labels)
+        out = Labelled(image, found.shape, beside=beside, read_as=str(found))
+        beside = Counter()
+        for mask in found.masks:
             out.keep(mask)
         yield out
 
 
-def _read_labels(path: Path) -> NDArray[np.integer]:
-    """A label image (H, W): every value but 0 is an instance.
+def told(labelled: Iterable[Labelled]) -> str:
+    """What was read of label images, and what was left out; empty if there is nothing to say."""
+    read_as, left_out = Counter[str](), Counter[str]()
+    for item in labelled:
+        read_as[item.read_as] += 1
+        left_out += item.dropped + item.beside
+    return summary(read_as, left_out)
 
-    An image of one value is a foreground mask, whose connected parts are the instances; so is one
-    that is white with soft edges, and a JPEG, whose values are not exact.
-    """
-    from skimage.measure import label
 
-    from fastsam_plugins.files import read_values
-
-    values = read_values(path)
-    if values.ndim != 2 or values.dtype.kind not in "bui":
-        raise ValueError(f"{path} is not a label image: it needs one whole number per pixel")
-    lossy = path.suffix.lower() in (".jpg", ".jpeg") or (
-        values.dtype == np.uint8 and values.max() > 127 and np.median(values[values > 127]) >= 250
-    )
-    foreground = values > 127 if lossy else values != 0
-    if lossy or len(np.unique(values[foreground])) <= 1:
-        return np.asarray(label(foreground))
-    return values
+def summary(read_as: Counter[str], left_out: Counter[str]) -> str:
+    """The same of what was counted."""
+    parts = []
+    if as_labels := [f"{n} as {how}" for how, n in read_as.items() if how]:
+        parts.append("label images read: " + ", ".join(as_labels))
+    if left_out:
+        parts.append("left out: " + ", ".join(f"{n} {why}" for why, n in left_out.items()))
+    return "; ".join(parts)

@@ -12,7 +12,7 @@ from typing import Any
 
 from fastsam_plugins import weights
 from fastsam_plugins.files import atomic, typed
-from fastsam_plugins.options import TrainOptions, WeightsOptions
+from fastsam_plugins.options import DataOptions, TrainOptions, WeightsOptions
 from fastsam_plugins.training import data as training_data
 
 RECIPE, DATA, RUN = "recipe.json", "data", "run"  # what a training's folder holds
@@ -25,6 +25,7 @@ def train(
     options: TrainOptions,
     device: str = "auto",
     trusted: WeightsOptions | None = None,
+    reading: DataOptions | None = None,
 ) -> Path:
     """Train a one-class YOLOv8-seg network on labelled images.
 
@@ -40,6 +41,8 @@ def train(
         ``auto``, ``cpu``, ``cuda:0``, ...
     trusted : WeightsOptions, optional
         About the weights to start from.
+    reading : DataOptions, optional
+        How the data are read.
 
     Returns
     -------
@@ -64,9 +67,8 @@ def train(
     if options.weights:
         imgsz = weights.read_checked(options.weights, trusted)[0].imgsz
     options = options.replace(imgsz=options.imgsz or imgsz)
-    output.mkdir(parents=True, exist_ok=True)
-    with atomic.alone(output, wait=False):
-        report = training_data.convert(data, output / DATA, options)
+    with atomic.making(output), atomic.alone(output, wait=False):
+        report = training_data.convert(data, output / DATA, options, reading)
         print(f"Training on {report}.", file=sys.stderr)
         atomic.write_text(output / RECIPE, json.dumps(dataclasses.asdict(options), indent=2))
         return _run(output, options, device, False, trusted)

@@ -16,8 +16,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from fastsam_plugins import __version__, checkpoints, cli, console, demo, doctor, files, weights
+from fastsam_plugins.messages import install
 from fastsam_plugins.options import (
     PRESETS,
+    DataOptions,
     PromptOptions,
     ReadOptions,
     SegmentOptions,
@@ -418,7 +420,8 @@ def test_presets_are_recipes_that_help_shows_and_flags_change(preset, monkeypatc
     started = []
     monkeypatch.setattr(rooms, "train", lambda *given: started.append(given) or Path("w"))
     done("train", __file__, "-o", tmp_path, "--preset", preset, "--epochs", "7")
-    (data, output, options, device, trusted) = started[0]
+    (data, output, options, device, trusted, reading) = started[0]
+    assert reading == DataOptions()
     assert (data, output, device) == ((__file__,), tmp_path, "auto")
     assert trusted == WeightsOptions()
     assert options == TrainOptions(**{**PRESETS[preset], "epochs": 7})
@@ -449,9 +452,8 @@ def test_the_doctor_finds_the_engine_well():
 
 
 def test_the_doctor_mends_what_is_missing():
-    missing = doctor._package("no-such-package", doctor.INSTALL.format("napari"))
+    missing = doctor._package("no-such-package", install("napari"))
     assert not missing.ok
-    assert missing.mend == "pip install 'fastsam-plugins[napari]'"
     for f in doctor.examine():
         assert f.ok or f.mend
         assert "\n" not in f.detail
@@ -483,7 +485,7 @@ def test_damaged_bundled_weights_are_found_and_mended(tmp_path, monkeypatch):
     assert result.exit_code == 1
     (line,) = [x for x in result.stdout.splitlines() if "FastSAM-n" in x]
     assert line.startswith("MISSING")
-    assert "pip install --force-reinstall fastsam-plugins" in line
+    assert "checkout -- fastsam_plugins/assets/FastSAM-n.safetensors" in line
 
 
 def test_models_lists_names_and_places():

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from fastsam_plugins.messages import install
+
 
 @pytest.fixture
 def fastsam(tmp_path):
@@ -56,6 +58,4 @@ def test_without_fiftyone_one_line_says_what_to_install(fastsam, tmp_path):
     (tmp_path / "fiftyone.py").write_text("raise ImportError('none here')")
     status, _, err = fastsam("install", PYTHONPATH=str(tmp_path))
     assert status == 1
-    assert err.strip() == (
-        "Error: this needs FiftyOne (none here): pip install 'fastsam-plugins[fiftyone]'"
-    )
+    assert err.strip() == (f"Error: this needs FiftyOne (none here): {install('fiftyone')}")

@@ -16,6 +16,7 @@ import urllib.request
 import psutil
 import pytest
 
+from fastsam_plugins.messages import install
 from fiftyone_plugin import demo
 
 COMMAND = [sys.executable, "-m", "fastsam_plugins", "demo", "--device", "cpu"]
@@ -142,7 +143,5 @@ def test_the_app_needs_fiftyone(tmp_path):
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr.strip().endswith(
-        "Error: --app needs FiftyOne: pip install 'fastsam-plugins[fiftyone]'"
-    )
+    assert done.stderr.strip().endswith(f"Error: --app needs FiftyOne: {install('fiftyone')}")
     assert not (tmp_path / "out").exists()

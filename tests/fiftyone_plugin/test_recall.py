@@ -67,8 +67,8 @@ def samples(tmp_path):
 
 def evaluate(samples, **kwargs):
     return samples.evaluate_detections(
-        "proposals", gt_field="truth", eval_key="recall", method=ProposalRecallConfig,
-        progress=False, **kwargs,
+        "proposals", gt_field="truth", method=ProposalRecallConfig, progress=False,
+        **{"eval_key": "recall", **kwargs},
     )  # fmt: skip
 
 
@@ -163,6 +163,55 @@ def test_an_image_that_cannot_be_measured_is_named_and_costs_itself(samples):
     assert list(report.failed) == [samples.first().filepath]
     assert samples.load_evaluation_results("own").summary == others
     assert samples.values("own_recall")[0] is None
+
+
+@pytest.mark.parametrize("name", ["_tp", "_recall"])
+@pytest.mark.parametrize("way", ["run", "evaluate_detections"])
+def test_a_field_of_the_persons_own_is_never_written_over(samples, name, way):
+    key = "recall"
+    samples.set_values(key + name, ["x", "y", "z"])
+    with pytest.raises(ValueError, match=f"{key}{name} is a field: name the run otherwise"):
+        _WAYS[way](samples, key)
+    assert samples.values(key + name) == ["x", "y", "z"]
+    assert not samples.has_evaluation(key)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize(
+    ("field", "attribute", "key"),
+    [
+        ("truth", "recall", "recall"),
+        ("proposals", "recall_iou", "recall"),
+        ("truth", "recall_size", "recall"),
+        ("proposals", "custom", "custom"),
+    ],
+)
+@pytest.mark.parametrize("way", ["run", "evaluate_detections"])
+def test_an_attribute_of_the_persons_own_is_never_written_over(
+    samples, field, attribute, key, declared, way
+):
+    path = f"{field}.detections.{attribute}"
+    values = [["mine"] * n for n in samples.values(fo.ViewField(f"{field}.detections").length())]
+    samples.set_values(path, values, dynamic=declared)
+    with pytest.raises(ValueError, match=f"{path} is an attribute of your labels"):
+        _WAYS[way](samples, key)
+    assert samples.values(path) == values
+    assert not samples.has_evaluation(key)
+
+
+@pytest.mark.parametrize("key", ["label", "confidence", "mask", "bounding_box", "tags"])
+def test_a_run_is_not_named_like_what_labels_have(samples, key):
+    before = samples.values("truth.detections.label")
+    for way in _WAYS.values():
+        with pytest.raises(ValueError, match=f"{key} is (a field|an attribute of your labels)"):
+            way(samples, key)
+    assert samples.values("truth.detections.label") == before
+
+
+_WAYS = {
+    "run": lambda samples, key: list(run(samples, "proposals", "truth", key)),
+    "evaluate_detections": lambda samples, key: evaluate(samples, eval_key=key),
+}
 
 
 def nothing_is_left(samples, key="half"):

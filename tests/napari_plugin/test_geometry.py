@@ -149,7 +149,7 @@ def test_units_and_axis_labels_are_copied():
 def test_what_a_file_said_of_the_image_is_copied():
     image = Image(np.zeros(SHAPE), metadata={"crs": "EPSG:32616", "transform": (1, 2), "other": 3})
     labels = objects_layer(image, Plane(0, 1, 2), SHAPE, "objects")
-    assert labels.metadata == {"crs": "EPSG:32616", "transform": (1, 2)}
+    assert labels.metadata == {"crs": "EPSG:32616", "transform": (1, 2), "image_name": "Image"}
 
 
 def test_what_is_not_shown_as_a_plane_is_refused_in_one_line():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import tifffile
@@ -14,6 +16,7 @@ from napari.errors import MultipleReaderError  # noqa: E402
 from napari.settings import get_settings  # noqa: E402
 
 from fastsam_plugins.files import Raster, geo  # noqa: E402
+from fastsam_plugins.messages import install  # noqa: E402
 from napari_plugin import readers  # noqa: E402
 from tests.conftest import UTM  # noqa: E402
 
@@ -157,7 +160,7 @@ def test_large_rasters_are_read_when_looked_at(kind, overviews, geotiff, monkeyp
 def test_without_rasterio_napari_reads_it_and_the_user_hears_why(geotiff, monkeypatch):
     path = str(geotiff("a.tif", BANDS))
     monkeypatch.setattr(geo, "available", lambda: False)
-    with pytest.warns(UserWarning, match=r"pip install 'fastsam-plugins\[geo\]'"):
+    with pytest.warns(UserWarning, match=re.escape(install("geo"))):
         assert readers.get_reader(path) is None
 
 

@@ -114,7 +114,7 @@ def test_a_drag_moves_the_view_and_is_no_prompt(plain):
 
 def test_clicks_that_pick_nothing_say_so(plain):
     plain.click(plain.image, (2, 2))
-    assert "No instance here" in str(plain.told[-1].message)
+    assert "no instance there" in str(plain.told[-1].message)
     plain.key("N")
     assert "Nothing to commit" in str(plain.told[-1].message)
     assert plain.now.objects is None, "and no empty layer is made"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ rasterio = pytest.importorskip("rasterio.features").rasterio
 from napari import layers  # noqa: E402
 
 from fastsam_plugins.files import geo  # noqa: E402
+from fastsam_plugins.messages import install  # noqa: E402
 from napari_plugin.writers import WriteError  # noqa: E402
 from tests.conftest import UTM, disks  # noqa: E402
 
@@ -194,7 +196,7 @@ def test_geopackage_without_crs_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(WriteError, match=r"^layer found has no CRS.*write \.geojson"):
         saved(labels(), tmp_path / "a.gpkg")
     monkeypatch.setattr(geo, "available", lambda: False)
-    with pytest.raises(WriteError, match=r"pip install 'fastsam-plugins\[geo\]'$"):
+    with pytest.raises(WriteError, match=re.escape(install("geo")) + "$"):
         saved(labels(metadata=PLACE), tmp_path / "a.gpkg")
     assert not list(tmp_path.iterdir())
 
@@ -254,7 +256,7 @@ def test_shapes_of_a_stack_know_their_slice(tmp_path):
 def test_lines_have_no_area_and_say_so(tmp_path):
     corners = np.array([[0, 0], [0, 10], [20, 10]])
     drawn = layers.Shapes([corners[:2], corners, corners], shape_type=["line", "path", "polygon"])
-    with pytest.warns(UserWarning, match="2 lines or paths have no area"):
+    with pytest.warns(UserWarning, match="2 of 3 shapes are left out"):
         path = saved(drawn, tmp_path / "a.geojson")
     assert [f["id"] for f in json.loads(path.read_text())["features"]] == [3]
 
@@ -292,3 +294,103 @@ def test_a_layer_is_not_saved_over_the_file_of_any_open_layer(window, tmp_path):
     with pytest.raises(WriteError, match="would overwrite the input"):
         mine.save(str(path), plugin="fastsam-plugins")
     assert path.read_bytes() == before
+
+
+# --- names of axes, shapes that cross themselves, and where an image came from -------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "plane"),
+    [
+        (("T", "Z"), {"c": -1, "z": 2, "t": 1}),
+        (("time", "z"), {"c": -1, "z": 2, "t": 1}),
+        (("Time (s)", "Z [um]"), {"c": -1, "z": 2, "t": 1}),
+        (("depth", "frames"), {"c": -1, "z": 1, "t": 2}),
+        (("z", "t"), {"c": -1, "z": 1, "t": 2}),
+        (("timepoint", "slices"), {"c": -1, "z": 2, "t": 1}),
+        (("T", "channel"), {"c": 2, "z": 0, "t": 1}),
+        (("T", "site"), {"c": -1, "z": 2, "t": 1}),
+        (("position", "replicate"), {"c": -1, "z": 2, "t": 1}),
+    ],
+)
+@pytest.mark.parametrize("kind", ["labels", "shapes"])
+def test_planes_of_qupath_whatever_the_axes_are_called(names, plane, kind, tmp_path):
+    stack = np.zeros((2, 3, 20, 30), np.uint16)
+    stack[1, 2, 5:10, 5:10] = 5
+    layer = labels(stack, features=None, axis_labels=(*names, "y", "x"))
+    if kind == "shapes":
+        corners = [(1, 2, *c) for c in ((5, 5), (5, 10), (10, 10), (10, 5))]
+        layer = layers.Shapes([corners], axis_labels=(*names, "y", "x"), name="drawn")
+    content = json.loads(saved(layer, tmp_path / "it.geojson").read_text())
+    assert content["features"][0]["geometry"]["plane"] == plane
+
+
+def test_more_axes_than_qupath_knows_are_refused_and_not_laid_on_each_other(tmp_path):
+    stack = np.zeros((2, 2, 2, 20, 30), np.uint16)
+    stack[:, 1, 1, 5:10, 5:10] = 5
+    layer = labels(stack, features=None, axis_labels=("position", "T", "Z", "Y", "X"))
+    with pytest.raises(WriteError, match="axis 'position' is one more"):
+        saved(layer, tmp_path / "it.geojson")
+    stack[0] = 0  # one place along it alone
+    content = json.loads(saved(layer, tmp_path / "it.geojson").read_text())
+    assert content["features"][0]["geometry"]["plane"] == {"c": -1, "z": 1, "t": 1}
+
+
+def star():
+    turn = np.arange(5) * 4 * np.pi / 5
+    return np.stack([30 + 20 * np.sin(turn), 30 + 20 * np.cos(turn)], axis=1)
+
+
+CROSSING = {
+    "bow tie": [(0, 0), (20, 20), (20, 0), (0, 20)],
+    "star": star().tolist(),
+    "loop": [(0, 0), (0, 20), (20, 20), (20, 10), (-5, 10), (-5, 5), (10, 5), (10, 0)],
+    "spike": [(0, 0), (0, 20), (0, 40), (0, 20), (20, 20), (20, 0)],
+    "bridge": [(0, 0), (0, 20), (20, 20), (20, 0), (0, 0), (5, 5), (5, 10), (10, 10), (10, 5),
+               (5, 5)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("corners", CROSSING.values(), ids=CROSSING.keys())
+@pytest.mark.parametrize("ending", ["geojson", "gpkg"])
+def test_shapes_that_cross_themselves_become_valid_polygons(corners, ending, tmp_path):
+    layer = layers.Shapes([corners], shape_type="polygon", name="drawn")
+    if ending == "gpkg":
+        layer.metadata.update(PLACE)
+        _, _, (made,) = read(saved(layer, tmp_path / "it.gpkg"))
+        transform = ON_MAP
+    else:
+        content = json.loads(saved(layer, tmp_path / "it.geojson").read_text())
+        made = shapely.from_geojson(json.dumps(content["features"][0]["geometry"]))
+        transform = rasterio.Affine.identity()
+    assert made.is_valid
+    assert made.area > 0
+    # What napari itself fills, but for pixels on an edge.
+    mask = layer.to_masks((60, 60))[0]
+    inside = filled(made, (60, 60), transform)
+    edge = shapely.LineString(np.array([*corners, corners[0]])[:, ::-1] + 0.5)
+    y, x = np.nonzero(mask != inside)
+    centres = shapely.points(x + 0.5, y + 0.5)
+    assert not len(y) or shapely.distance(centres, edge).max() < 1.1
+
+
+def test_shapes_without_area_are_left_out_and_counted(tmp_path):
+    flat = [[(0, 0), (0, 10), (0, 20)], [(3, 3), (9, 3), (9, 9)]]
+    layer = layers.Shapes(flat, shape_type=["polygon", "polygon"], name="drawn")
+    with pytest.warns(UserWarning, match="1 of 2 shapes are left out"):
+        content = json.loads(saved(layer, tmp_path / "it.geojson").read_text())
+    assert [f["id"] for f in content["features"]] == [2]
+
+
+def test_the_image_column_names_the_file_of_the_image(tmp_path):
+    for metadata, name in (
+        ({"image": "/data/plate1/a.tif"}, "a.tif"),
+        ({"path": "/data/b.tif"}, "b.tif"),
+        ({"image_name": "third"}, "third"),
+        ({}, "found"),
+    ):
+        path = saved(labels(metadata=metadata), tmp_path / "it.csv")
+        with path.open() as stream:
+            assert {row["image"] for row in csv.DictReader(stream)} == {name}
+        path = saved(labels(metadata=metadata), tmp_path / "it.json")
+        assert json.loads(path.read_text())["images"][0]["file_name"] == name

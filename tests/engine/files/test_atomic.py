@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import os
 import signal
@@ -72,6 +73,8 @@ def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path):
         ("file/a.json", "File exists|its folder is a file"),
         ("/dev/null", "it is no regular file"),
         ("x" * 300, "File name too long"),
+        (f"new/{'x' * 300}", "File name too long"),
+        (f"new/{'x' * 300}/a.json", "File name too long"),
     ],
 )
 @pytest.mark.parametrize("write", [lambda p: atomic.write_text(p, "1"), atomic.check_writable])
@@ -150,6 +153,43 @@ def test_a_kill_leaves_the_old_file_and_the_next_writer_tidies_up(tmp_path):
     assert path.read_text() == "old"
     atomic.write_text(tmp_path / "b.json", "beside")
     assert names(tmp_path) == ["a.json", "b.json"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_only_folders_are_taken_for_what_killed_writers_left(tmp_path):
+    planted = tmp_path / f"{atomic.PREFIX}{atomic._here()}-4000004-ee{atomic.SUFFIX}"
+    os.mkfifo(planted)
+    code = (
+        "import sys; from fastsam_plugins.files import atomic; atomic.write_text(sys.argv[1], '')"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "a.json"], check=True, timeout=60)
+    assert names(tmp_path) == sorted([planted.name, "a.json"])
+
+
+def test_folders_go_again_if_nothing_comes_of_them(tmp_path):
+    (tmp_path / "there").mkdir()
+    for path in (tmp_path / "new" / "folder" / "a.json", tmp_path / "there" / "too" / "a.json"):
+        with pytest.raises(atomic.OutputError), atomic.replacing(path):
+            pass
+    with pytest.raises(KeyError), atomic.replacing_folder(tmp_path / "new" / "data"):
+        raise KeyError
+    assert [p.name for p in tmp_path.rglob("*")] == ["there"]
+    kept = tmp_path / "full" / "a.txt"
+    with contextlib.suppress(KeyError), atomic.making(kept.parent):
+        kept.write_text("of use")
+        raise KeyError
+    assert kept.exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_folder_that_fills_the_disk_is_named(tmp_path):
+    def fill():
+        with atomic.replacing_folder(tmp_path / "data"), open("/dev/full", "w") as stream:
+            stream.write("x" * 100_000)
+
+    with pytest.raises(atomic.OutputError, match=r"cannot write .*data: No space left on device"):
+        fill()
+    assert names(tmp_path) == []
 
 
 def test_two_writers_and_a_reader_never_meet_a_torn_file(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -70,12 +71,15 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, ending, share):
     with no_room_beyond(int(share * size)), pytest.raises(OutputError) as told:
         write(scattered(61), path)
     assert str(told.value).startswith(f"cannot write {path}: ")
+    assert "is no GeoPackage" not in str(told.value)  # it is one
     assert "\n" not in str(told.value)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     new = tmp_path / f"new.{ending}"
-    with no_room_beyond(int(share * size)), pytest.raises(OutputError):
+    with no_room_beyond(int(share * size)), pytest.raises(OutputError) as told:
         write(scattered(61), new)
+    assert "\n" not in str(told.value)
+    assert len(str(told.value)) < 400
     assert not new.exists()
     write(scattered(61), path)
     assert path.read_bytes() != before
@@ -92,6 +96,16 @@ def test_what_is_no_geopackage_is_not_lost(tmp_path, what):
     with pytest.raises(OutputError, match="no GeoPackage that can be added to"):
         files.write([scattered(3)], path)
     assert path.read_bytes() == what
+
+
+def test_libraries_that_do_not_say_so_have_it_said_for_them(tmp_path, monkeypatch):
+    def write():
+        with atomic.replacing(tmp_path / "a.gpkg"):
+            raise OSError("no such table")
+
+    monkeypatch.setattr(atomic.shutil, "disk_usage", lambda path: SimpleNamespace(free=4096))
+    with pytest.raises(OutputError, match=r"no such table \(the disk has 4 kB left\)"):
+        write()
 
 
 def test_a_geopackage_that_another_program_writes_is_left_to_it(tmp_path):

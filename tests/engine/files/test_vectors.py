@@ -26,6 +26,7 @@ from fastsam_plugins.files import (
     write,
     write_labels,
 )
+from fastsam_plugins.messages import install
 from fastsam_plugins.segmentation import Segmentation
 from tests.conftest import UTM, disks
 
@@ -303,7 +304,7 @@ def test_problems_are_one_line_before_the_network_is_loaded(coins_tif, tmp_path,
     for ending in ("gpkg", "geojson"):
         refused = run("segment", coins_tif, "-o", tmp_path / f"a.{ending}")
         (line,) = refused.stderr.strip().splitlines()
-        assert line.endswith("pip install 'fastsam-plugins[geo]'")
+        assert line.endswith(install("geo"))
 
 
 # --- real rasters -------------------------------------------------------------------------------

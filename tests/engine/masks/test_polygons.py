@@ -51,6 +51,25 @@ def test_what_is_no_polygon_is_refused(bad):
         polygons.fill(bad, (10, 10))
 
 
+@given(
+    st.lists(st.lists(st.tuples(numbers, numbers), max_size=2), min_size=1, max_size=3),
+    st.integers(1, 40),
+    st.integers(1, 40),
+)
+def test_parts_of_two_points_or_fewer_are_read_as_the_coco_api_reads_them(parts, height, width):
+    """COCO and LVIS have them; the COCO API takes them where the first part is a polygon."""
+    first = [2.0, 2.0, 30.0, 3.0, 20.0, 35.0]
+    found = [first, *([float(v) for point in part for v in point] for part in parts)]
+    expected = coco.merge(coco.frPyObjects(found, height, width))
+    (ours,) = rle.encode([polygons.decode_segmentation(found, (height, width))], (height, width))
+    assert ours["counts"] == expected["counts"].decode()
+
+
+def test_what_has_no_part_of_three_points_is_refused():
+    with pytest.raises(ValueError, match="three or more pairs"):
+        polygons.decode_segmentation([[1, 2, 3, 4]], (10, 10))
+
+
 def as_coco(flat, shape):
     (expected,) = coco.frPyObjects([flat], *shape)
     return expected["counts"].decode()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fastsam_plugins import WeightsError
+from fastsam_plugins.messages import install
 from fastsam_plugins.text import loading
 from fastsam_plugins.text.loading import load
 from tests.tiny_clip import FOLDER
@@ -172,7 +174,7 @@ def test_code_in_a_file_is_not_run(known, tmp_path, monkeypatch) -> None:
 
 def test_without_open_clip_a_line_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "open_clip", None)
-    with pytest.raises(WeightsError, match=r"pip install 'fastsam-plugins\[text\]'"):
+    with pytest.raises(WeightsError, match=re.escape(install("text"))):
         load("ViT-B-32/openai")
 
 

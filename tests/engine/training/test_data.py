@@ -92,7 +92,7 @@ def test_conversion_counts_what_it_keeps_and_drops(dataset, tmp_path):
     }
     assert report.lowest_iou == 1
     assert "2 images with 5 instances" in str(report)
-    assert "dropped" in str(report)
+    assert "left out: " in str(report)
     lines = (tmp_path / "out" / "labels" / "000000.txt").read_text().splitlines()
     assert len(lines) == 3
     assert all(line.startswith("0 ") for line in lines), "one class"

@@ -1,0 +1,142 @@
+"""What label images need to know of a file, besides the values that the one reader gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_plugins import limits as L
+from fastsam_plugins.files import reading
+from fastsam_plugins.files.geo import is_tiff
+from fastsam_plugins.files.rows import Unreadable, check_pixels
+from fastsam_plugins.images import ImageError
+from fastsam_plugins.options import LimitOptions
+
+_UNPACKED = {"L;2": 85, "L;4": 17}  # what Pillow multiplies the values of small gray PNG by
+_JPEG = (6, 7)  # TIFF compressions
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What an image file holds, upright.
+
+    Attributes
+    ----------
+    values : array (H, W) or (H, W, C)
+        Of a palette image the numbers of its entries; without alpha.
+    nodata : float, optional
+        The value that stands for no data, if the file names one.
+    hidden : bool array (H, W), optional
+        Pixels that the file's mask or alpha channel hides.
+    palette : uint8 array (K, 3), optional
+    lossy : bool
+        Whether the values need not be those that were saved, as in JPEG.
+    """
+
+    values: NDArray
+    nodata: float | None = None
+    hidden: NDArray[np.bool_] | None = None
+    palette: NDArray[np.uint8] | None = None
+    lossy: bool = False
+
+
+def read(path: str | Path, limits: LimitOptions | None = None) -> Stored:
+    """The values of a file: any image format, or ``.npy``; the bytes say which, not the name.
+
+    Raises
+    ------
+    ImageError
+        If it is missing, damaged or no image, has several pages, or asks for more than
+        :class:`LimitOptions` allow; one line that says which.
+    """
+    path, limits = Path(path), limits or L.DEFAULT
+    if path.is_file() and _starts(path, b"\x93NUMPY"):
+        return _numpy(path, limits)
+    if path.is_file() and is_tiff(path):
+        return _tiff(path, limits)
+    found = reading.read_stored(path, limits)
+    values, hidden = _apart(found.values, found.alpha)
+    with reading.open_image(path, limits) as image:
+        raw = str(image.tile)
+        lossy = image.format in ("JPEG", "MPO", "JPEG2000") or (
+            image.format == "WEBP" and b"VP8 " in _beginning(path, 40)
+        )
+    for packed, factor in _UNPACKED.items():
+        if f"'{packed}'" in raw:
+            values = values // np.uint8(factor)
+    return Stored(values, None, hidden, found.palette, lossy)
+
+
+def _beginning(path: Path, count: int) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(count)
+
+
+def _starts(path: Path, mark: bytes) -> bool:
+    return _beginning(path, len(mark)) == mark
+
+
+def _apart(values: NDArray, alpha: int | None) -> tuple[NDArray, NDArray[np.bool_] | None]:
+    """Values without alpha, and where that hides them."""
+    if alpha is None or values.ndim != 3:
+        return values, None
+    hidden = values[..., alpha] == 0
+    values = np.delete(values, alpha, axis=2)
+    return values[..., 0] if values.shape[2] == 1 else values, hidden
+
+
+def _numpy(path: Path, limits: LimitOptions) -> Stored:
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # whatever a damaged header raises
+        raise ImageError(f"{path} is damaged or truncated ({error})") from None
+    values = values.squeeze() if values.ndim > 2 and 1 in values.shape else values
+    if values.ndim < 2:
+        raise ImageError(f"{path} is no image: it has the shape {values.shape}")
+    try:
+        check_pixels(values.shape, limits)
+    except Unreadable as error:
+        raise ImageError(f"{path} {error}") from None
+    return Stored(np.array(values))
+
+
+def _tiff(path: Path, limits: LimitOptions) -> Stored:
+    import tifffile
+
+    with reading._damage(path), tifffile.TiffFile(path) as tiff:
+        number, mask = _pages(tiff, path)
+        page = tiff.pages[number]
+        inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+        by_tifffile = page.software.startswith("tifffile")
+        lossy = page.compression in _JPEG or page.photometric == tifffile.PHOTOMETRIC.YCBCR
+    found = reading.read_stored(path, limits, number)
+    values, hidden = _apart(found.values, found.alpha)
+    # tifffile says so of the masks of bits that it writes, and does not invert them.
+    if inverted and found.bits == 1 and not by_tifffile:
+        values = ~values if values.dtype == np.bool_ else 1 - values
+    if mask is not None:
+        masked = reading.read_stored(path, limits, mask).values == 0
+        hidden = masked if hidden is None else hidden | masked
+    return Stored(values, found.nodata, hidden, found.palette, lossy)
+
+
+def _pages(tiff: Any, path: Path) -> tuple[int, int | None]:
+    """The one page that is an image, and the one that masks it; smaller copies are passed over."""
+    images, masks = [], []
+    for number, page in enumerate(tiff.pages):
+        kind = int(page.subfiletype)
+        if kind & 4:
+            masks.append((number, page.imagelength, page.imagewidth))
+        elif not kind & 1:
+            images.append((number, page.imagelength, page.imagewidth))
+        if len(images) > 1:
+            raise ImageError(f"{path} has {len(tiff.pages)} pages, and one is needed")
+    if not images:
+        raise ImageError(f"{path} is damaged or truncated (it has no page)")
+    number, *size = images[0]
+    same = [n for n, *other in masks if other == size]
+    return number, same[0] if same else None

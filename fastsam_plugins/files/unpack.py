@@ -1,0 +1,205 @@
+"""Strips and tiles of TIFF files unpacked: as far as their image goes, and no byte further.
+
+tifffile inflates whatever is there, and takes the size of a picture inside a tile from that
+picture. So what can be bounded is unpacked here, and the page is told that nothing is left to be
+done; what tifffile has to do is looked at before.
+"""
+
+from __future__ import annotations
+
+import itertools
+import lzma
+import math
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_plugins.files.rows import Unreadable
+
+Shape = tuple[int, int, int]
+Unpack = Callable[[bytes, Shape], bytes]
+"""From a segment's bytes and the shape (rows, columns, samples) that it has whole."""
+
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_CCITT = (2, 3, 4)  # which tifffile bounds by rows and columns
+_JPEG = (6, 7, 33007, 34892)
+JPEG2000 = (33003, 33004, 33005, 34712)
+_LERC = 34887
+_PICTURES = {34933: "png", 22610: "jpegxr", 34934: "jpegxr", 50001: "webp", 50002: "jpegxl",
+             52546: "jpegxl"}  # fmt: skip
+
+
+def unpacker(page: Any) -> Unpack | None:
+    """What unpacks the segments of a page, which is changed so that tifffile does the rest.
+
+    Raises
+    ------
+    Unreadable
+        If nothing does.
+    """
+    import tifffile
+
+    code = int(page.compression)
+    if code == 1 or code in _CCITT:
+        return None
+    if code in _JPEG:
+        header = page.jpegheader or b""
+        return lambda data, shape: _checked(data, _jpeg_size(header + data), shape)
+    if code in JPEG2000:
+        return lambda data, shape: _checked(data, jpeg2000(data)[0], shape)
+    turned = page.fillorder == 2
+    byteorder, dtype = page.parent.byteorder, np.dtype(page.dtype)
+    if code == _LERC:
+        within = int((page.tags.valueof(50674) or (0, 0))[1])
+        done = lambda data, shape: _stored(_lerc(data, shape, dtype, within), byteorder)  # noqa: E731
+    elif code in _PICTURES:
+        kind, turned = _PICTURES[code], False
+        done = lambda data, shape: _stored(_picture(kind, data, shape, dtype), byteorder)  # noqa: E731
+    elif made := _streams().get(code):
+        bits = page.bitspersample if isinstance(page.bitspersample, int) else 8 * dtype.itemsize
+        done = lambda data, shape: made(data, _size(shape, bits))  # noqa: E731
+    else:
+        known = code in [int(c) for c in tifffile.COMPRESSION]
+        name = tifffile.COMPRESSION(code).name if known else f"method {code}"
+        raise Unreadable(
+            f"is compressed by {name}, which this cannot read: save it with LZW or deflate"
+        )
+    page.compression = page.fillorder = 1
+    if code in _PICTURES:
+        page.predictor = 1
+    return lambda data, shape: done(data.translate(_REVERSED) if turned else data, shape)
+
+
+def _size(shape: Shape, bits: int) -> int:
+    """Bytes of a segment: rows begin at whole bytes."""
+    return shape[0] * math.ceil(shape[1] * shape[2] * bits / 8)
+
+
+def _streams() -> dict[int, Callable[[bytes, int], bytes]]:
+    """Of compressions of bytes, by their number in TIFF: unpack so many bytes at most."""
+    import imagecodecs
+
+    def deflate(data: bytes, size: int) -> bytes:
+        return zlib.decompressobj().decompress(data, size)
+
+    def zstd(data: bytes, size: int) -> bytes:
+        return bytes(imagecodecs.zstd_decode(data, out=size))
+
+    return {
+        5: lambda data, size: bytes(imagecodecs.lzw_decode(data, out=size)),
+        8: deflate,
+        32946: deflate,
+        50013: deflate,
+        32773: _packbits,
+        34925: lambda data, size: lzma.LZMADecompressor().decompress(data, size),
+        34926: zstd,
+        50000: zstd,
+    }
+
+
+def _packbits(data: bytes, size: int) -> bytes:
+    import imagecodecs
+
+    # It grows at most 64-fold: no more of it than could be needed.
+    return bytes(imagecodecs.packbits_decode(data[: 2 * size + 2]))[:size]
+
+
+def _stored(array: NDArray, byteorder: Any) -> bytes:
+    return array.astype(array.dtype.newbyteorder(byteorder), copy=False).tobytes()
+
+
+def _shapes(shape: Shape) -> Iterator[tuple[int, ...]]:
+    """The shapes that a decoder may give to a segment."""
+    yield shape
+    if shape[2] == 1:
+        yield shape[:2]
+
+
+def _picture(kind: str, data: bytes, shape: Shape, dtype: np.dtype) -> NDArray:
+    """A picture in a tile: decoders refuse one that has another shape before they decode it."""
+    import imagecodecs
+
+    decode = getattr(imagecodecs, f"{kind}_decode")
+    more = {"hasalpha": True} if kind == "webp" and shape[2] == 4 else {}
+    for tried in _shapes(shape):
+        try:
+            return np.asarray(decode(data, out=np.empty(tried, dtype), **more))
+        except (ValueError, TypeError) as error:
+            last = error
+    raise last
+
+
+def _lerc(data: bytes, shape: Shape, dtype: np.dtype, within: int) -> NDArray:
+    """LERC as libtiff writes it: packed once more, NaN and fully opaque alpha as a mask."""
+    import imagecodecs
+
+    most = 2 * math.prod(shape) * dtype.itemsize + (1 << 16)
+    if within == 1:
+        data = zlib.decompressobj().decompress(data, most)
+    elif within == 2:
+        data = bytes(imagecodecs.zstd_decode(data, out=most))
+    tries: list[tuple[int, ...]] = [*_shapes(shape)]
+    if shape[2] in (2, 4):
+        tries += _shapes((*shape[:2], shape[2] - 1))
+    if shape[2] > 1:
+        tries.append((shape[2], *shape[:2]))
+    for tried in tries:
+        try:
+            values, masks = imagecodecs.lerc_decode(data, masks=True, out=np.empty(tried, dtype))
+        except (ValueError, TypeError) as error:
+            last = error
+            continue
+        break
+    else:
+        raise last
+    if tried == (shape[2], *shape[:2]) and tried not in _shapes(shape):
+        values = np.moveaxis(values, 0, -1)
+        masks = masks if masks is None or masks.ndim == 2 else np.moveaxis(masks, 0, -1)
+    values = values.reshape(*shape[:2], -1)
+    if values.shape[2] < shape[2]:
+        seen = np.ones(shape[:2], bool) if masks is None else masks.reshape(*shape[:2], -1)[..., 0]
+        alpha = np.where(seen, 255, 0).astype(dtype)[..., None]
+        return np.concatenate([values, alpha], axis=2)
+    if masks is not None and dtype.kind == "f":
+        masks = masks.reshape(*shape[:2], -1)
+        values = np.where(masks, values, np.asarray(np.nan, dtype))
+    return values
+
+
+def _checked(data: bytes, size: tuple[int, int] | None, shape: Shape) -> bytes:
+    """The data of a picture that is about as large as its segment."""
+    if size is not None and math.prod(size) > 2 * math.prod(shape[:2]) + (1 << 16):
+        raise Unreadable(
+            f"is damaged: a piece of {shape[1]} x {shape[0]} pixels holds {size[1]} x {size[0]}"
+        )
+    return data
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Rows and columns of a JPEG, by its start of frame; None if it has none."""
+    place = 0
+    while (place := data.find(b"\xff", place)) >= 0 and place + 9 <= len(data):
+        kind = data[place + 1]
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            rows, columns = struct.unpack_from(">HH", data, place + 5)
+            return rows, columns
+        if kind in (0x00, 0x01, 0xFF) or 0xD0 <= kind <= 0xD9:
+            place += 1 if kind == 0xFF else 2
+            continue
+        place += 2 + max(struct.unpack_from(">H", data, place + 2)[0], 2)
+    return None
+
+
+def jpeg2000(data: bytes) -> tuple[tuple[int, int] | None, list[int]]:
+    """Rows and columns of a JPEG 2000, and the bits of its components, by its header."""
+    place = data.find(b"\xff\x4f\xff\x51")
+    if place < 0 or len(data) < place + 42:
+        return None, []
+    x1, y1, x0, y0 = struct.unpack_from(">4I", data, place + 8)
+    count = struct.unpack_from(">H", data, place + 40)[0]
+    sizes = data[place + 42 : place + 42 + 3 * count : 3]
+    return (max(y1 - y0, 0), max(x1 - x0, 0)), [(b & 0x7F) + 1 for b in itertools.islice(sizes, 64)]
