@@ -107,6 +107,18 @@ def check_names(given: Iterable[str], known: Iterable[str]) -> None:
             raise ValueError(f"there is no parameter {name!s}{meant}")
 
 
+def check_count(name: str, value: Any) -> int:
+    """A whole number of at least 1, as it was given for a parameter that is in no options class.
+
+    Raises
+    ------
+    ValueError
+        If it is none, naming the parameter.
+    """
+    _check(Parameter(name, int, None, False, (), "", "", 1, None), value)
+    return int(value)
+
+
 def _meant(given: Any, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(given), list(known), 1, 0.5)
     return f": do you mean {near[0]}?" if near else ""

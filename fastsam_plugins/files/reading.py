@@ -227,6 +227,8 @@ def _check_there(path: Path) -> None:
     if path.is_dir():
         raise ImageError(f"{path} is a folder, not an image")
     if not path.is_file():
+        if path.exists():
+            raise ImageError(f"{path} is a pipe or a device: save the image to a file first")
         raise ImageError(f"there is no file {path}")
     if path.stat().st_size == 0:
         raise ImageError(f"{path} is empty")
@@ -376,7 +378,11 @@ def _damage(path: Path) -> Iterator[None]:
         raise ImageError(f"{path} is damaged or truncated ({one_line(error)})") from None
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path} has parts that are too large ({error})") from None
+    except MemoryError:
+        raise ImageError(f"{path} takes more memory than there is") from None
     except Exception as error:  # damaged bytes break a decoder in any way
+        if isinstance(error, OSError) and error.strerror:  # the system's word, no decoder's
+            raise ImageError(f"{path} cannot be read ({error.strerror})") from None
         raise ImageError(f"{path} is damaged or truncated ({one_line(error)})") from None
 
 
