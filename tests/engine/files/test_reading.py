@@ -12,7 +12,7 @@ from PIL import Image
 from fastsam_plugins import files
 from fastsam_plugins.images import ImageError, to_rgb
 
-READERS = [files.read_image, files.open_raster, files.read_values]
+READERS = [files.read_image, files.open_raster, files.read_stored]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
