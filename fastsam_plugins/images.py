@@ -239,10 +239,6 @@ def limits(parts: ranks.Parts, contrast: str, options: ReadOptions) -> tuple[flo
     options : ReadOptions
     """
     if contrast == "fixed":
-        if options.high <= options.low:
-            raise ImageError(
-                f"fixed contrast needs low < high, got {options.low:g} and {options.high:g}"
-            )
         return options.low, options.high
     if contrast == "none":
         return 0.0, 255.0

@@ -367,6 +367,18 @@ class ReadOptions(Options):
     high: float = option(255.0, "Value shown white with fixed contrast")
     nan: float | None = option(None, "Value shown in place of NaN and infinite ones")
 
+    def __post_init__(self) -> None:
+        """Refuse what no image can be shown with, before any is read."""
+        super().__post_init__()
+        if self.bands is not None:
+            numbers = [part.strip() for part in self.bands.split(",")]
+            if len(numbers) not in (1, 3) or not all(n.isascii() and n.isdigit() for n in numbers):
+                raise ValueError(
+                    f"bands must be one or three numbers such as 3,2,1, got {self.bands!r}"
+                )
+        if self.contrast == "fixed" and self.high <= self.low:
+            raise ValueError(f"fixed contrast needs low < high, got {self.low:g} and {self.high:g}")
+
 
 @dataclass(frozen=True)
 class LimitOptions(Options):
