@@ -48,7 +48,7 @@ class Skipped:
         if self.reasons and self.count == 1:
             raise ImageError(next(iter(self.reasons.values())))
         if self.reasons:
-            failed = f"{len(self.reasons)} of {self.count} images could not be read"
+            failed = f"{len(self.reasons)} of {self.count} images could not be used"
             raise ImageError(
                 f"{failed}; the others are done" if len(self.reasons) < self.count else failed
             )

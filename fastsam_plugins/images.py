@@ -60,9 +60,18 @@ def to_rgb(image: Any, options: ReadOptions = _DEFAULT) -> NDArray[np.uint8]:
     Raises
     ------
     ImageError
-        If the array is empty, not an image, has NaN or infinite values, or lacks a band.
+        If the array is empty, not an image, has NaN or infinite values, lacks a band, or takes
+        more memory than there is.
     """
-    return from_rows(as_array(image), options)
+    array = as_array(image)
+    try:
+        return from_rows(array, options)
+    except MemoryError:
+        height, width = array.shape[:2]
+        raise ImageError(
+            f"the image of {width} x {height} pixels takes {3e-9 * height * width:.0f} GB as RGB, "
+            "more than there is: segment_tiled (--tiled) looks at it in windows"
+        ) from None
 
 
 def as_array(image: Any) -> NDArray:
@@ -230,10 +239,6 @@ def limits(parts: ranks.Parts, contrast: str, options: ReadOptions) -> tuple[flo
     options : ReadOptions
     """
     if contrast == "fixed":
-        if options.high <= options.low:
-            raise ImageError(
-                f"fixed contrast needs low < high, got {options.low:g} and {options.high:g}"
-            )
         return options.low, options.high
     if contrast == "none":
         return 0.0, 255.0

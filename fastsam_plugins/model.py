@@ -22,7 +22,13 @@ from fastsam_plugins.images import to_rgb
 from fastsam_plugins.masks.prototypes import PrototypeMasks
 from fastsam_plugins.masks.sources import Window
 from fastsam_plugins.nms import nms
-from fastsam_plugins.options import LimitOptions, SegmentOptions, TileOptions, WeightsOptions
+from fastsam_plugins.options import (
+    LimitOptions,
+    SegmentOptions,
+    TileOptions,
+    WeightsOptions,
+    check_count,
+)
 from fastsam_plugins.parallel import Workers
 from fastsam_plugins.segmentation import Segmentation
 from fastsam_plugins.shown import Shown
@@ -178,8 +184,7 @@ class FastSAM:
         options = options or SegmentOptions()
         if changes:
             options = options.replace(**changes)
-        if batch < 1:
-            raise ValueError(f"batch must be at least 1, got {batch}")
+        batch = check_count("batch", batch)
         source = map(to_rgb, images)
         while chunk := list(islice(source, batch)):
             if self._workers is None or len(chunk) == 1:

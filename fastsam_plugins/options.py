@@ -107,6 +107,18 @@ def check_names(given: Iterable[str], known: Iterable[str]) -> None:
             raise ValueError(f"there is no parameter {name!s}{meant}")
 
 
+def check_count(name: str, value: Any) -> int:
+    """A whole number of at least 1, as it was given for a parameter that is in no options class.
+
+    Raises
+    ------
+    ValueError
+        If it is none, naming the parameter.
+    """
+    _check(Parameter(name, int, None, False, (), "", "", 1, None), value)
+    return int(value)
+
+
 def _meant(given: Any, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(given), list(known), 1, 0.5)
     return f": do you mean {near[0]}?" if near else ""
@@ -354,6 +366,18 @@ class ReadOptions(Options):
     low: float = option(0.0, "Value shown black with fixed contrast")
     high: float = option(255.0, "Value shown white with fixed contrast")
     nan: float | None = option(None, "Value shown in place of NaN and infinite ones")
+
+    def __post_init__(self) -> None:
+        """Refuse what no image can be shown with, before any is read."""
+        super().__post_init__()
+        if self.bands is not None:
+            numbers = [part.strip() for part in self.bands.split(",")]
+            if len(numbers) not in (1, 3) or not all(n.isascii() and n.isdigit() for n in numbers):
+                raise ValueError(
+                    f"bands must be one or three numbers such as 3,2,1, got {self.bands!r}"
+                )
+        if self.contrast == "fixed" and self.high <= self.low:
+            raise ValueError(f"fixed contrast needs low < high, got {self.low:g} and {self.high:g}")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsam_plugins import prompts
+from fastsam_plugins import indices, prompts
 from fastsam_plugins.cleaning import clean, filtered
 from fastsam_plugins.edges import edges
 from fastsam_plugins.images import to_rgb
@@ -165,14 +165,12 @@ class Segmentation:
         return f"Segmentation({len(self)} instances, image {width} x {height})"
 
     def __getitem__(self, index: int | slice | ArrayLike) -> Segmentation:
-        """The instances at an int, a slice, int indices or a bool mask (N,)."""
-        if isinstance(index, int | np.integer):
-            index = [range(len(self))[index]]  # IndexError when out of range
-        if not isinstance(index, slice):
-            index = np.asarray(index)
-            if not index.size:
-                index = index.astype(np.int64)
-        return self._take(index, self.prompts[index])
+        """The instances at an int, a slice, int indices or a bool mask (N,).
+
+        IndexError if there is no such instance, ValueError if it is no index.
+        """
+        where = indices.several(index, len(self))
+        return self._take(where, self.prompts[where])
 
     def __iter__(self) -> Iterator[Segmentation]:
         return (self[i] for i in range(len(self)))
@@ -231,7 +229,7 @@ class Segmentation:
 
     def runs(self, i: int) -> R.Runs:
         """Run array (K, 2) of instance i; see :mod:`fastsam_plugins.masks.runs`."""
-        return self.source.runs(int(self.rows[i]))
+        return self.source.runs(int(self.rows[indices.one(i, len(self))]))
 
     def mask(self, i: int, window: Window | None = None) -> NDArray[np.bool_]:
         """Bitmap (H, W) of instance i, or of a window ``(x0, y0, x1, y1)`` of it."""
@@ -261,7 +259,7 @@ class Segmentation:
 
         ValueError if the instance keeps none (it was merged, cleaned or loaded).
         """
-        return self.source.logits(int(self.rows[i]), window)
+        return self.source.logits(int(self.rows[indices.one(i, len(self))]), window)
 
     def labels(self, overlap: Overlap = "small_on_top") -> NDArray[np.int32]:
         """Label image (H, W): 0 is background, i + 1 is instance i.

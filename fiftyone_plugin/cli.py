@@ -139,10 +139,34 @@ def _database() -> Finding:
 
     try:
         count = len(fo.list_datasets())
+        place, own = _place()
     except Exception as error:  # whatever a database can fail with
         text = str(error).strip().split("\n")[0]
         return Finding("database", False, text, messages.install("mongod"))
-    return Finding("database", True, f"{count} datasets in {fo.config.database_dir}")
+    said = f"{count} datasets in {fo.config.database_name} of {place}"
+    if own:
+        return Finding("database", True, said)
+    return Finding(
+        "database", False,
+        f"{said}: the database of another process, which FiftyOne joined; the settings name "
+        f"{fo.config.database_dir}",
+        "end the other FiftyOne, or set FIFTYONE_DATABASE_URI to the database that is meant",
+    )  # fmt: skip
+
+
+def _place() -> tuple[str, bool]:
+    """Where the database is that FiftyOne is connected with, and whether that was asked for."""
+    import fiftyone as fo
+    import fiftyone.core.odm as foo
+
+    client = foo.get_db_conn().client
+    address = ":".join(map(str, client.address or ("unknown",)))
+    if fo.config.database_uri:  # it may hold a password
+        return address, True
+    options = client.admin.command("getCmdLineOpts")["parsed"]
+    folder = options.get("storage", {}).get("dbPath", "")
+    own = Path(folder).resolve() == Path(fo.config.database_dir).resolve()
+    return f"{folder} ({address})", own
 
 
 def _plugin() -> list[Finding]:

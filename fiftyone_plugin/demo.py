@@ -59,7 +59,7 @@ def run(
     port = _free_port(address) if app else 0
     say("Starting FiftyOne and its database: this takes up to some minutes on a busy machine")
     _own(root)
-    from fiftyone_plugin import segmenting
+    from fiftyone_plugin import colours, segmenting
     from fiftyone_plugin.recall import run as measure
 
     made = _dataset(root)
@@ -68,6 +68,8 @@ def run(
     )
     drawn = made.exists("ground_truth")
     list(measure(drawn, "proposals", "ground_truth", "recall"))
+    colours.by_instance(made, "proposals")
+    colours.missed(made, "ground_truth", "recall")
     found = made.load_evaluation_results("recall").summary
     say(
         f"FiftyOne: {done.instances} proposals on {done.done} images; mask AR@100 is "
@@ -153,8 +155,6 @@ def _dataset(root: Path) -> fo.Dataset:
 
     copy()
     made = fo.Dataset(NAME, overwrite=True, persistent=True)
-    made.app_config.color_scheme = fo.ColorScheme(color_by="instance")
-    made.save()
     samples: list[Any] = [fo.Sample(filepath=str(sample.path)) for sample in DEMO]
     for kind in KINDS:
         drawn = scene(0, 1, SIZE, kind)

@@ -191,6 +191,22 @@ def light(dataset: fo.Dataset, name: str, samples: Sequence[str]) -> dict[str, A
     return {str(document["_id"]): document.get(name) for document in found}
 
 
+def different(view: fo.Dataset | fo.DatasetView, path: str) -> list[Document]:
+    """The different values of a path, declared or not, in the samples of a view."""
+    ids = [ObjectId(i) for i in view.values("id")]
+    stages: list[Document] = [
+        {"$match": {"_id": {"$in": ids}, path: {"$ne": None}}},
+        {"$group": {"_id": f"${path}"}},
+    ]
+    return [found["_id"] for found in view._dataset._sample_collection.aggregate(stages)]
+
+
+def holding(view: fo.Dataset | fo.DatasetView, name: str) -> list[str]:
+    """Ids of the samples of a view that hold something in a field, shown or not."""
+    known = {"_id": {"$in": [ObjectId(i) for i in view.values("id")]}, name: {"$ne": None}}
+    return [str(d["_id"]) for d in view._dataset._sample_collection.find(known, {"_id": 1})]
+
+
 def count(view: fo.Dataset | fo.DatasetView) -> int:
     """How many samples there are.
 

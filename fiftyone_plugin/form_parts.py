@@ -51,11 +51,16 @@ def model(ctx: Any, inputs: types.Object) -> None:
         "model", default=MODELS[0], required=False, label="Model", view=view,
         description="FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file",
     )  # fmt: skip
-    forms.add(inputs, WeightsOptions, leave_out=("connect_timeout", "read_timeout"))
-    forms.add(inputs, own.WriteOptions, ("field", "existing"))
     forms.add(inputs, own.NetworkOptions, ("model",))
     if ctx.params.get("tiled"):
         forms.add(inputs, TileOptions)
+
+
+def seldom(ctx: Any, inputs: types.Object) -> None:
+    """What few people ever set of what looks at the images."""
+    if ctx.params.get("more"):
+        forms.add(inputs, own.WriteOptions, ("field", "existing"))
+        forms.add(inputs, WeightsOptions, leave_out=("connect_timeout", "read_timeout"))
 
 
 def options(

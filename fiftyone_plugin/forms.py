@@ -11,6 +11,55 @@ from fastsam_plugins.options import Options, Parameter, parameters
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 
+WORDS = {
+    "imgsz": "Look at images at this size",
+    "conf": "Least confidence",
+    "iou": "Most overlap of two boxes",
+    "max_det": "Most objects per image",
+    "full_frame": "Boxes may fill the image",
+    "border_tolerance": "Near to the border is within",
+    "min_area": "Smallest object",
+    "max_area": "Largest object",
+    "min_score": "Least confidence",
+    "mask_iou": "Most overlap of two masks",
+    "containment": "Most of a mask inside another",
+    "max_hole": "Fill holes up to",
+    "max_island": "Remove loose parts up to",
+    "min_truth_iou": "Least overlap with the ground truth",
+    "max_truth_iou": "Most overlap with the ground truth",
+    "points_mode": "What points select",
+    "boxes_mode": "How boxes find objects",
+    "min_iou": "Least overlap with the box",
+    "rank": "What decides between objects",
+    "storage": "Masks are stored in",
+    "keep": "Keep for prompts",
+    "batch": "Images saved together",
+    "tiled": "Look in windows (large images)",
+    "tile": "Side of the windows",
+    "overlap": "Overlap of the windows",
+    "seam_iou": "One object across a seam from this overlap on",
+    "whole": "Look at the whole image too",
+    "allow_unknown_weights": "Trust unknown weights",
+    "label": "Label to give",
+    "top_k": "Most objects for each text",
+    "threshold": "Least similarity to the text",
+    "features": "What is compared with the text",
+    "clip": "CLIP",
+    "eval_key": "Name of the evaluation",
+    "max_proposals": "Proposals of an image that count",
+    "overwrite": "Replace what is there",
+    "page": "Page of a TIFF",
+    "bands": "Bands to show",
+    "percentile": "Saturate",
+    "low": "Black is",
+    "high": "White is",
+    "max_pixels": "Most pixels of an image",
+    "max_memory": "Most memory",
+    "max_windows": "Most windows",
+    "max_seconds": "Longest time for a file",
+}
+"""What a form calls parameters, where their names are those of the command and of Python."""
+
 
 def add(inputs: types.Object, options: type[Options], leave_out: Collection[str] = ()) -> None:
     """Add a field for every parameter of an options class to a form.
@@ -31,7 +80,8 @@ def add(inputs: types.Object, options: type[Options], leave_out: Collection[str]
 
 def _add(inputs: types.Object, p: Parameter) -> None:
     words = {
-        "label": p.name.replace("_", " ").capitalize() + (f" [{p.unit}]" if p.unit else ""),
+        "label": WORDS.get(p.name, p.name.replace("_", " ").capitalize())
+        + (f" [{p.unit}]" if p.unit else ""),
         "description": p.help,
         "default": p.default,
         "required": False,

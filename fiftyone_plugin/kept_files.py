@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import fiftyone as fo
 import numpy as np
@@ -29,13 +30,48 @@ class Kept:
 
     def __init__(self, dataset: fo.Dataset, field: str) -> None:
         self.dataset, self.field = dataset, field
+        self.asked: Mapping[str, Any] = {}
         first = root() / str(dataset._doc.id) / field
         # A field may have been renamed or cloned since, or its dataset cloned.
         others = (f for f in root().glob("*/*") if "." not in f.name and f != first)
         self._old = [first, *sorted(others)]
 
+    def ask(self, view: fo.Dataset | fo.DatasetView, asked: Mapping[str, Any]) -> None:
+        """Say with which settings the images are to be looked at.
+
+        Raises
+        ------
+        ValueError
+            If what was kept of the samples of a view was found with others, and it cannot be told
+            from it what these would find.
+        """
+        path = f"{self.field}.{ATTRIBUTE}.how"
+        for how in documents.different(view, path):
+            for name, value in asked.items():
+                if name in how and how[name] != value and not _is_part(name, value, how[name]):
+                    raise ValueError(
+                        f"{self.field} was kept with {name} {how[name]}, and {value} is asked for: "
+                        f"{_cure(name, how[name])}, or prompt without kept proposals"
+                    )
+        self.asked = asked
+
     def segmentation(self, sample: str) -> Segmentation | None:
         """What was kept of a sample for the labels that it has; None if nothing can be used."""
+        seg = self._all(sample)
+        if seg is None or not self.asked:
+            return seg
+        conf = self.asked.get("conf")
+        if conf is not None and len(seg) and conf < seg.scores.min() and self._how(sample) is None:
+            return None  # kept by an earlier version, which did not say how
+        found = seg.filter(min_score=conf or 0, min_area=self.asked.get("min_area") or 0)
+        return found[: self.asked.get("max_det") or len(found)]
+
+    def _how(self, sample: str) -> Any:
+        label = documents.light(self.dataset, self.field, [sample]).get(sample) or {}
+        own = label.get(ATTRIBUTE)
+        return own.get("how") if isinstance(own, dict) else None
+
+    def _all(self, sample: str) -> Segmentation | None:
         label = documents.light(self.dataset, self.field, [sample]).get(sample)
         if label is None:
             return None
@@ -48,6 +84,21 @@ class Kept:
             if path.is_file() and fits(label, path):
                 return _read(path)
         return None
+
+
+def _is_part(name: str, asked: Any, kept: Any) -> bool:
+    """Whether what a setting would find is a part of what was kept with another value."""
+    if name in ("conf", "min_area"):
+        return bool(asked >= kept)
+    return bool(name == "max_det" and asked <= kept)
+
+
+def _cure(name: str, kept: Any) -> str:
+    if name in ("conf", "min_area"):
+        return f"what is below is not there; choose {kept} or more"
+    if name == "max_det":
+        return f"choose {kept} or less"
+    return f"choose {kept}"
 
 
 def _read(path: Path) -> Segmentation | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -18,6 +19,8 @@ from fiftyone_plugin.packing import unpacked
 
 KINDS = (fo.Detections, fo.Detection, fo.Polylines, fo.Polyline, fo.Segmentation)
 OBJECT = "object"  # the label of an instance that nobody named
+CROWD = "iscrowd"  # the attribute that COCO's readers set
+CROWDS, LINES = "crowd regions", "lines that enclose nothing"
 
 Object: TypeAlias = "fo.Detection | fo.Polyline | dict[str, Any]"
 """One instance: FiftyOne's object, or the dictionary that the database holds of it.
@@ -106,13 +109,45 @@ def objects(label: Any) -> list[Any]:
 
 
 def mask(label: Object, shape: R.Shape) -> R.Runs:
-    """The pixels of one detection or polyline, in an image of ``shape`` (H, W)."""
-    if isinstance(label, dict) and label["_cls"] == "Polyline":
-        label = fo.Polyline.from_dict(label)
-    if isinstance(label, fo.Polyline):
-        drawn = label.to_segmentation(frame_size=(shape[1], shape[0])).mask
-        return R.from_bitmap(np.asarray(drawn) != 0)
-    return _detection(label, shape)
+    """The pixels of one detection or polyline, in an image of ``shape`` (H, W).
+
+    A closed polyline is what it encloses, whether it is drawn filled or not; an open one is a line.
+
+    Raises
+    ------
+    ValueError
+        If it has points, or a box, that are no finite numbers.
+    """
+    if not is_polyline(label):
+        return _detection(label, shape)
+    drawn = fo.Polyline(
+        points=[finite("a polyline's points", part).tolist() for part in label["points"] or []],
+        closed=bool(value(label, "closed")),
+        filled=not is_line(label),
+    )
+    return R.from_bitmap(
+        np.asarray(drawn.to_segmentation(frame_size=(shape[1], shape[0])).mask) != 0
+    )
+
+
+def is_polyline(label: Object) -> bool:
+    """Whether a label is a polyline, not a detection."""
+    return (
+        label["_cls"] == "Polyline" if isinstance(label, dict) else isinstance(label, fo.Polyline)
+    )
+
+
+def is_line(label: Object) -> bool:
+    """Whether a label is a polyline that encloses nothing: neither closed nor filled."""
+    return is_polyline(label) and not (value(label, "closed") or value(label, "filled"))
+
+
+def finite(what: str, numbers: Any) -> NDArray[np.float64]:
+    """Numbers as an array, if they can say where something is."""
+    found = np.asarray(numbers, np.float64)
+    if not np.isfinite(found).all():
+        raise ValueError(f"{what} are no finite numbers: {numbers}")
+    return found
 
 
 def box(label: Object, mask: R.Runs, shape: R.Shape) -> list[float]:
@@ -127,7 +162,26 @@ def box(label: Object, mask: R.Runs, shape: R.Shape) -> list[float]:
 
 def is_crowd(label: Object) -> bool:
     """Whether a label is a crowd region, as COCO calls what is not labelled one by one."""
-    return bool(value(label, "iscrowd"))
+    found = value(label, CROWD)
+    if found is None:  # where FiftyOne's datasets of old have it
+        found = (value(label, "attributes") or {}).get(CROWD)
+        found = value(found, "value") if found is not None else None
+    if isinstance(found, str):  # as some programs write yes and no
+        return found.strip().lower() not in ("", "0", "false", "no")
+    return bool(found)
+
+
+def whole(found: Sequence[Any]) -> tuple[list[Any], Counter[str]]:
+    """The labels that stand for one object each, and how many do not, by reason."""
+    left_out = Counter[str]()
+    kept = []
+    for one in found:
+        reason = CROWDS if is_crowd(one) else LINES if is_line(one) else ""
+        if reason:
+            left_out[reason] += 1
+        else:
+            kept.append(one)
+    return kept, left_out
 
 
 def _detection(detection: fo.Detection | dict[str, Any], shape: R.Shape) -> R.Runs:
@@ -137,17 +191,20 @@ def _detection(detection: fo.Detection | dict[str, Any], shape: R.Shape) -> R.Ru
     masks come out shifted by a pixel, or stretched.
     """
     x0, y0, x1, y1 = _corners(detection["bounding_box"], shape)
+    left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, shape[1]), min(y1, shape[0])
+    if left >= right or top >= bottom:
+        return R.EMPTY
     mask = _bitmap(detection)
     if mask is None:
-        mask = np.ones((y1 - y0, x1 - x0), np.bool_)
-    if mask.ndim == 3:
-        mask = mask[..., 0]
-    if mask.shape != (y1 - y0, x1 - x0):
-        import cv2
-
-        size = max(x1 - x0, 1), max(y1 - y0, 1)
-        mask = cv2.resize((mask != 0).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    return R.from_bitmap(mask[: shape[0] - y0, : shape[1] - x0], shape, (x0, y0))
+        inside = np.ones((bottom - top, right - left), np.bool_)
+    else:  # stretched to the box, then cut at the image's edges
+        mask = mask[..., 0] if mask.ndim == 3 else mask
+        if not mask.size:
+            return R.EMPTY
+        rows = np.arange(top - y0, bottom - y0) * mask.shape[0] // (y1 - y0)
+        columns = np.arange(left - x0, right - x0) * mask.shape[1] // (x1 - x0)
+        inside = mask[np.ix_(rows, columns)] != 0
+    return R.from_bitmap(inside, shape, (left, top))
 
 
 def _bitmap(detection: fo.Detection | dict[str, Any]) -> NDArray | None:
@@ -160,10 +217,11 @@ def _bitmap(detection: fo.Detection | dict[str, Any]) -> NDArray | None:
 
 
 def _corners(box: list[float], shape: R.Shape) -> tuple[int, int, int, int]:
-    """Corners of a relative box in whole pixels: x0, y0, x1, y1."""
+    """Corners of a relative box in whole pixels, which may lie outside: x0, y0, x1, y1."""
     height, width = shape
-    x0, x1 = (round(min(max(v, 0), 1) * width) for v in (box[0], box[0] + box[2]))
-    y0, y1 = (round(min(max(v, 0), 1) * height) for v in (box[1], box[1] + box[3]))
+    x, y, w, h = finite("a box's numbers", box).tolist()
+    x0, x1 = (round(v * width) for v in (x, x + w))
+    y0, y1 = (round(v * height) for v in (y, y + h))
     return x0, y0, x1, y1
 
 
@@ -185,6 +243,8 @@ class Instance:
         Id of the label that was its prompt.
     similarity : float or None
         How well it fits the text that was its prompt.
+    is_crowd : bool
+        Whether it is a crowd region, not one object.
     """
 
     runs: R.Runs
@@ -195,6 +255,7 @@ class Instance:
     area: int
     source: str | None = None
     similarity: float | None = None
+    is_crowd: bool = False
 
     @functools.cached_property
     def _corners(self) -> tuple[int, int, int, int]:
@@ -222,7 +283,8 @@ class Instance:
         own = {"label": self.label, "confidence": self.confidence, "stability": self.stability,
                "area": self.area}  # fmt: skip
         of_prompt = {"source": self.source, "similarity": self.similarity}
-        return own | {k: v for k, v in of_prompt.items() if v is not None}
+        crowd = {CROWD: 1} if self.is_crowd else {}
+        return own | {k: v for k, v in of_prompt.items() if v is not None} | crowd
 
 
 def instances(
@@ -231,6 +293,7 @@ def instances(
     sources: Sequence[str] | None = None,
     label: str = OBJECT,
     similarity: NDArray[np.float32] | None = None,
+    crowds: Sequence[bool] | None = None,
 ) -> Iterator[Instance]:
     """Instances of a segmentation; those without pixels are left out.
 
@@ -243,6 +306,8 @@ def instances(
         Of instances without prompt.
     similarity : float array (N,), optional
         Of each instance to the text that was its prompt.
+    crowds : sequence of bool, optional
+        By prompt: whether the instance is a crowd region.
     """
     areas, stability = seg.areas.tolist(), seg.stability.tolist()
     for i, (prompt, area) in enumerate(zip(seg.prompts.tolist(), areas, strict=True)):
@@ -256,6 +321,7 @@ def instances(
                 int(area),
                 sources[prompt] if sources is not None and prompt >= 0 else None,
                 None if similarity is None else float(similarity[i]),
+                crowds is not None and prompt >= 0 and crowds[prompt],
             )
 
 

@@ -65,7 +65,7 @@ def compare(
     """
     if shape is None:
         raise ValueError(f"{file} cannot be read: nothing is known of its size")
-    truths = [t for t in truths if not labels.is_crowd(t)]
+    truths, _ = labels.whole(truths)
     scores = np.array([labels.confidence(f) for f in found])
     true, guessed = ([labels.mask(o, shape) for o in objects] for objects in (truths, found))
     areas = np.array([R.area(m) for m in true], np.float64)

@@ -150,8 +150,11 @@ class FastSAMModel(fom.Model, fom.SupportsGetItem):
 
     @property
     def ragged_batches(self) -> bool:
-        """Images of a batch may differ in size: they come as a list."""
-        return True
+        """Batches are of items, which go together whatever the sizes of their images.
+
+        Where this is true, FiftyOne leaves ``batch_size`` aside and asks image by image.
+        """
+        return False
 
     @property
     def transforms(self) -> None:

@@ -7,6 +7,7 @@ called: ``foo.get_operator("@fastsam-plugins/fastsam/segment_everything")(view, 
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -26,9 +27,21 @@ from fastsam_plugins.options import (
     TextOptions,
     check_names,
 )
+from fiftyone_plugin import (
+    colours,
+    forms,
+    given,
+    labels,
+    promoting,
+    prompts,
+    recall,
+    segmenting,
+    telling,
+    transfer,
+)
 from fiftyone_plugin import form_parts as parts
-from fiftyone_plugin import forms, given, labels, promoting, prompts, recall, segmenting, transfer
 from fiftyone_plugin import parameters as own
+from fiftyone_plugin.running import StopSign
 from fiftyone_plugin.saving import Report
 from fiftyone_plugin.storage import StoreOptions
 
@@ -44,6 +57,7 @@ class Operation(foo.Operator):
     help_: str
     options_: tuple[type[Options], ...]  # all its parameters are fields of these
     by_labels_ = False  # whether selected labels are what it works on
+    writes_ = ""  # the field of labels that is written unless another is named
     risk_ = types.RiskLevel.MEDIUM  # writes fields of its own
 
     @property
@@ -58,6 +72,7 @@ class Operation(foo.Operator):
             allow_immediate_execution=True,
             allow_delegated_execution=True,
             risk_level=self.risk_,
+            disable_schema_validation=True,  # the check of the options says what is wrong
         )
 
     @abstractmethod
@@ -85,28 +100,72 @@ class Operation(foo.Operator):
     def resolve_input(self, ctx: Any) -> types.Property:
         """The form, with what is wrong with it."""
         inputs = types.Object()
-        view = ctx.target_view()
+        view = self._target(ctx)
         self.form(ctx, inputs)
+        if _is_streamed(ctx):  # no form any more: what is wrong is told in the stream
+            return types.Property(inputs, view=types.View(label=self.label_))
         try:
             self._checked(ctx, view)
         except (ValueError, OSError, WeightsError) as error:
-            problem = inputs.view("problem", types.Error(label=_sentence(error)))
-            problem.invalid = True
+            text = telling.sentence(error)
+            problem = inputs.view("problem", types.Error(label=text))
+            problem.invalid, problem.error_message = True, text
         return types.Property(inputs, view=types.View(label=self.label_))
 
     def execute(self, ctx: Any) -> Iterator[Any]:
-        """Do the work, telling how far it is."""
-        report = Report()
-        for report in self._checked(ctx, ctx.target_view()):
-            share = report.done / max(report.total, 1)
-            label = f"{report.done} of {report.total} samples" if report.done else "Starting"
+        """Do the work, telling how far it is.
+
+        An error ends a delegated run, which FiftyOne marks as failed. Where a browser or a program
+        reads a stream, it is the last thing told.
+        """
+        try:
+            yield from self._execute(ctx)
+        except Exception as error:
             if ctx.delegated:
-                ctx.set_progress(progress=share, label=label)
+                ctx.set_progress(label=f"Failed: {telling.sentence(error)}")
+            if not _is_streamed(ctx):
+                raise
+            yield from telling.failed(ctx, error)
+
+    def _execute(self, ctx: Any) -> Iterator[Any]:
+        clock, sign, last = telling.Clock(), StopSign(ctx.dataset), 0.0
+
+        def work() -> Iterator[Report]:
+            yield from self._checked(ctx, self._target(ctx))
+
+        def tell(share: float, line: str) -> Iterator[Any]:
+            if ctx.delegated:
+                ctx.set_progress(progress=share, label=line)
             else:
-                yield ctx.ops.set_progress(label=label, progress=share)
-        if not ctx.delegated:
-            yield ctx.ops.notify(_told(report), variant="warning" if report.failed else "success")
-            yield ctx.ops.reload_dataset()
+                yield telling.progress(ctx, share, line)
+
+        report = None
+        yield from tell(*telling.how_far(report, clock))
+        for report in telling.watched(work()):
+            if report is not None and sign.is_up():
+                report.stop = True
+            if time.monotonic() - last >= telling.EVERY / 2:
+                last = time.monotonic()
+                yield from tell(*telling.how_far(report, clock))
+        assert report is not None
+        if ctx.delegated:
+            ctx.set_progress(progress=1.0, label=telling.told(report))
+            return
+        self._colour(ctx.dataset, ctx.params)
+        yield from telling.outcome(ctx, report)
+        yield ctx.ops.reload_dataset()
+
+    def _colour(self, dataset: fo.Dataset, params: dict[str, Any]) -> None:
+        """Have the App show what was written so that objects can be told apart."""
+        if name := params.get("field") or self.writes_:
+            colours.by_instance(dataset, name)
+
+    def _target(self, ctx: Any) -> Any:
+        """The samples to work on."""
+        view = ctx.target_view()
+        if self.by_labels_ and ctx.request_params.get("view_target") == "SELECTED_LABELS":
+            return ctx.view  # which labels are selected, the work itself knows
+        return view
 
     def _checked(self, ctx: Any, view: Any) -> Iterator[Report]:
         """The work that a form, or a program that speaks to the server, asks for."""
@@ -158,6 +217,7 @@ class Operation(foo.Operator):
                 params=params, request_delegation=True,
             )  # fmt: skip
         *_, report = self.start(params, view, only)
+        self._colour(view._dataset, params)
         return report
 
 
@@ -167,12 +227,14 @@ class SegmentEverything(Operation):
     name_, label_ = "segment_everything", "FastSAM: segment everything"
     help_ = "Find all instances of every image"
     options_ = (*given.NETWORK, StoreOptions)
+    writes_ = "proposals"
 
     def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
         parts.target(ctx, inputs, "proposals")
         parts.model(ctx, inputs)
         parts.options(ctx, inputs, (SegmentOptions, StoreOptions, ReadOptions, LimitOptions),
-                      ("imgsz", "conf"))  # fmt: skip
+                      ("conf", "imgsz", "max_det"))  # fmt: skip
+        parts.seldom(ctx, inputs)
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
         return segmenting.everything(
@@ -188,6 +250,7 @@ class SegmentFromPrompts(Operation):
     options_ = (*given.NETWORK, own.PromptFields, prompts.TextPrompt, PromptOptions, TextOptions,
                 StoreOptions)  # fmt: skip
     by_labels_ = True
+    writes_ = "prompted"
 
     def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
         parts.target(ctx, inputs, "prompted")
@@ -215,15 +278,18 @@ class SegmentFromPrompts(Operation):
         how = TextOptions if ctx.params.get("text") else PromptOptions
         parts.options(
             ctx, inputs, (how, SegmentOptions, StoreOptions, ReadOptions, LimitOptions),
-            ("points_mode", "boxes_mode", "imgsz", "top_k", "threshold", "features", "clip"),
+            ("points_mode", "boxes_mode", "conf", "imgsz", "top_k", "threshold", "features",
+             "clip"),
             leave_out=("keep",),
         )  # fmt: skip
+        parts.seldom(ctx, inputs)
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
         asked = forms.read(params, own.PromptFields)
         return segmenting.from_prompts(
             view, **given.network(params, "prompted"), boxes=asked.boxes, points=asked.points,
             only=set(selected) or None, proposals=asked.proposals,
+            asked={name for name, value in params.items() if value not in (None, "")},
             prompting=forms.read(params, PromptOptions), storing=forms.read(params, StoreOptions),
             words=prompts.Words.of(
                 params.get("text"), params.get("negatives"), forms.read(params, TextOptions)
@@ -253,6 +319,11 @@ class EvaluateProposals(Operation):
             asked.overwrite,
         )  # fmt: skip
 
+    def _colour(self, dataset: fo.Dataset, params: dict[str, Any]) -> None:
+        asked = forms.read(params, own.EvaluateOptions)
+        colours.by_instance(dataset, asked.proposals)
+        colours.missed(dataset, asked.truth, asked.eval_key)
+
 
 class ProposalsToLabels(Operation):
     """Proposals to labels."""
@@ -261,12 +332,16 @@ class ProposalsToLabels(Operation):
     help_ = "Choose proposals by score, area and overlap, and write them to another field"
     options_ = (promoting.Fields, own.WriteOptions, promoting.PromoteOptions, CleanOptions,
                 StoreOptions)  # fmt: skip
+    by_labels_ = True
+    writes_ = "labels"
 
     def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
         parts.field(
             ctx, inputs, "proposals", "Proposals", labels.KINDS, "What to choose from", True
         )
         parts.target(ctx, inputs, "labels", ("skip", "overwrite", "append"))
+        if _selected(ctx):
+            inputs.view("only", types.Notice(label="Only the selected labels are chosen from"))
         parts.field(ctx, inputs, "truth", "Ground truth", labels.KINDS, "What is labelled already")
         parts.options(
             ctx, inputs, (promoting.PromoteOptions, CleanOptions, StoreOptions),
@@ -279,7 +354,7 @@ class ProposalsToLabels(Operation):
             view, asked.proposals, **given.written(params, "labels"),
             options=forms.read(params, promoting.PromoteOptions),
             cleaning=forms.read(params, CleanOptions), truth=asked.truth,
-            storing=forms.read(params, StoreOptions),
+            storing=forms.read(params, StoreOptions), only=set(selected) or None,
         )  # fmt: skip
 
 
@@ -308,6 +383,7 @@ class ImportProposals(Operation):
     name_, label_ = "import_proposals", "FastSAM: import proposals"
     help_ = "Read a COCO JSON with instances into a field"
     options_ = (own.ImportOptions, own.WriteOptions, StoreOptions)
+    writes_ = "imported"
 
     def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
         parts.path(inputs, own.ImportOptions)
@@ -322,9 +398,28 @@ class ImportProposals(Operation):
         )  # fmt: skip
 
 
+class Stop(foo.Operator):
+    """The end of what is going on."""
+
+    name_, label_ = "stop", "FastSAM: stop"
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """How the App lists it."""
+        return foo.OperatorConfig(
+            name=self.name_, label=self.label_, risk_level=types.RiskLevel.LOW,
+            description="End FastSAM's runs on this dataset, and keep what they have done",
+        )  # fmt: skip
+
+    def execute(self, ctx: Any) -> None:
+        """Ask for it."""
+        StopSign(ctx.dataset).put_up()
+        ctx.ops.notify("Stopping: what is done is kept", variant="info")
+
+
 OPERATORS = (
     SegmentEverything, SegmentFromPrompts, EvaluateProposals, ProposalsToLabels, ExportProposals,
-    ImportProposals,
+    ImportProposals, Stop,
 )  # fmt: skip
 
 
@@ -332,18 +427,8 @@ def _selected(ctx: Any) -> list[str]:
     return [label["label_id"] for label in ctx.selected_labels or []]
 
 
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return text[:1].upper() + text[1:]
-
-
-def _told(report: Report) -> str:
-    """One line for the person."""
-    text = f"{report.done - len(report.failed)} samples, {report.instances} instances"
-    if report.skipped:
-        text += f", {report.skipped} skipped"
-    if report.failed:
-        text += f", {len(report.failed)} failed: {next(iter(report.failed.values()))}"
-    if report.written:
-        text += f"; written to {report.written}"
-    return text
+def _is_streamed(ctx: Any) -> bool:
+    """Whether a browser or a program reads what is told line by line; FiftyOne's server says so."""
+    request = ctx.request_params
+    asked = "operator_uri" in request and "target" not in request
+    return asked and not (ctx.delegated or ctx.requesting_delegated_execution or ctx.pipeline)

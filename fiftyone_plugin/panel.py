@@ -147,7 +147,7 @@ def curves(values: dict[str, list[float]]) -> list[dict[str, Any]]:
         {
             "type": "scatter", "mode": "lines", "name": name,
             "x": list(range(1, len(values[key]) + 1)), "y": values[key],
-            "line": {"dash": "solid" if "all" in key else "dot"},
+            "line": {"dash": "solid" if key.endswith(" all") else "dot"},
         }
         for key, name in shown.items()
         if values[key][0] >= 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from fiftyone_plugin import labels
 from fiftyone_plugin.parameters import Existing
 from fiftyone_plugin.saving import GONE, Found, Job, Report
 from fiftyone_plugin.storage import StoreOptions
+from fiftyone_plugin.views import ShownLabels, having, images
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,16 @@ def promote(
     storing: StoreOptions | None = None,
     existing: Existing = "refuse",
     batch: int = 16,
+    only: Collection[str] | None = None,
 ) -> Iterator[Report]:
     """Write chosen proposals to another field.
+
+    Crowd regions stay such; lines that enclose nothing are left out, and counted.
 
     Parameters
     ----------
     view : dataset or view
+        Labels that it does not show are neither proposals nor ground truth.
     proposals : str
         Field of Detections or Polylines.
     field : str
@@ -66,6 +71,8 @@ def promote(
         Holes, islands, small and duplicate masks.
     truth : str, optional
         Field of labels, for the overlap with ground truth.
+    only : collection of str, optional
+        Ids of proposals: no others are chosen, and samples without them are left alone.
     storing, existing, batch
         As in :func:`fiftyone_plugin.segmenting.everything`, which also says what is returned.
 
@@ -77,8 +84,13 @@ def promote(
     Fields(proposals, truth)
     options, cleaning = options or PromoteOptions(), cleaning or CleanOptions()
     storing = (storing or StoreOptions()).replace(keep=False)
+    view = images(view)
+    labels.check_fields(view._dataset, proposals, truth)
+    if only is not None:
+        view = having(view, only, [proposals])
     job = Job(view, field, storing, existing, batch)
-    labels.check_fields(job.dataset, proposals, truth)
+    job.with_crowds = True
+    shown = ShownLabels(view)
     if not truth and (options.min_truth_iou > 0 or options.max_truth_iou < 1):
         raise ValueError("an overlap with ground truth needs a field of ground truth")
 
@@ -87,15 +99,20 @@ def promote(
         for sample_id, file in job.items:
             found = Found(sample_id, file)
             try:
-                sample = job.dataset[sample_id]
+                sample = shown.sample(sample_id)
                 shape = labels.shape_of(sample)
                 if shape is None:
                     raise ValueError(f"{file} cannot be read")
-                objects = labels.objects(sample[proposals])
+                every = labels.objects(sample[proposals])
+                objects = [o for o in every if only is None or o.id in only]
+                if lines := sum(map(labels.is_line, objects)):
+                    found.left_out[labels.LINES] = lines
+                objects = [o for o in objects if not labels.is_line(o)]
                 known = sample[truth] if truth else None
                 found.seg = _choose(objects, known, shape, options, cleaning)
                 found.names = [options.label or o.label or labels.OBJECT for o in objects]
                 found.sources = [o.id for o in objects]
+                found.crowds = [labels.is_crowd(o) for o in objects]
             except KeyError:  # FiftyOne's word for a sample that it does not find
                 found.error = GONE
             except (ValueError, OSError) as error:  # no image, or a mask that is gone or damaged

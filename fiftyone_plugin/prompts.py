@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import Options, PromptOptions, TextOptions, option
 from fastsam_plugins.segmentation import Segmentation
 from fastsam_plugins.text import loading, selection
-from fiftyone_plugin.labels import OBJECT
+from fiftyone_plugin.labels import CROWDS, OBJECT, finite, is_crowd, whole
 
 BOXES, POINTS, EITHER = "box_prompt_field", "point_prompt_field", "prompt_field"
 
@@ -41,6 +42,8 @@ class Prompts:
         1 for foreground, 0 for background.
     labels, sources : list of str
         Label and id of the FiftyOne label that each prompt comes from.
+    left_out : Counter
+        How many labels are no prompts, by reason.
     """
 
     boxes: list[NDArray[np.float64] | None] = field(default_factory=list)
@@ -48,6 +51,7 @@ class Prompts:
     polarity: list[NDArray[np.int64] | None] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
 
     def select(self, seg: Segmentation, options: PromptOptions) -> Segmentation:
         """What the prompts select, at most one instance for each; ``prompts`` says which."""
@@ -58,6 +62,41 @@ class Prompts:
         found = Segmentation.concatenate([seg[:0], *(c[:1] for c in chosen)])
         answered = np.flatnonzero([len(c) > 0 for c in chosen])
         return Segmentation(found.boxes, found.scores, found.source, found.rows, answered)
+
+    def unanswered(self, seg: Segmentation, found: Segmentation) -> Counter[str]:
+        """How many prompts have no instance, by reason.
+
+        Parameters
+        ----------
+        seg : Segmentation
+            The instances there are.
+        found : Segmentation
+            Those that :meth:`select` gave.
+        """
+        answered = set(found.prompts[found.areas > 0].tolist())
+        return Counter(self._reason(i, seg) for i in range(len(self.labels)) if i not in answered)
+
+    def _reason(self, i: int, seg: Segmentation) -> str:
+        box, points = self.boxes[i], self.points[i]
+        height, width = seg.shape
+        if points is not None and not len(points):
+            return "no point of the prompt is marked"
+        if not len(seg):
+            return NOTHING
+        if box is not None and not (
+            min(box[2], width) > max(box[0], 0) and min(box[3], height) > max(box[1], 0)
+        ):
+            return "the box is empty or outside the image"
+        if points is not None and not ((points >= 0) & (points < (width, height))).all(1).any():
+            return "the points are outside the image"
+        if box is None:
+            return "no proposal under the points"
+        if points is None:
+            return "no proposal overlaps the box enough"
+        return "no proposal under the points overlaps the box"
+
+
+NOTHING = "nothing was found in the image"
 
 
 @dataclass(frozen=True)
@@ -100,6 +139,12 @@ class Words:
         found = seg.select(text=self.texts, negatives=self.negatives, options=self.options)
         return found, selection.answered(found, self.texts, self.options)
 
+    def unanswered(self, seg: Segmentation, found: Segmentation) -> Counter[str]:
+        """How many texts have no instance, by reason."""
+        missing = len(self.texts) - len(set(found.prompts[found.areas > 0].tolist()))
+        reason = "no instance fits the text well enough" if len(seg) else NOTHING
+        return Counter({reason: missing} if missing else {})
+
 
 def _split(name: str, text: str | Sequence[str] | None) -> list[str]:
     if text is None or isinstance(text, str):
@@ -125,6 +170,8 @@ def read(boxes: Any, points: Any, shape: R.Shape, only: Collection[str] | None =
     only : collection of str, optional
         Ids of labels: all others are no prompts.
 
+    Boxes of crowd regions ask for no object: they are left out, and counted.
+
     Raises
     ------
     ValueError
@@ -137,6 +184,8 @@ def read(boxes: Any, points: Any, shape: R.Shape, only: Collection[str] | None =
     if only is not None:
         detections = [d for d in detections if d.id in only]
         keypoints = [k for k in keypoints if k.id in only]
+    if not keypoints:
+        detections, found.left_out = whole(detections)
     if detections and keypoints and len(detections) != len(keypoints):
         raise ValueError(
             f"{len(detections)} boxes and {len(keypoints)} keypoints do not pair: give as many of "
@@ -145,9 +194,12 @@ def read(boxes: Any, points: Any, shape: R.Shape, only: Collection[str] | None =
     for i in range(max(len(detections), len(keypoints))):
         sources: list[Any] = []
         box = place = polarity = None
+        if detections and keypoints and is_crowd(detections[i]):
+            found.left_out[CROWDS] += 1
+            continue
         if detections:
             sources.append(detections[i])
-            x, y, w, h = detections[i].bounding_box
+            x, y, w, h = finite("a box's numbers", detections[i].bounding_box).tolist()
             box = np.array([x, y, x + w, y + h]) * np.tile(scale, 2)
         if keypoints:
             sources.append(keypoints[i])
@@ -173,8 +225,11 @@ def _list(value: Any, kind: type, name: str, argument: str) -> list[Any]:
 def _points(keypoint: fo.Keypoint, scale: NDArray) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     places = np.array(keypoint.points, np.float64).reshape(-1, 2)
     given = keypoint["sam_labels"] if "sam_labels" in keypoint else None  # noqa: SIM401
-    polarity = np.ones(len(places), np.int64) if given is None else np.asarray(given, np.int64)
+    polarity = np.ones(len(places)) if given is None else np.asarray(given, np.float64)
     if len(polarity) != len(places):
         raise ValueError(f"{len(polarity)} sam_labels do not fit {len(places)} points")
-    seen = ~np.isnan(places).any(1)
-    return places[seen] * scale, polarity[seen]
+    seen = np.isfinite(places).all(1)  # points that are not marked are NaN
+    places, polarity = places[seen], polarity[seen]
+    if not np.isin(polarity, (0, 1)).all():
+        raise ValueError(f"sam_labels must be 1 (foreground) or 0 (background), got {given}")
+    return places * scale, polarity.astype(np.int64)

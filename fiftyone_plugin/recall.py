@@ -14,6 +14,7 @@ other.
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -36,7 +37,8 @@ from fiftyone_plugin import documents, labels, running
 from fiftyone_plugin.documents import Change
 from fiftyone_plugin.matching import Compared, Match, compare
 from fiftyone_plugin.parameters import EvaluateOptions
-from fiftyone_plugin.saving import GONE, Report, images
+from fiftyone_plugin.saving import GONE, Report
+from fiftyone_plugin.views import images
 
 
 def run(
@@ -59,7 +61,8 @@ def run(
     max_proposals : int
         Of an image, by confidence.
     overwrite : bool
-        Whether a run of this name is replaced. One that was killed, and has no results, always is.
+        Whether a run of this name is replaced, once there is another. One that was killed, and has
+        no results, always is.
 
     Returns
     -------
@@ -142,15 +145,29 @@ def _run(
     yield report
     config = ProposalRecallConfig(proposals, truth, max_proposals=limit, process=running.here())
     method = config.build()
-    _delete(view._dataset, eval_key)  # of other fields, perhaps, which FiftyOne would refuse
+    dataset = view._dataset
+    # What is to be replaced stays until there is something in its place.
+    replaces = dataset.has_evaluation(eval_key) and has_results(dataset, eval_key)
+    name = _free(dataset, eval_key) if replaces else eval_key
+    _delete(dataset, name)  # half a run of other fields, perhaps, which FiftyOne would refuse
     try:
-        method.register_run(view, eval_key)
-        yield from _evaluate(view, method, eval_key, todo, report)
+        method.register_run(view, name)
+        yield from _evaluate(view, method, name, todo, report)
     except PyMongoError:  # nothing can be cleaned up: the next run of this name will
         raise
     except BaseException:
-        _delete(view._dataset, eval_key)
+        _delete(dataset, name)
         raise
+    if replaces:
+        _delete(dataset, eval_key)
+        dataset.rename_evaluation(name, eval_key)
+
+
+def _free(dataset: fo.Dataset, key: str) -> str:
+    """A name for a run until it takes the place of another."""
+    known = set(dataset.list_evaluations()) | set(dataset.get_field_schema())
+    names = (f"{key}_new{number}" for number in itertools.count(1))
+    return next(name for name in names if name not in known)
 
 
 def _delete(dataset: fo.Dataset, key: str) -> None:
@@ -172,6 +189,7 @@ def _evaluate(
     changes: dict[str, Change] = {}
     fields = ["metadata", truth, proposals]
     for sample, metadata, *both in documents.read(view, fields):
+        report.check_stop()
         file = todo.pop(sample, None)
         if file is None:  # added during the run
             continue
@@ -205,6 +223,11 @@ def _evaluate(
     method.save_run_results(view, eval_key, results)
     method.add_fields_to_sidebar_group(view, eval_key, omit_fields=(proposals, truth))
     report.instances = results.summary["ground_truths"]
+    report.found = ", ".join(
+        f"{name} {value:.2f}"
+        for name in ("mask AR@100", "mask AR@1000")
+        if (value := results.summary[name]) is not None
+    )
     yield report
 
 
@@ -257,6 +280,7 @@ class ProposalRecall(DetectionEvaluation):
     def __init__(self, config: ProposalRecallConfig) -> None:
         super().__init__(config)
         limit = config.max_proposals
+        self._changes: dict[str, Change] = {}
         self.recall = EverythingRecall(
             proposals.ProposalRecall(limit), proposals.ProposalRecall(limit)
         )
@@ -306,12 +330,24 @@ class ProposalRecall(DetectionEvaluation):
             warnings.warn(f"left out: {error}", stacklevel=2)
             return []
         if eval_key is not None:
-            for label in (*truths, *found):
-                values = one.truths.get(label.id) or one.found.get(label.id) or {}
-                for name, value in _named(eval_key, values).items():
-                    label[name] = value
-            doc[f"{eval_key}_recall"] = one.recall
+            # Past mongoengine, which looks through all objects of a sample for what was changed.
+            paths = [
+                doc._dataset._get_label_field_path(f)[1] for f in (self.gt_field, self.pred_field)
+            ]
+            own = zip(paths, (one.truths, one.found), strict=True)
+            self._changes[str(doc.id)] = Change(
+                {f"{eval_key}_recall": one.recall},
+                {path: {i: _named(eval_key, v) for i, v in of.items()} for path, of in own},
+            )
+            if len(self._changes) == documents.SAMPLES:
+                self._flush(doc._dataset)
         return one.matches
+
+    def _flush(self, dataset: fo.Dataset) -> None:
+        """Write what was found out of the objects of some samples."""
+        changes, self._changes = self._changes, {}
+        documents.write(dataset, changes)
+        documents.reload(dataset, list(changes))
 
     def compare(
         self,
@@ -328,6 +364,7 @@ class ProposalRecall(DetectionEvaluation):
     ) -> ProposalRecallResults:
         """What all samples give together."""
         kwargs.pop("progress", None)
+        self._flush(samples._dataset)
         curves = {
             f"{kind} {size}": np.nan_to_num(recall.curve(size), nan=-1).tolist()
             for kind, recall in (("box", self.recall.boxes), ("mask", self.recall.masks))

@@ -7,6 +7,7 @@ and the rest is done. What a kill interrupts, ``existing="skip"`` goes on with.
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,13 +21,19 @@ from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import documents
 from fiftyone_plugin.documents import Change
+from fiftyone_plugin.labels import CROWD
 from fiftyone_plugin.mask_files import ATTRIBUTE
 from fiftyone_plugin.parameters import Existing, WriteOptions
 from fiftyone_plugin.storage import Store, StoreOptions
 from fiftyone_plugin.undo import Undo
+from fiftyone_plugin.views import images
 
 GONE = "the sample was deleted during the run"
 TOO_LARGE = 10334  # MongoDB's number for a document of more than 16 MB
+
+
+class Stopped(RuntimeError):
+    """Somebody asked for an end of work that is done wholly or not at all."""
 
 
 @dataclass
@@ -45,6 +52,22 @@ class Report:
         Reason by file; the samples have it too, in ``FIELD_error``.
     written : str
         The file that an export wrote.
+    prompts, answered : int
+        Prompts that samples had, and those that an instance was found for.
+    unanswered : Counter
+        How many prompts were not answered, by reason.
+    left_out : Counter
+        Labels that were not taken for objects, by reason.
+    found : str
+        What an evaluation found, in words.
+    seen : int
+        Samples looked at, of which the last few are not saved yet.
+    window : (int, int)
+        How many windows of an image have been looked at, and how many there are.
+    stop : bool
+        Set by whoever wants the run to end: what was found until then is saved.
+    stopped : bool
+        Whether it ended so.
     """
 
     total: int = 0
@@ -53,6 +76,27 @@ class Report:
     instances: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     written: str = ""
+    prompts: int = 0
+    answered: int = 0
+    unanswered: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    found: str = ""
+    seen: int = 0
+    window: tuple[int, int] = (0, 0)
+    stop: bool = False
+    stopped: bool = False
+
+    def check_stop(self) -> None:
+        """Give up work of which a part is worth nothing, if that was asked for.
+
+        Raises
+        ------
+        Stopped
+            If so.
+        """
+        if self.stop:
+            self.stopped = True
+            raise Stopped("stopped on request: nothing was written")
 
     def fail(self, file: str, sample: str, reason: str) -> None:
         """Count a sample that failed. Another of the same file is told by its id."""
@@ -70,6 +114,10 @@ class Found:
     names: list[str] | None = None
     sources: list[str] | None = None
     similarity: NDArray | None = None
+    crowds: list[bool] | None = None
+    prompts: int = 0
+    unanswered: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
 
 
 class Job:
@@ -100,20 +148,22 @@ class Job:
                 f"{field} exists and is no field of {self.store.kind.__name__}: name another"
             )
         if known is not None:
-            done = documents.count(self.view.exists(field))
+            # Not by the view, which may show labels that are there as none, and none as empty ones.
+            done = documents.holding(self.view, field) if existing in ("refuse", "skip") else []
             if existing == "refuse" and done:
                 raise ValueError(
-                    f"{done} samples have labels in {field} already: skip, overwrite or "
+                    f"{len(done)} samples have labels in {field} already: skip, overwrite or "
                     "append to them, or name another field"
                 )
             if existing == "skip":
-                self.report.skipped = done
-                self.view = self.view.exists(field, False)
+                self.report.skipped = len(done)
+                self.view = self.view.exclude(done) if done else self.view
         self._existing = existing
         self._error = ErrorField(self.dataset, field)
         self.report.total = documents.count(self.view)
         self._when: datetime | None = None  # of all changes, if they are to be told by it
         self.by_text = False  # whether instances have a similarity
+        self.with_crowds = False  # whether instances may be crowd regions
 
     @functools.cached_property
     def items(self) -> list[tuple[str, str]]:
@@ -161,6 +211,7 @@ class Job:
         self.store.files.undone()
 
     def _save(self, results: Iterator[Found], undo: Undo | None = None) -> Iterator[Report]:
+        results = self._until_stop(results, whole=undo is not None)
         while chunk := list(islice(results, self.batch)):
             self._check_field()
             if undo:
@@ -174,6 +225,21 @@ class Job:
             self.report.done += len(chunk)
             yield self.report
 
+    def _until_stop(self, results: Iterator[Found], whole: bool) -> Iterator[Found]:
+        """Results, counted as they come, until somebody wants an end."""
+        while True:
+            if self.report.stop and whole:
+                self.report.check_stop()
+            if self.report.stop:
+                self.report.stopped = True
+                return
+            found = next(results, None)
+            if found is None:
+                return
+            self.report.seen += 1
+            self.report.window = (0, 0)
+            yield found
+
     def _put(self, found: Found) -> None:
         """Save one sample. One that failed keeps what it had."""
         if found.seg is not None:
@@ -181,6 +247,10 @@ class Job:
             if self._try(found, label):
                 (objects,) = (v for v in label.values() if isinstance(v, list))
                 self.report.instances += len(objects)
+                self.report.prompts += found.prompts
+                self.report.answered += found.prompts - found.unanswered.total()
+                self.report.unanswered += found.unanswered
+                self.report.left_out += found.left_out
         if found.error:
             name = self._error.needed()
             documents.write(self.dataset, {found.sample: Change({name: found.error})})
@@ -190,7 +260,7 @@ class Job:
         assert found.seg is not None
         try:
             return self.store.put(
-                found.sample, found.seg, found.names, found.sources, found.similarity
+                found.sample, found.seg, found.names, found.sources, found.similarity, found.crowds
             )
         except BaseException:
             self.store.files.not_saved()
@@ -250,6 +320,8 @@ class Job:
         }
         if self.by_text:
             own[f"{root}.similarity"] = fo.FloatField()
+        if self.with_crowds:
+            own[f"{root}.{CROWD}"] = fo.IntField()
         # A field that is there, of whatever type, holds these values just as well.
         new = {path: f for path, f in own.items() if not self.dataset.has_field(path)}
         documents.declare(self.dataset, new)
@@ -290,24 +362,3 @@ class ErrorField:
         while f"{self._names[1]}_{number}" in known:
             number += 1
         return f"{self._names[1]}_{number}"
-
-
-def images(view: fo.Dataset | fo.DatasetView) -> fo.Dataset | fo.DatasetView:
-    """The image samples of a dataset or view.
-
-    Raises
-    ------
-    ValueError
-        If it has none.
-    """
-    if not isinstance(view, fo.Dataset | fo.DatasetView):
-        raise ValueError(f"this works on a dataset or view, not on {type(view).__name__}")
-    if view._dataset._is_generated or getattr(view, "_is_generated", False):
-        raise ValueError("this is a view of patches, frames or clips: take one of samples")
-    if view.media_type == "group":
-        view = view.select_group_slices(media_type="image")
-    elif view.media_type not in ("image", None):
-        raise ValueError(f"this segments images, and these samples are of type {view.media_type}")
-    if not documents.count(view):
-        raise ValueError("there are no samples to work on")
-    return view

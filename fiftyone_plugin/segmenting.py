@@ -9,29 +9,34 @@ import functools
 import queue
 import threading
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from itertools import chain
+from pathlib import Path
 from typing import Any, TypeVar
 
 import fiftyone as fo
-from bson import ObjectId
 from numpy.typing import NDArray
 
 from fastsam_plugins import FastSAM, ImageError, weights
 from fastsam_plugins.files import read_image
+from fastsam_plugins.masks.sources import Window
+from fastsam_plugins.model import Interrupted
 from fastsam_plugins.options import (
     LimitOptions,
     PromptOptions,
     ReadOptions,
     SegmentOptions,
     TileOptions,
+    parameters,
 )
 from fastsam_plugins.segmentation import Segmentation
-from fiftyone_plugin import documents, labels, prompts
+from fiftyone_plugin import labels, prompts
 from fiftyone_plugin.kept_files import Kept
 from fiftyone_plugin.parameters import Existing, NetworkOptions, PromptFields
-from fiftyone_plugin.saving import GONE, Found, Job, Report, images
+from fiftyone_plugin.saving import GONE, Found, Job, Report
 from fiftyone_plugin.storage import StoreOptions
+from fiftyone_plugin.views import ShownLabels, having, images
 
 T = TypeVar("T")
 
@@ -83,12 +88,13 @@ def everything(
     """
     job = Job(view, field, storing or StoreOptions(), existing, batch)
     _check_model(model)
+    job.store.how = how_of(model, segmenting or SegmentOptions(), reading, tiling)
 
     def items() -> Iterator[tuple[str, str]]:  # asked for when the work is, and not by a form
         yield from job.items
 
     network = _network(
-        items(), model, segmenting or SegmentOptions(), reading, batch, tiling, limits
+        items(), model, segmenting or SegmentOptions(), reading, batch, tiling, limits, job.report
     )
     return job.save(_ahead(network, 2 * batch))
 
@@ -110,6 +116,7 @@ def from_prompts(
     words: prompts.Words | None = None,
     tiling: TileOptions | None = None,
     limits: LimitOptions | None = None,
+    asked: Collection[str] | None = None,
 ) -> Iterator[Report]:
     """Prompt every sample with its labels; the results carry the prompts' labels and ids.
 
@@ -122,7 +129,10 @@ def from_prompts(
     only : collection of str, optional
         Ids of labels: all others are no prompts, and samples without them are left alone.
     proposals : str, optional
-        Field whose segmentations were kept: where they are, the network is not asked.
+        Field whose segmentations were kept: where they are, the network is not asked. Settings that
+        would find more than what was kept, or something else, are refused.
+    asked : collection of str, optional
+        Names of the settings that what was kept has to fit; by default all that are given.
     words : Words, optional
         What to look for, instead of boxes and points.
 
@@ -130,8 +140,9 @@ def from_prompts(
     """
     storing = (storing or StoreOptions()).replace(keep=False)
     PromptFields(boxes, points, proposals)
+    view = images(view)
     if only is not None:
-        view = _having(images(view), only, [f for f in (boxes, points) if f])
+        view = having(view, only, [f for f in (boxes, points) if f])
     job = Job(view, field, storing, existing, batch)
     labels.check_fields(job.dataset, proposals)
     for name, kind in ((boxes, fo.Detections), (points, fo.Keypoints)):
@@ -144,6 +155,13 @@ def from_prompts(
     job.by_text = words is not None
     _check_model(model)
     kept = Kept(job.dataset, proposals) if proposals else None
+    if kept:
+        wanted = how_of(model, segmenting or SegmentOptions(), reading, tiling)
+        if asked is None:
+            given = (segmenting and SegmentOptions, reading and ReadOptions, tiling and TileOptions)
+            asked = {p.name for options in given if options for p in parameters(options)}
+        kept.ask(job.view, {name: wanted[name] for name in wanted if name in asked})
+    shown = ShownLabels(view)
 
     def segmented() -> Iterator[Found]:
         rest = []
@@ -154,22 +172,26 @@ def from_prompts(
             else:
                 yield Found(sample, file, seg)
         yield from _network(
-            iter(rest), model, segmenting or SegmentOptions(), reading, batch, tiling, limits
-        )
+            iter(rest), model, segmenting or SegmentOptions(), reading, batch, tiling, limits,
+            job.report,
+        )  # fmt: skip
 
     def by_labels(found: Found, seg: Segmentation) -> None:
-        sample = job.dataset[found.sample]
+        sample = shown.sample(found.sample)
         given = prompts.read(
             sample[boxes] if boxes else None, sample[points] if points else None, seg.shape, only
         )
         found.seg = given.select(seg, prompting or PromptOptions())
         found.names, found.sources = given.labels, given.sources
+        found.prompts, found.left_out = len(given.labels), given.left_out
+        found.unanswered = given.unanswered(seg, found.seg)
 
     def by_words(found: Found, seg: Segmentation, words: prompts.Words) -> None:
         if seg.image_features is None:  # what is kept on disk is without its image
             seg = seg.with_image(read_image(found.file, reading, limits))
         found.seg, found.similarity = words.select(seg)
-        found.names = words.texts
+        found.names, found.prompts = words.texts, len(words.texts)
+        found.unanswered = words.unanswered(seg, found.seg)
 
     def prompted() -> Iterator[Found]:
         for found in segmented():
@@ -188,22 +210,21 @@ def from_prompts(
     return job.save(prompted())
 
 
-def _having(view: Any, only: Collection[str], fields: list[str]) -> Any:
-    """The samples that have some labels.
-
-    Raises
-    ------
-    ValueError
-        If an id is none, or no label of the fields has it.
-    """
-    wrong = next((i for i in only if not isinstance(i, str) or not ObjectId.is_valid(i)), None)
-    if wrong is not None:
-        raise ValueError(f"only must hold ids of labels, got {wrong!r}")
-    having = view.match_labels(ids=list(only), fields=fields or None)
-    if not documents.count(having):
-        where = " or ".join(fields) or "these samples"
-        raise ValueError(f"no label of {where} has an id that only names")
-    return having
+def how_of(
+    model: FastSAM | str,
+    segmenting: SegmentOptions,
+    reading: ReadOptions | None,
+    tiling: TileOptions | None,
+) -> dict[str, Any]:
+    """Everything that decides what is found in an image, by name."""
+    if isinstance(model, str):
+        known = weights.known(model)
+        name = known.stem if isinstance(known, Path) else known.name
+    else:
+        name = model.network.name
+    settings = (segmenting, reading or ReadOptions(), *([tiling] if tiling else []))
+    found = {k: v for options in settings for k, v in asdict(options).items()}
+    return {"model": name, "tiled": tiling is not None, **found}
 
 
 def _check_model(model: FastSAM | str) -> None:
@@ -220,6 +241,7 @@ def _network(
     batch: int,
     tiling: TileOptions | None,
     limits: LimitOptions | None,
+    report: Report,
 ) -> Iterator[Found]:
     if limits is None and not isinstance(model, str):
         limits = model.limits
@@ -244,17 +266,32 @@ def _network(
     if first is None:  # no network is loaded
         return
     network = loaded(model, limits=limits) if isinstance(model, str) else model
+
+    def windows(places: Sequence[Window]) -> Iterator[Window]:
+        for number, place in enumerate(places):
+            report.window = (number, len(places))
+            if report.stop:
+                raise Interrupted("stopped on request")
+            yield place
+
     found_in: Iterator[Segmentation] = (
-        (network.segment_tiled(image, segmenting, tiling, batch) for image in images(first))
+        (
+            network.segment_tiled(image, segmenting, tiling, batch, windows)
+            for image in images(first)
+        )
         if tiling
         else network.segment_many(images(first), segmenting, batch=batch)
     )
-    for seg in found_in:
-        while waiting[0].error:
-            yield waiting.popleft()
-        found = waiting.popleft()
-        found.seg = seg
-        yield found
+    try:
+        for seg in found_in:
+            while waiting[0].error:
+                yield waiting.popleft()
+            found = waiting.popleft()
+            found.seg = seg
+            yield found
+    except Interrupted:  # an image of which a part of the windows is seen: it is left
+        report.stopped = True
+        return
     yield from waiting
 
 

@@ -55,6 +55,7 @@ class Store:
         self.options = options
         self._old = root() / str(dataset._doc.id) / field
         self._replaced_old: list[Path] = []
+        self.how: Document = {}  # what is kept was found: model and settings
 
     @property
     def kind(self) -> type[fo.Detections] | type[fo.Polylines]:
@@ -68,6 +69,7 @@ class Store:
         names: Sequence[str] | None = None,
         sources: Sequence[str] | None = None,
         similarity: NDArray[np.float32] | None = None,
+        crowds: Sequence[bool] | None = None,
     ) -> Document:
         """Write what a sample's instances need on disk, and make the label.
 
@@ -76,13 +78,14 @@ class Store:
         sample : str
             Id of the sample.
         seg : Segmentation
-        names, sources, similarity : optional
+        names, sources, similarity, crowds : optional
             See :func:`fiftyone_plugin.labels.instances`.
         """
         kept = self.files.keep(sample, seg) if self.options.keep else None
-        found = list(labels.instances(seg, names, sources, similarity=similarity))
+        found = list(labels.instances(seg, names, sources, similarity=similarity, crowds=crowds))
         label = documents.label(self.kind, self._objects(sample, found))
-        return label | {ATTRIBUTE: {"run": self.files.run, "kept": kept}}
+        how = {"how": self.how} if kept and self.how else {}
+        return label | {ATTRIBUTE: {"run": self.files.run, "kept": kept, **how}}
 
     def _objects(self, sample: str, found: list[labels.Instance]) -> list[Document]:
         if self.options.storage == "polylines":

@@ -8,11 +8,13 @@ from pathlib import Path
 import fiftyone as fo
 
 from fastsam_plugins.training.sources import Labelled
-from fiftyone_plugin.labels import fields, masks, shape_of
+from fiftyone_plugin.labels import fields, mask, objects, shape_of, whole
 
 
 def read(name: str) -> Iterator[Labelled]:
     """Every image of a dataset with the instances of a label field.
+
+    Crowd regions and lines that enclose nothing are no instances: they are counted as dropped.
 
     Parameters
     ----------
@@ -32,8 +34,10 @@ def read(name: str) -> Iterator[Labelled]:
             yield Labelled(Path(sample.filepath), (0, 0))
             continue
         out = Labelled(Path(sample.filepath), shape)
-        for mask in masks(sample[field], out.shape):
-            out.keep(mask)
+        one_each, left_out = whole(objects(sample[field]))
+        out.dropped += left_out
+        for one in one_each:
+            out.keep(mask(one, out.shape))
         yield out
 
 

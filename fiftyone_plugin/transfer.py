@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 from fiftyone_plugin import documents, labels
 from fiftyone_plugin.parameters import Existing, ExportOptions, ImportOptions
-from fiftyone_plugin.saving import Found, Job, Report, images
+from fiftyone_plugin.saving import Found, Job, Report
 from fiftyone_plugin.storage import StoreOptions
+from fiftyone_plugin.views import images
 
 
 def export(
@@ -27,7 +27,8 @@ def export(
     """Write a field as a COCO file: ``fastsam evaluate proposals`` and any COCO program read it.
 
     Images have their place in the view as id, so that ground truth and proposals exported from one
-    view fit together; ``sample_id`` names the sample. Crowd regions stay such.
+    view fit together; ``sample_id`` names the sample. Files of one name in several folders are
+    named with these. Crowd regions stay such.
 
     Parameters
     ----------
@@ -79,7 +80,9 @@ def _export(view: Any, field: str, path: Path) -> Iterator[Report]:
     yield report
     content: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": []}
     numbers: dict[str, int] = {}
+    names = _file_names(view.values("filepath"))
     for number, sample in enumerate(view.select_fields(field).iter_samples(), 1):
+        report.check_stop()
         report.done += 1
         try:
             annotations = _annotations(sample, field)
@@ -87,7 +90,7 @@ def _export(view: Any, field: str, path: Path) -> Iterator[Report]:
             report.fail(sample.filepath, sample.id, str(error))
             continue
         height, width = labels.shape_of(sample) or (0, 0)
-        name = Path(sample.filepath).name
+        name = names.get(sample.filepath, Path(sample.filepath).name)
         content["images"].append(
             {"id": number, "file_name": name, "sample_id": sample.id, "width": width,
              "height": height}
@@ -102,6 +105,15 @@ def _export(view: Any, field: str, path: Path) -> Iterator[Report]:
     atomic.write_json(path, content)
     report.written = str(path)
     yield report
+
+
+def _file_names(files: list[str]) -> dict[str, str]:
+    """How a file of labels names images: by file, or from their common folder on if these agree."""
+    paths = {file: Path(file) for file in files}
+    if len({path.name for path in paths.values()}) == len(paths):
+        return {file: path.name for file, path in paths.items()}
+    root = os.path.commonpath([path.parent for path in paths.values()])
+    return {file: path.relative_to(root).as_posix() for file, path in paths.items()}
 
 
 def _annotations(sample: fo.Sample, field: str) -> list[dict[str, Any]]:
@@ -161,6 +173,7 @@ def import_(
         raise ValueError(f"{path} has none of these samples, neither by id nor by file name")
     storing = (storing or StoreOptions()).replace(keep=False)
     job = Job(view.select(list(matched)), field, storing, existing, batch)
+    job.with_crowds = True
     job.report.skipped += documents.count(view) - len(matched)
 
     def instances(sample: str, file: str) -> Found:
@@ -172,7 +185,8 @@ def import_(
         seg = labels.numbered(masks, shape, scores)
         categories = [records.records[i].get("category_id") for i in places]
         labelled = [names.get(c, labels.OBJECT) for c in categories]
-        return Found(sample, file, seg, names=labelled)
+        crowds = [bool(records.records[i].get("iscrowd")) for i in places]
+        return Found(sample, file, seg, names=labelled, crowds=crowds)
 
     def checked() -> Iterator[Report]:
         items = job.items
@@ -222,20 +236,62 @@ def _content(path: Path, changed: int) -> dict[str, Any]:
     return load_truth(path)
 
 
+_UNCLEAR = (
+    "there are two images named {}, and neither a sample_id nor a folder tells which is meant"
+)
+
+
 def _match(images: list[dict[str, Any]], samples: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """The image of each sample (id and file) that has one, by ``sample_id`` or by file name."""
+    """The image of each sample (id and file) that has one, by ``sample_id`` or by file name.
+
+    Where names are not enough to tell them apart, the folders before them are looked at too.
+
+    Raises
+    ------
+    ValueError
+        If they do not tell either.
+    """
     by_id = {i["sample_id"]: i for i in images if "sample_id" in i}
-    names = [Path(str(i.get("file_name"))).name for i in images]
-    by_name = dict(zip(names, images, strict=True))
-    files = Counter(Path(f).name for f in samples.values())
-    several = {n for n, c in (Counter(names) | files).items() if c > 1}
-    matched = {}
-    for sample, file in samples.items():
-        name = Path(file).name
-        if sample in by_id:
-            matched[sample] = by_id[sample]
-        elif name in by_name and name in several:
-            raise ValueError(f"there are two images named {name}, and no sample_id tells which")
-        elif name in by_name:
-            matched[sample] = by_name[name]
+    named: dict[str, list[dict[str, Any]]] = {}
+    for image in images:
+        named.setdefault(_parts(image.get("file_name"))[-1], []).append(image)
+    matched = {s: by_id[s] for s in samples if s in by_id}
+    rest = {s: _parts(file) for s, file in samples.items() if s not in by_id}
+    taken: dict[int, list[str]] = {}
+    for sample, parts in rest.items():
+        there = named.get(parts[-1], [])
+        alike = {id(i): _alike(parts, _parts(i.get("file_name"))) for i in there}
+        best = [i for i in there if alike[id(i)] == max(alike.values())]
+        if len(best) > 1:
+            raise ValueError(_UNCLEAR.format(parts[-1]))
+        if best:
+            matched[sample] = best[0]
+            taken.setdefault(id(best[0]), []).append(sample)
+    for several in taken.values():
+        if len(several) > 1:
+            _keep_best(matched, several, rest)
     return matched
+
+
+def _keep_best(
+    matched: dict[str, dict[str, Any]], several: list[str], files: dict[str, tuple[str, ...]]
+) -> None:
+    """Of samples that one image was found for, keep the one whose folders fit best."""
+    image = _parts(matched[several[0]].get("file_name"))
+    alike = {sample: _alike(files[sample], image) for sample in several}
+    best = [sample for sample in several if alike[sample] == max(alike.values())]
+    if len(best) > 1:
+        raise ValueError(_UNCLEAR.format(image[-1]))
+    for sample in several:
+        if sample not in best:
+            del matched[sample]
+
+
+def _parts(file: Any) -> tuple[str, ...]:
+    return Path(str(file).replace("\\", "/")).parts or ("",)
+
+
+def _alike(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+    """How many names, from the file's own on, two paths have in common."""
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))

@@ -21,8 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.files import stored
-from fastsam_plugins.files.stored import Stored
+from fastsam_plugins.files.stored import Stored, read_stored
 from fastsam_plugins.images import ImageError
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import LabelKind, LimitOptions
@@ -81,7 +80,7 @@ def read(
         names it and what to do.
     """
     try:
-        return decode(stored.read(path, limits), labels)
+        return decode(read_stored(path, limits), labels)
     except ImageError:
         raise
     except ValueError as error:
@@ -99,7 +98,7 @@ def read_parts(paths: Iterable[Path], limits: LimitOptions | None = None) -> Lab
     masks: list[R.Runs] = []
     shape: R.Shape | None = None
     for path in paths:
-        found = stored.read(path, limits)
+        found = read_stored(path, limits)
         try:
             foreground, _ = _foreground(found)
         except ValueError as error:

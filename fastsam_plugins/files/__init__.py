@@ -3,17 +3,9 @@
 from fastsam_plugins.files.atomic import OutputError
 from fastsam_plugins.files.geo import Georeference, Raster, georeference
 from fastsam_plugins.files.labels import write_labels
-from fastsam_plugins.files.reading import (
-    TIFF,
-    Stored,
-    image_size,
-    open_image,
-    open_raster,
-    read_image,
-    read_stored,
-    read_values,
-)
+from fastsam_plugins.files.reading import TIFF, image_size, open_image, open_raster, read_image
 from fastsam_plugins.files.results import COLUMNS, Segmented, coco, table
+from fastsam_plugins.files.stored import Stored, read_stored
 from fastsam_plugins.files.vectors import Feature, Layer, features, geojson, write_geopackage
 from fastsam_plugins.files.writing import check_output, target, write
 
@@ -37,7 +29,6 @@ __all__ = [
     "open_raster",
     "read_image",
     "read_stored",
-    "read_values",
     "table",
     "target",
     "write",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.files.rows import Unreadable
+from fastsam_plugins.files.faults import Unreadable
 from fastsam_plugins.files.unpack import jpeg2000
 from fastsam_plugins.limits import too_much_memory
 from fastsam_plugins.options import LimitOptions

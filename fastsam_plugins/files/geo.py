@@ -306,6 +306,8 @@ def _has_tags(path: str | Path, tags: Sequence[int]) -> bool:
 
 def is_tiff(path: str | Path) -> bool:
     """Whether a file is a TIFF, by its beginning: names are often wrong."""
+    if not Path(path).is_file():  # opening a pipe waits for someone who writes
+        return False
     try:
         with open(path, "rb") as file:
             return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

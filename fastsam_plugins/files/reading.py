@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +14,24 @@ from numpy.typing import NDArray
 from fastsam_plugins import limits as L
 from fastsam_plugins.files import geo
 from fastsam_plugins.files.deep import deep_values
+from fastsam_plugins.files.faults import Unreadable, check_there, told
 from fastsam_plugins.files.geo import is_tiff
-from fastsam_plugins.files.rows import PillowRows, RasterRows, Unreadable, check_pixels
+from fastsam_plugins.files.rows import PillowRows, RasterRows, check_pixels
 from fastsam_plugins.files.shows import (
     TiffShows,
     Upright,
     Whole,
-    palette,
-    turned,
     turned_back,
     upright_size,
 )
 from fastsam_plugins.files.tiff import TiffPixels
 from fastsam_plugins.files.unpack import JPEG2000
 from fastsam_plugins.images import ImageError, from_rows
-from fastsam_plugins.messages import one_line
 from fastsam_plugins.options import LimitOptions, ReadOptions
 from fastsam_plugins.shown import Shown
 
 TIFF = (".tif", ".tiff")
+ORIENTATION = 0x0112  # the tag of EXIF and TIFF
 
 
 def read_image(
@@ -58,107 +55,8 @@ def read_image(
     """
     options, limits = options or ReadOptions(), limits or L.DEFAULT
     path = Path(path)
-    try:
-        source = _opened(path, options.page, limits, L.Clock(limits))
-        return _shown(source, options, path)
-    except Unreadable as error:
-        raise ImageError(f"{path} {error}") from None
-    except TimeoutError as error:
-        raise ImageError(f"{path}: {error}") from None
-
-
-@dataclass(frozen=True)
-class Stored:
-    """An image file as it is stored, upright: for label images, whose values are no colours.
-
-    Attributes
-    ----------
-    values : array (H, W) or (H, W, C)
-        Of the file's own type; indices, where there is a palette.
-    palette : uint8 array (n, 3), optional
-    nodata : float, optional
-        The value of pixels that the file says are no data.
-    alpha : int, optional
-        The band that is alpha.
-    bits : int
-        Of a value.
-    """
-
-    values: NDArray
-    palette: NDArray[np.uint8] | None = None
-    nodata: float | None = None
-    alpha: int | None = None
-    bits: int = 8
-
-
-def read_stored(path: str | Path, limits: LimitOptions | None = None, page: int = 0) -> Stored:
-    """Read an image file of any encoding as it is stored; raises as :func:`read_image`."""
-    path, limits = Path(path), limits or L.DEFAULT
-    clock = L.Clock(limits)
-    try:
-        with _damage(path):
-            _check_there(path)
-            if is_tiff(path):
-                return _stored_tiff(path, page, limits, clock)
-            return _stored_pillow(path, page, limits, clock)
-    except Unreadable as error:
-        raise ImageError(f"{path} {error}") from None
-    except TimeoutError as error:
-        raise ImageError(f"{path}: {error}") from None
-
-
-def _stored_tiff(path: Path, page: int, limits: LimitOptions, clock: L.Clock) -> Stored:
-    import tifffile
-
-    pixels = TiffPixels(path, page, limits, clock)
-    check_pixels((pixels.page.imagelength, pixels.page.imagewidth), limits)
-    pixels.prepare()
-    colors = palette(pixels) if pixels.page.photometric == tifffile.PHOTOMETRIC.PALETTE else None
-    values = turned(pixels[:], pixels.orientation)
-    return Stored(values, colors, pixels.nodata, pixels.alpha, pixels.bits)
-
-
-def _stored_pillow(path: Path, page: int, limits: LimitOptions, clock: L.Clock) -> Stored:
-    with open_image(path, limits, clock) as image:
-        _seek(image, page)
-        deep = deep_values(image, path, limits)  # before the next line, which decodes PNG
-        orientation = image.getexif().get(_ORIENTATION, 1)
-        if deep is not None:
-            alpha = deep.shape[2] - 1 if deep.ndim == 3 and deep.shape[2] in (2, 4) else None
-            return Stored(turned(deep, orientation), None, None, alpha, 16)
-        values = turned(np.asarray(image), orientation)
-        colors = None
-        if image.mode in ("P", "PA"):
-            colors = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-        alpha = values.shape[2] - 1 if image.mode in ("LA", "PA", "RGBA") else None
-        bits = 1 if values.dtype == np.bool_ else 8 * values.dtype.itemsize
-        return Stored(values, colors, None, alpha, bits)
-
-
-def read_values(path: str | Path, limits: LimitOptions | None = None) -> NDArray:
-    """The values of an image file as they are stored, (H, W) or (H, W, C): of label images.
-
-    Raises
-    ------
-    ImageError
-        As :func:`read_image`; and of a TIFF with several pages.
-    """
-    path = Path(path)
-    if is_tiff(path):
-        import tifffile
-
-        with _damage(path), tifffile.TiffFile(path) as tiff:
-            if len(tiff.series) != 1 or len(tiff.series[0].pages) != 1:
-                raise ImageError(f"{path} has {len(tiff.pages)} pages, and one is needed")
-    stored = read_stored(path, limits)
-    values = stored.values
-    if is_tiff(path) or (values.ndim == 2 and values.dtype != np.bool_):
-        return values
-    if values.dtype == np.bool_:
-        return values.astype(np.uint8) * 255
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(values).convert("L")) if values.shape[2] in (3, 4) else values
+    with told(path):
+        return _shown(_opened(path, options.page, limits, L.Clock(limits)), options, path)
 
 
 def image_size(path: str | Path, limits: LimitOptions | None = None) -> tuple[int, int]:
@@ -170,17 +68,14 @@ def image_size(path: str | Path, limits: LimitOptions | None = None) -> tuple[in
         As :func:`read_image`, as far as the header tells.
     """
     path, limits = Path(path), limits or L.DEFAULT
-    try:
-        with _damage(path):
-            _check_there(path)
-            if is_tiff(path):
-                return upright_size(_tiff_source(path, 0, limits, L.Clock(limits)))
-            with open_image(path, limits) as image:
-                width, height = image.size
-                lying = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-                return (width, height) if lying else (height, width)
-    except Unreadable as error:
-        raise ImageError(f"{path} {error}") from None
+    with told(path):
+        check_there(path)
+        if is_tiff(path):
+            return upright_size(_tiff_source(path, 0, limits, L.Clock(limits)))
+        with open_image(path, limits) as image:
+            width, height = image.size
+            lying = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+            return (width, height) if lying else (height, width)
 
 
 def open_raster(
@@ -196,56 +91,32 @@ def open_raster(
     path = Path(path)
     if not is_tiff(path):
         return Shown(read_image(path, options, limits))
-    try:
-        with _damage(path):
-            source = _tiff_source(path, options.page, limits, L.Clock(limits))
-    except Unreadable as error:
-        raise ImageError(f"{path} {error}") from None
+    with told(path):
+        source = _tiff_source(path, options.page, limits, L.Clock(limits))
     image = Upright(source, options, str(path), getattr(source, "orientation", 1))
 
     def read(window: tuple[int, int, int, int]) -> NDArray:
         source.clock = L.Clock(limits)
-        try:
-            with _damage(path):
-                return image.window(window)
-        except Unreadable as error:
-            raise ImageError(f"{path} {error}") from None
-        except TimeoutError as error:
-            raise ImageError(f"{path}: {error}") from None
+        with told(path):
+            return image.window(window)
 
-    try:
+    with told(path):
         return Shown(image, image.options, read)
-    except ImageError as error:
-        raise ImageError(_named(path, error)) from None
-
-
-def _named(path: Path, error: Exception) -> str:
-    return str(error) if str(path) in str(error) else f"{path}: {error}"
-
-
-def _check_there(path: Path) -> None:
-    if path.is_dir():
-        raise ImageError(f"{path} is a folder, not an image")
-    if not path.is_file():
-        raise ImageError(f"there is no file {path}")
-    if path.stat().st_size == 0:
-        raise ImageError(f"{path} is empty")
 
 
 def _opened(path: Path, page: int, limits: LimitOptions, clock: L.Clock) -> Any:
     """An image file as a source: by what is in it, whatever its name says."""
-    with _damage(path):
-        _check_there(path)
-        if is_tiff(path):
-            return _tiff_source(path, page, limits, clock, at_once=True)
-        return _pillow_source(path, page, limits, clock)
+    check_there(path)
+    if is_tiff(path):
+        return _tiff_source(path, page, limits, clock, at_once=True)
+    return _pillow_source(path, page, limits, clock)
 
 
 def _pillow_source(path: Path, page: int, limits: LimitOptions, clock: L.Clock) -> Any:
     with open_image(path, limits, clock) as image:
         _seek(image, page)
         deep = deep_values(image, path, limits)  # before the next line, which decodes PNG
-        orientation = image.getexif().get(_ORIENTATION, 1)
+        orientation = image.getexif().get(ORIENTATION, 1)
         source: Any = PillowRows(image, limits) if deep is None else Whole(deep)
         source.orientation = orientation
         return source
@@ -273,7 +144,7 @@ def _tiff_source(
     """A page of a TIFF: by GDAL if it lies on the map, else by tifffile."""
     import tifffile
 
-    _check_there(path)
+    check_there(path)
     pixels = TiffPixels(path, page, limits, clock)
     found, kinds = pixels.page, tifffile.PHOTOMETRIC
     if at_once:
@@ -360,38 +231,11 @@ def _identified(file: _Timed, path: Path) -> Any:
     raise UnidentifiedImageError(f"cannot identify image file {str(path)!r}")
 
 
-@contextlib.contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    """Errors of Pillow and GDAL, in words."""
-    import tifffile
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        yield
-    except (ImageError, Unreadable, TimeoutError):
-        raise
-    except (UnidentifiedImageError, tifffile.TiffFileError) as error:
-        if isinstance(error, UnidentifiedImageError) or not is_tiff(path):
-            raise ImageError(f"{path} is not an image this can read") from None
-        raise ImageError(f"{path} is damaged or truncated ({one_line(error)})") from None
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{path} has parts that are too large ({error})") from None
-    except Exception as error:  # damaged bytes break a decoder in any way
-        raise ImageError(f"{path} is damaged or truncated ({one_line(error)})") from None
-
-
-_ORIENTATION = 0x0112  # the tag of EXIF and TIFF
-
-
 def _shown(source: Any, options: ReadOptions, path: Path) -> NDArray[np.uint8]:
     """An image as RGB, upright: an EXIF or TIFF orientation (1 to 8) is undone."""
     rows = Upright(source, options, str(path))
     out = np.empty((*upright_size(source), 3), np.uint8)
-    try:
-        with _damage(path):
-            from_rows(rows, rows.options, turned_back(out, getattr(source, "orientation", 1)))
-    except ImageError as error:
-        raise ImageError(_named(path, error)) from None
+    from_rows(rows, rows.options, turned_back(out, getattr(source, "orientation", 1)))
     if not rows.some and options.nan is None:
         raise ImageError(f"{path} has nothing but NaN and infinite values")
     return out

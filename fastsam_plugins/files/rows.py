@@ -9,14 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.files import geo
+from fastsam_plugins.files.faults import Unreadable
 from fastsam_plugins.images import pillow_mode
 from fastsam_plugins.limits import Clock, too_many_pixels, too_much_memory
 from fastsam_plugins.masks.sources import Window
 from fastsam_plugins.options import LimitOptions
-
-
-class Unreadable(ValueError):
-    """What is wrong with a file, told so that "FILE ..." is a sentence."""
 
 
 class PillowRows:

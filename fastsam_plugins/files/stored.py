@@ -1,4 +1,4 @@
-"""What label images need to know of a file, besides the values that the one reader gives."""
+"""Image files as they are stored: for label images, whose values are no colours."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins import limits as L
-from fastsam_plugins.files import reading
+from fastsam_plugins.files import shows
+from fastsam_plugins.files.deep import deep_values
+from fastsam_plugins.files.faults import check_there, told
 from fastsam_plugins.files.geo import is_tiff
-from fastsam_plugins.files.rows import Unreadable, check_pixels
+from fastsam_plugins.files.reading import ORIENTATION, open_image
+from fastsam_plugins.files.rows import check_pixels
+from fastsam_plugins.files.tiff import TiffPixels
 from fastsam_plugins.images import ImageError
 from fastsam_plugins.options import LimitOptions
 
@@ -27,7 +31,7 @@ class Stored:
     Attributes
     ----------
     values : array (H, W) or (H, W, C)
-        Of a palette image the numbers of its entries; without alpha.
+        Of the file's own type, without alpha; of a palette image the numbers of its entries.
     nodata : float, optional
         The value that stands for no data, if the file names one.
     hidden : bool array (H, W), optional
@@ -44,7 +48,7 @@ class Stored:
     lossy: bool = False
 
 
-def read(path: str | Path, limits: LimitOptions | None = None) -> Stored:
+def read_stored(path: str | Path, limits: LimitOptions | None = None) -> Stored:
     """The values of a file: any image format, or ``.npy``; the bytes say which, not the name.
 
     Raises
@@ -54,21 +58,13 @@ def read(path: str | Path, limits: LimitOptions | None = None) -> Stored:
         :class:`LimitOptions` allow; one line that says which.
     """
     path, limits = Path(path), limits or L.DEFAULT
-    if path.is_file() and _starts(path, b"\x93NUMPY"):
-        return _numpy(path, limits)
-    if path.is_file() and is_tiff(path):
-        return _tiff(path, limits)
-    found = reading.read_stored(path, limits)
-    values, hidden = _apart(found.values, found.alpha)
-    with reading.open_image(path, limits) as image:
-        raw = str(image.tile)
-        lossy = image.format in ("JPEG", "MPO", "JPEG2000") or (
-            image.format == "WEBP" and b"VP8 " in _beginning(path, 40)
-        )
-    for packed, factor in _UNPACKED.items():
-        if f"'{packed}'" in raw:
-            values = values // np.uint8(factor)
-    return Stored(values, None, hidden, found.palette, lossy)
+    with told(path):
+        check_there(path)
+        if _beginning(path, 6) == b"\x93NUMPY":
+            return _numpy(path, limits)
+        if is_tiff(path):
+            return _tiff(path, limits)
+        return _pillow(path, limits)
 
 
 def _beginning(path: Path, count: int) -> bytes:
@@ -76,8 +72,29 @@ def _beginning(path: Path, count: int) -> bytes:
         return stream.read(count)
 
 
-def _starts(path: Path, mark: bytes) -> bool:
-    return _beginning(path, len(mark)) == mark
+def _pillow(path: Path, limits: LimitOptions) -> Stored:
+    with open_image(path, limits) as image:
+        if image.format != "MPO" and (count := getattr(image, "n_frames", 1)) > 1:
+            raise ImageError(f"{path} has {count} pages, and one is needed")
+        raw, mode = str(image.tile), image.mode
+        lossy = image.format in ("JPEG", "MPO", "JPEG2000") or (
+            image.format == "WEBP" and b"VP8 " in _beginning(path, 40)
+        )
+        deep = deep_values(image, path, limits)  # before the next line, which decodes PNG
+        orientation = image.getexif().get(ORIENTATION, 1)
+        values = shows.turned(np.asarray(image) if deep is None else deep, orientation)
+        palette = None
+        if mode in ("P", "PA"):
+            palette = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    if deep is None:
+        alpha = mode in ("LA", "PA", "RGBA")
+    else:
+        alpha = deep.ndim == 3 and deep.shape[2] in (2, 4)
+    values, hidden = _apart(values, values.shape[2] - 1 if alpha else None)
+    for packed, factor in _UNPACKED.items():
+        if f"'{packed}'" in raw:
+            values = values // np.uint8(factor)
+    return Stored(values, None, hidden, palette, lossy)
 
 
 def _apart(values: NDArray, alpha: int | None) -> tuple[NDArray, NDArray[np.bool_] | None]:
@@ -90,38 +107,40 @@ def _apart(values: NDArray, alpha: int | None) -> tuple[NDArray, NDArray[np.bool
 
 
 def _numpy(path: Path, limits: LimitOptions) -> Stored:
-    try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # whatever a damaged header raises
-        raise ImageError(f"{path} is damaged or truncated ({error})") from None
+    values = np.load(path, mmap_mode="r", allow_pickle=False)
     values = values.squeeze() if values.ndim > 2 and 1 in values.shape else values
     if values.ndim < 2:
         raise ImageError(f"{path} is no image: it has the shape {values.shape}")
-    try:
-        check_pixels(values.shape, limits)
-    except Unreadable as error:
-        raise ImageError(f"{path} {error}") from None
+    check_pixels(values.shape, limits)
     return Stored(np.array(values))
 
 
 def _tiff(path: Path, limits: LimitOptions) -> Stored:
     import tifffile
 
-    with reading._damage(path), tifffile.TiffFile(path) as tiff:
+    with tifffile.TiffFile(path) as tiff:
         number, mask = _pages(tiff, path)
         page = tiff.pages[number]
         inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
         by_tifffile = page.software.startswith("tifffile")
         lossy = page.compression in _JPEG or page.photometric == tifffile.PHOTOMETRIC.YCBCR
-    found = reading.read_stored(path, limits, number)
-    values, hidden = _apart(found.values, found.alpha)
+        colored = page.photometric == tifffile.PHOTOMETRIC.PALETTE
+    pixels, values = _page(path, number, limits)
+    values, hidden = _apart(values, pixels.alpha)
     # tifffile says so of the masks of bits that it writes, and does not invert them.
-    if inverted and found.bits == 1 and not by_tifffile:
+    if inverted and pixels.bits == 1 and not by_tifffile:
         values = ~values if values.dtype == np.bool_ else 1 - values
     if mask is not None:
-        masked = reading.read_stored(path, limits, mask).values == 0
+        masked = _page(path, mask, limits)[1] == 0
         hidden = masked if hidden is None else hidden | masked
-    return Stored(values, found.nodata, hidden, found.palette, lossy)
+    return Stored(values, pixels.nodata, hidden, shows.palette(pixels) if colored else None, lossy)
+
+
+def _page(path: Path, number: int, limits: LimitOptions) -> tuple[TiffPixels, NDArray]:
+    pixels = TiffPixels(path, number, limits, L.Clock(limits))
+    check_pixels((pixels.page.imagelength, pixels.page.imagewidth), limits)
+    pixels.prepare()
+    return pixels, shows.turned(pixels[:], pixels.orientation)
 
 
 def _pages(tiff: Any, path: Path) -> tuple[int, int | None]:

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.files.faults import Unreadable
 from fastsam_plugins.files.geo import marked
-from fastsam_plugins.files.rows import Unreadable
 from fastsam_plugins.files.unpack import unpacker
 from fastsam_plugins.limits import MB, Clock, too_much_memory
 from fastsam_plugins.masks.sources import Window

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.files.rows import Unreadable
+from fastsam_plugins.files.faults import Unreadable
 
 Shape = tuple[int, int, int]
 Unpack = Callable[[bytes, Shape], bytes]

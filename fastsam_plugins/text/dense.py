@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins import limits as L
 from fastsam_plugins.masks import runs as R
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ def input_size(visual: Any, shape: R.Shape, longest: int | None) -> tuple[int, i
         Of the image.
     longest : int, optional
         Longest side in pixels; by default twice the side that the network was trained with.
+
+    Raises
+    ------
+    ValueError
+        If the tower would take more memory than :class:`LimitOptions` allow.
     """
     own = own_size(visual)
     if hasattr(visual, "trunk"):  # timm's towers take no other size
@@ -45,7 +51,17 @@ def input_size(visual: Any, shape: R.Shape, longest: int | None) -> tuple[int, i
     step = _pair(getattr(visual, "patch_size", _RESNET_STRIDE))
     scale = (longest or 2 * max(own)) / max(shape)
     h, w = (max(round(side * scale / s), 1) * s for side, s in zip(shape, step, strict=True))
+    if problem := L.too_much_memory(_attention(visual, (h // step[0]) * (w // step[1])), L.DEFAULT):
+        raise ValueError(f"dense_size: looking at {w} x {h} pixels {problem}: lower it")
     return h, w
+
+
+def _attention(visual: Any, tokens: int) -> int:
+    """About the bytes that a tower takes: every token's attention to every other, in each head."""
+    if hasattr(visual, "attnpool"):  # convolutions: attention only pools, which is left out here
+        return 0
+    heads = max((m.num_heads for m in visual.modules() if hasattr(m, "num_heads")), default=1)
+    return int(4 * heads * tokens**2)
 
 
 def tokens(visual: Any, batch: torch.Tensor) -> torch.Tensor:

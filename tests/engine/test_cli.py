@@ -165,7 +165,7 @@ def test_images_that_cannot_be_read_cost_only_themselves(tmp_path, ending, tiled
     assert [i["image"] for i in told["images"]] == [str(p) for p in good]
     assert [f["image"] for f in told["failed"]] == [str(p) for p in sorted(bad, key=mixed.index)]
     assert all(f["image"] in f["error"] for f in told["failed"])
-    assert "5 of 7 images could not be read" in result.stderr
+    assert "5 of 7 images could not be used" in result.stderr
     assert "Traceback" not in result.stderr
     done("segment", *good, "-o", alone, *QUICK, *tiled)
     written = {p.name: p.read_bytes() for p in output.parent.iterdir()}
@@ -177,7 +177,7 @@ def test_where_no_image_can_be_read_nothing_is_written(tmp_path):
     bad = damaged(tmp_path)
     for output in ("out.json", "out.csv", "{stem}.tif"):
         result = run("segment", *bad, "-o", tmp_path / "out" / output, *QUICK)
-        assert "5 of 5 images could not be read" in result.stderr
+        assert "5 of 5 images could not be used" in result.stderr
         assert result.exit_code == 1
         assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
     assert "cut.png is damaged" in one_error(run("segment", bad[0], "-o", tmp_path / "a.csv"))
@@ -189,7 +189,7 @@ def test_edges_of_images_that_can_be_read_are_written(tmp_path):
     bad = damaged(tmp_path)
     result = run("edges", bad[0], COINS, bad[4], "-o", tmp_path / "edges", *QUICK)
     assert result.exit_code == 1
-    assert "2 of 3 images could not be read" in result.stderr
+    assert "2 of 3 images could not be used" in result.stderr
     assert [p.name for p in (tmp_path / "edges").iterdir()] == ["coins.png"]
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 
 from fastsam_plugins import Segmentation, kept
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.options import LimitOptions
 
 
 @pytest.fixture
@@ -78,3 +82,72 @@ def test_what_is_no_kept_segmentation_is_named(path, tmp_path):
     np.savez(tmp_path / "code.npz", version=np.array([print], object))
     with pytest.raises(ValueError, match=r"code.npz is no kept"):
         kept.read(tmp_path / "code.npz")
+
+
+def changed(path, **arrays):
+    """A kept file with some arrays put in the place of its own."""
+    with np.load(path) as content:
+        kept_before = dict(content)
+    np.savez(path, **(kept_before | arrays))
+
+
+ODD = [np.array("text"), np.zeros((2, 2, 2, 2)), np.array([1j]), np.array(-5), np.array([7] * 3),
+       np.zeros(0), np.array([[np.nan, np.inf]]), np.array([2**62, 2**62])]  # fmt: skip
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_arrays_that_do_not_fit_are_refused_by_name(dummy, path, merged):
+    seg = dummy((90, 130), 6)
+    seg = seg.merge([1, 2]) if merged else seg
+    kept.write(seg, path)
+    with np.load(path) as content:
+        names, whole = list(content), path.read_bytes()
+    for name in names:
+        for odd in ODD:
+            path.write_bytes(whole)
+            changed(path, **{name: odd})
+            with pytest.raises(ValueError, match=r"image.npz is no kept") as caught:
+                kept.read(path)
+            assert "\n" not in str(caught.value)
+        with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(path, "w") as new:
+            for entry in old.namelist():
+                if entry != f"{name}.npy":
+                    new.writestr(entry, old.read(entry))
+        with pytest.raises(ValueError, match=r"it has no|its "):
+            kept.read(path)
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [[[3, 9], [8, 12]], [[9, 3]], [[-1, 4]], [[3, 36]], [[3, 9], [9, 12]], [[3, 3]]],
+)
+def test_runs_that_are_no_mask_are_refused(path, runs):
+    kept.write(Segmentation.from_runs([np.array([[3, 9], [12, 13]])], (5, 7)), path)
+    changed(path, runs=np.array(runs), stops=np.array([len(runs)]))
+    with pytest.raises(ValueError, match="not in order, or beyond"):
+        kept.read(path)
+    for stops in ([], [0], [5], [-1], [2, 1]):
+        changed(path, runs=np.array([[3, 9]]), stops=np.array(stops, np.int64))
+        with pytest.raises(ValueError, match="stops"):
+            kept.read(path)
+
+
+def test_files_that_ask_for_more_memory_than_they_may_are_refused_before_it_is_taken(dummy, path):
+    kept.write(dummy((90, 130), 6), path)
+    changed(path, prototypes=np.zeros((32, 100, 100)))
+    with pytest.raises(ValueError, match="max_memory is 1 MB"):
+        kept.read(path, LimitOptions(max_memory=1))
+    np.savez_compressed(path, boxes=np.zeros(10**7))  # 80 MB of nothing in 80 kB
+    with pytest.raises(ValueError, match="max_memory is 10 MB"):
+        kept.read(path, LimitOptions(max_memory=10))
+    header = io.BytesIO()
+    claim = {"descr": "<f8", "fortran_order": False, "shape": (10**9, 4)}
+    np.lib.format.write_array_header_1_0(header, claim)
+    with zipfile.ZipFile(path, "w") as content:
+        content.writestr("boxes.npy", header.getvalue() + bytes(64))
+    with pytest.raises(ValueError, match=r"boxes.npy is cut off"):
+        kept.read(path)
+    kept.write(dummy((90, 130), 6), path)
+    changed(path, letterbox_image_shape=np.array([10**9, 10**9]))
+    with pytest.raises(ValueError, match=r"takes .* MB of memory"):
+        kept.read(path)

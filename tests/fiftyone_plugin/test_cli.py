@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import fiftyone as fo
 import pytest
 
 from fastsam_plugins.messages import install
@@ -15,6 +16,7 @@ from fastsam_plugins.messages import install
 @pytest.fixture
 def fastsam(tmp_path):
     """Run the command; gives exit status, standard output and standard error."""
+    fo.list_datasets()  # connects: children use this process's database, and nobody else's
 
     def run(*arguments, **environment):
         places = {"FIFTYONE_PLUGINS_DIR": str(tmp_path / "plugins")}

@@ -15,6 +15,8 @@ from fiftyone_plugin.model import FastSAMModel
 
 SEGMENTING = SegmentOptions(conf=0.15, max_det=60)
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture(scope="module")
 def fastsam(model):
@@ -59,9 +61,10 @@ def test_everything_mode_is_the_engines_and_a_bad_image_costs_itself_only(
         for i, (detection, mask) in enumerate(zip(found, masks_of(sample, "found"), strict=True)):
             assert np.array_equal(mask, seg.mask(i)), "every pixel where it is"
             assert detection.label == "object"
-            assert detection.confidence == pytest.approx(float(seg.scores[i]))
+            # One thread or two: the network sums in another order.
+            assert detection.confidence == pytest.approx(float(seg.scores[i]), abs=1e-4)
             assert detection.area == mask.sum() == seg.areas[i]
-            assert detection.stability == pytest.approx(seg.stability[i])
+            assert detection.stability == pytest.approx(seg.stability[i], abs=1e-3)
 
 
 def test_confidence_threshold_is_the_networks(samples, fastsam, model):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -9,12 +12,18 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import fiftyone.plugins as fop
 import pytest
-from fiftyone.operators.executor import ExecutionContext, Executor
+from fiftyone.operators.executor import (
+    ExecutionContext,
+    ExecutionError,
+    Executor,
+    execute_or_delegate_operator,
+)
 from fiftyone.operators.operator import OperatorConfig
+from fiftyone.operators.server import create_response_generator
 from fiftyone.operators.types import RiskLevel
 
 import fiftyone_plugin
-from fastsam_plugins import read_image
+from fastsam_plugins import FastSAM, read_image
 from fastsam_plugins.demo import SAMPLES
 from fastsam_plugins.options import (
     CleanOptions,
@@ -24,7 +33,7 @@ from fastsam_plugins.options import (
     TileOptions,
     parameters,
 )
-from fiftyone_plugin.operators import OPERATORS
+from fiftyone_plugin.operators import OPERATORS, Stop
 from fiftyone_plugin.storage import StoreOptions
 from tests.tiny_clip import FOLDER
 
@@ -93,15 +102,122 @@ def executed(samples, name, **params):
     return list(operator(name).execute(ctx))
 
 
+def message(told):
+    """The line that says what came of a run."""
+    (one,) = [t.body.params["message"] for t in told if t.body.operator_uri.endswith("notify")]
+    return one
+
+
+def streamed(samples, name, **params):
+    """The lines that FiftyOne's server sends to a browser or program, decoded."""
+    request = {"operator_uri": URI + name, "dataset_name": samples.name, "params": params}
+    found = asyncio.run(execute_or_delegate_operator(URI + name, request))
+    return [json.loads(line) for line in create_response_generator(found.result)]
+
+
+def refusal(lines):
+    """The error at the end of a stream, which the person has been told of too."""
+    *before, last = lines
+    assert last["error"] == last["error_message"]
+    told = [b["body"]["params"] for b in before if b["body"]["operator_uri"].endswith("notify")]
+    assert told == [{"message": last["error"], "variant": "error"}]
+    assert "\n" not in last["error"]
+    return last["error"]
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "said"),
+    [
+        ("segment_everything", {"conf": "abc"}, "Conf must be a number, got 'abc'"),
+        ("segment_everything", {"bands": "x"}, "Bands must be one or three numbers"),
+        ("segment_everything", {"bands": "0,1"}, "Bands must be one or three numbers"),
+        ("segment_everything", {"model": "/no/such.pt"}, "No weights at /no/such.pt"),
+        ("segment_everything", {"confidence": 0.5}, "There is no parameter confidence"),
+        ("segment_from_prompts", {}, "Nothing to prompt with"),
+        ("evaluate_proposals", {"proposals": "boxes", "truth": "nope"}, "Nope is no field of"),
+        ("proposals_to_labels", {"proposals": "boxes", "label": 3}, "Label must be text"),
+        ("export_proposals", {"field": "boxes", "path": "x.json"}, "Path must be in full"),
+        ("import_proposals", {"path": "/no/such.json"}, "There is no file /no/such.json"),
+    ],
+)
+def test_a_refusal_is_the_last_line_of_a_stream(samples, name, params, said):
+    assert refusal(streamed(samples, name, **params)).startswith(said)
+    with pytest.raises(ExecutionError, match=re.escape(said[1:])):  # as FiftyOne's API says it
+        foo.execute_operator(URI + name, dataset=samples, params=params)
+
+
+def test_what_goes_wrong_while_it_runs_is_told_and_nothing_is_half(samples, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("the device is gone\nand more")
+
+    monkeypatch.setattr(FastSAM, "segment_many", broken)
+    assert refusal(streamed(samples, "segment_everything", **QUICK)) == "The device is gone"
+    with pytest.raises(ExecutionError, match="the device is gone"):
+        foo.execute_operator(URI + "segment_everything", dataset=samples, params=QUICK)
+
+
+def test_a_stop_keeps_what_is_done_and_skip_goes_on(samples):
+    lines = operator("segment_everything").execute(
+        context(samples, "segment_everything", batch=1, field="found", **QUICK)
+    )
+    told = []
+    for line in lines:
+        told.append(line)
+        if len(told) == 1:
+            many = [fo.Sample(filepath=str(SAMPLES / "coins.png")) for _ in range(60)]
+            samples.add_samples(many, progress=False)
+        shown = line.body.params.get("results", {}).get("progress", 0)
+        if 0 < shown < 0.2:
+            operator("stop").execute(context(samples, "stop"))
+    done = len(samples.exists("found"))
+    assert 0 < done < 62
+    assert message(told).startswith(f"Stopped: {done} samples, ")
+    report = operator("segment_everything")(
+        samples.limit(done + 1), field="found", existing="skip", **QUICK
+    )
+    assert (report.done, report.skipped) == (1, done)
+
+
+def test_results_are_coloured_unless_the_person_has_chosen_colours(samples):
+    operator("segment_everything")(samples, field="found", **QUICK)
+    operator("evaluate_proposals")(samples, proposals="found", truth="boxes")
+    scheme = samples.app_config.color_scheme
+    assert scheme.color_by == "value"
+    by_path = {f["path"]: f for f in scheme.fields}
+    assert by_path["found"]["colorByAttribute"] == "index"
+    assert by_path["boxes"]["colorByAttribute"] == "recall"
+    assert {c["value"] for c in by_path["boxes"]["valueColors"]} == {"fn", "tp"}
+    samples.app_config.color_scheme = fo.ColorScheme(color_by="field", color_pool=["#ff0000"])
+    samples.save()
+    operator("segment_everything")(samples, field="more", **QUICK)
+    scheme = samples.app_config.color_scheme
+    assert (scheme.color_by, list(scheme.color_pool)) == ("field", ["#ff0000"])
+    assert not scheme.fields
+
+
+def test_the_selected_labels_alone_are_promoted(samples):
+    chosen = samples.first()["boxes"].detections[1].id
+    selected = [{"label_id": chosen, "sample_id": samples.first().id, "field": "boxes"}]
+    for number, target in enumerate((None, "SELECTED_LABELS", "CURRENT_VIEW")):
+        ctx = context(
+            samples, "proposals_to_labels", selected, proposals="boxes", field=f"out{number}"
+        )
+        ctx.request_params["view_target"] = target
+        list(operator("proposals_to_labels").execute(ctx))
+        assert samples.values(f"out{number}.detections.source", unwind=True) in (
+            [chosen], [chosen, None]
+        )  # fmt: skip
+
+
 def test_fiftyone_lists_the_operators():
     listed = {o.name for o in foo.list_operators(builtin=False) if o.uri.startswith(URI)}
     assert listed == {o.name_ for o in OPERATORS} | {"recall_panel"}
     assert set(fop.get_plugin("@fastsam-plugins/fastsam").operators) == listed
     for cls in OPERATORS:
         config: OperatorConfig = cls().config
-        assert config.dynamic
-        assert config.execute_as_generator
-        assert config.allow_delegated_execution
+        if cls is not Stop:
+            assert config.execute_as_generator
+            assert config.allow_delegated_execution
         assert config.risk_level in (RiskLevel.LOW, RiskLevel.MEDIUM)
 
 
@@ -139,7 +255,7 @@ def test_a_text_asks_for_options_of_text(samples):
         samples, "segment_from_prompts", text="a star; a ring", field="named", clip=clip,
         features="dense", **QUICK,
     )  # fmt: skip
-    assert told[-2].body.params["message"] == "2 samples, 4 instances"
+    assert message(told) == "2 samples, 4 instances, 4 of 4 prompts answered"
     for sample in samples:
         assert [d.label for d in sample["named"].detections] == ["a star", "a ring"]
 
@@ -167,10 +283,14 @@ def test_segmenting_tells_its_progress_and_reloads(samples):
     assert problem is None
     told = executed(samples, "segment_everything", field="found", batch=1, **QUICK)
     names = [t.body.operator_uri.split("/")[-1] for t in told]
-    assert names == ["set_progress"] * 3 + ["notify", "reload_dataset"]
-    assert [t.body.params["progress"] for t in told[:3]] == [0, 0.5, 1]
-    assert told[3].body.params["message"].startswith("2 samples, ")
+    assert names[-3:] == ["notify", "show_output", "reload_dataset"]
+    assert set(names[:-3]) == {"show_output"}
+    shares = [t.body.params["results"]["progress"] for t in told[:-3]]
+    assert shares[0] == 0
+    assert shares == sorted(shares)
+    assert message(told).startswith("2 samples, ")
     assert len(samples.exists("found")) == 2
+    assert not [name for name in samples.get_field_schema() if name.endswith("_error")]
 
     fields, problem = form(samples, "segment_everything", field="found", **QUICK)
     assert fields["existing"].type.values == ["skip", "overwrite"]
@@ -255,5 +375,5 @@ def test_a_delegated_run_is_carried_out_by_fiftyones_service(samples):
     assert len(samples.exists("later")) == 2
     status = service.get(queued[-1].id).status
     assert status.progress == 1
-    assert status.label == "2 of 2 samples"
+    assert status.label.startswith("2 samples, ")
     service.delete_operation(queued[-1].id)

@@ -92,3 +92,43 @@ def test_a_dataset_becomes_training_data(dataset, tmp_path):
     report = training_data.convert([source], tmp_path / "out", TrainOptions(held_out=0.0))
     assert (report.images, report.instances) == (1, 1)
     assert report.dropped == {"images whose file is missing": 1}
+
+
+def test_crowds_and_open_lines_are_no_objects_and_are_counted(dataset):
+    crowds = [
+        fo.Detection(bounding_box=[0.1, 0.1, 0.2, 0.2], **said)
+        for said in ({"iscrowd": 1}, {"iscrowd": True}, {"iscrowd": "true"},
+                     {"attributes": {"iscrowd": fo.NumericAttribute(value=1)}})
+    ]  # fmt: skip
+    singles = [
+        fo.Detection(bounding_box=[0.5, 0.5, 0.2, 0.2], **said)
+        for said in ({}, {"iscrowd": 0}, {"iscrowd": "0"}, {"iscrowd": None})
+    ]
+    put(dataset, fo.Detections(detections=[*crowds, *singles]))
+    labelled, masks = instances(dataset)
+    assert len(masks) == len(singles)
+    assert labelled.dropped == {"crowd regions": len(crowds)}
+    ring = [(0.2, 0.25), (0.6, 0.25), (0.6, 0.75), (0.2, 0.75)]
+    lines = [fo.Polyline(points=[ring], closed=closed) for closed in (False, True)]
+    put(dataset, fo.Polylines(polylines=lines), "drawn")
+    labelled, (closed,) = instances(dataset, "drawn")
+    assert labelled.dropped == {"lines that enclose nothing": 1}
+    assert closed[12:28, 12:28].all()
+
+
+def test_masks_of_boxes_beyond_the_image_are_cut_not_squeezed(dataset):
+    bitmap = np.zeros((40, 40), np.bool_)
+    bitmap[:, 20:30] = True
+    whole = np.zeros((120, 150), np.bool_)  # the image with as much again around it
+    for x, y in ((-20, 0), (20, 10), (5, -35), (-25, 25), (30, 39), (200, 0)):
+        box = [x / 50, y / 40, 40 / 50, 40 / 40]
+        put(dataset, fo.Detections(detections=[fo.Detection(bounding_box=box, mask=bitmap)]))
+        whole[:] = False
+        part = whole[40 + y : 80 + y, 50 + x : 90 + x]
+        part |= bitmap[:, : part.shape[1]]
+        labelled, found = instances(dataset)
+        expected = whole[40:80, 50:100]
+        if expected.any():
+            assert np.array_equal(found[0], expected)
+        else:
+            assert labelled.dropped == {"empty masks": 1}

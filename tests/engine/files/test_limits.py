@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from fastsam_plugins.files import open_raster, read_image, read_values
+from fastsam_plugins.files import open_raster, read_image, read_stored
 from fastsam_plugins.files.reading import open_image
 from fastsam_plugins.images import ImageError
 from fastsam_plugins.options import LimitOptions, ReadOptions
@@ -287,18 +287,18 @@ def test_values_of_labels_are_those_that_are_stored(compression, tmp_path):
         Image.fromarray(DEEP).save(path, compression=compression)
     else:
         tifffile.imwrite(path, DEEP, compression=compression)
-    values = read_values(path)
+    values = read_stored(path).values
     assert np.array_equal(values, DEEP)
     assert values.dtype == np.uint16
     with pytest.raises(ImageError, match="max_pixels is 5000"):
-        read_values(path, LimitOptions(max_pixels=5000))
+        read_stored(path, LimitOptions(max_pixels=5000))
 
 
 def test_a_bomb_among_labels_is_inflated_as_far_as_its_image_goes(tmp_path):
     (tmp_path / "a.tif").write_bytes(tiff(64, 64, zeros(200_000_000, zlib.compressobj()), 8))
     tracemalloc.start()
     try:
-        assert read_values(tmp_path / "a.tif").shape == (64, 64)
+        assert read_stored(tmp_path / "a.tif").values.shape == (64, 64)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -308,4 +308,4 @@ def test_a_bomb_among_labels_is_inflated_as_far_as_its_image_goes(tmp_path):
 def test_labels_in_pages_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.stack([DEEP, DEEP]))
     with pytest.raises(ImageError, match="2 pages"):
-        read_values(tmp_path / "a.tif")
+        read_stored(tmp_path / "a.tif")

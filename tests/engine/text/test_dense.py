@@ -138,3 +138,12 @@ def test_the_size_at_which_an_image_is_seen(random_model) -> None:
     assert dense.input_size(resnet, (100, 200), None) == (64, 128)
     timms = random_model(timm_model_name="resnet18", image_size=224).visual
     assert dense.input_size(timms, (300, 600), 448) == (224, 224)
+
+
+def test_sizes_that_take_more_memory_than_they_may_are_refused_beforehand(random_model) -> None:
+    vit = random_model(**VIT).visual
+    side = 8 * 200  # 40,000 tokens: 6.4 GB for each head
+    with pytest.raises(ValueError, match=r"dense_size: .* MB of memory.* lower it"):
+        dense.input_size(vit, (side, side), side)
+    resnet = random_model(**RESNET).visual
+    assert dense.input_size(resnet, (side, side), 8192) == (8192, 8192)  # no attention there
