@@ -102,6 +102,7 @@ class Operation(foo.Operator):
 
     def _execute(self, ctx: Any) -> Iterator[Any]:
         clock, sign, last = telling.Clock(), StopSign(ctx.dataset), 0.0
+        can_stop = not ctx.delegated and foo.operator_exists(telling.STOP)
 
         def work() -> Iterator[Report]:
             yield from self._checked(ctx, self._target(ctx))
@@ -110,7 +111,7 @@ class Operation(foo.Operator):
             if ctx.delegated:
                 ctx.set_progress(progress=share, label=line)
             else:
-                yield telling.progress(ctx, share, line)
+                yield telling.progress(ctx, share, line, can_stop)
 
         report = None
         yield from tell(*telling.how_far(report, clock))

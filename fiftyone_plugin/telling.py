@@ -126,11 +126,16 @@ def how_far(report: Report | None, clock: Clock) -> tuple[float, str]:
     return min(_done(report) / report.total, 1.0), ", ".join(words)
 
 
-def progress(ctx: Any, share: float, line: str) -> GeneratedMessage:
-    """The bar in the App, with a button that ends the run."""
+def progress(ctx: Any, share: float, line: str, can_stop: bool) -> GeneratedMessage:
+    """The bar in the App, with a button that ends the run.
+
+    Not where FiftyOne does not know the operator behind it, because files of an earlier version are
+    installed: a click would leave the person an empty page.
+    """
     shown = types.Object()
     shown.float("progress", view=types.ProgressView(label=line))
-    shown.btn("stop", "Stop, and keep what is done", on_click=STOP, variant="outlined")
+    if can_stop:
+        shown.btn("stop", "Stop, and keep what is done", on_click=STOP, variant="outlined")
     return _shown(ctx, shown, {"progress": share})
 
 

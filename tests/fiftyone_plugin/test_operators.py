@@ -178,6 +178,23 @@ def test_a_stop_keeps_what_is_done_and_skip_goes_on(samples):
     assert (report.done, report.skipped) == (1, done)
 
 
+def buttons(told):
+    """Whether each bar that was shown has a button."""
+    bars = [
+        t.body.params["outputs"]["type"]["properties"] for t in told if "outputs" in t.body.params
+    ]
+    return {"stop" in bar for bar in bars if "progress" in bar}
+
+
+def test_there_is_no_stop_where_an_earlier_version_is_installed(samples, tmp_path, monkeypatch):
+    assert buttons(executed(samples, "segment_everything", **QUICK)) == {True}
+    shutil.copytree(fo.config.plugins_dir, tmp_path / "plugins")
+    listed = tmp_path / "plugins" / "fastsam" / "fiftyone.yml"
+    listed.write_text(listed.read_text().replace("  - stop\n", ""))
+    monkeypatch.setattr(fo.config, "plugins_dir", str(tmp_path / "plugins"))
+    assert buttons(executed(samples, "segment_everything", field="q", **QUICK)) == {False}
+
+
 def test_results_are_coloured_unless_the_person_has_chosen_colours(samples):
     operator("segment_everything")(samples, field="found", **QUICK)
     operator("evaluate_proposals")(samples, proposals="found", truth="boxes")
