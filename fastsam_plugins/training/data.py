@@ -97,7 +97,7 @@ def convert(
         If the data cannot be read or nothing usable is left, saying why; if the folder is there and
         none of a conversion, or the data lie in it or in ``root``.
     """
-    options = options or TrainOptions()
+    options = TrainOptions.of(options)
     check_ours(output)
     root = root or output
     check_outside(data, root)
