@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -53,6 +54,8 @@ from fastsam_plugins.options import (
 @click.version_option(__version__, prog_name="fastsam")
 def main() -> None:
     """Segment anything, fast: all instances of an image, then any prompt from what was kept."""
+    # What it finds odd in a file is no line for a person: who reads the file says what is wrong.
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 main.add_command(evaluate)

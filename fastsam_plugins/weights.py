@@ -136,8 +136,11 @@ def known(name: str | Path) -> Path | Official:
     """
     key = str(name).lower().removesuffix(".pt").removesuffix(".safetensors")
     path = Path(name).expanduser()
-    if path.is_file():
-        return path
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:  # a name that is too long for any file
+        raise WeightsError(f"no weights at {str(name)[:60]}...: {error.strerror}") from None
     if key == "fastsam-n":
         return BUNDLED
     if key in OFFICIAL:

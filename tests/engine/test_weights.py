@@ -150,3 +150,9 @@ def test_the_bundled_weights_are_small_and_say_what_they_are():
     assert str(network.imgsz) == notes["imgsz"]
     assert network.module.model[-1].nc == 1
     assert weights.resolve("FastSAM-n.pt") == weights.BUNDLED
+
+
+def test_a_name_too_long_for_any_file_is_told_in_a_short_line():
+    with pytest.raises(weights.WeightsError, match="File name too long") as refused:
+        weights.known("x" * 5000 + ".pt")
+    assert len(str(refused.value)) < 200

@@ -62,3 +62,19 @@ def test_an_array_larger_than_memory_is_refused_by_its_size():
     endless = np.broadcast_to(np.uint8(5), (10**6, 10**6, 3))
     with pytest.raises(ImageError, match="1000000 x 1000000 pixels takes 3000 GB"):
         to_rgb(endless)
+
+
+def test_the_command_says_one_line_of_a_file_that_a_library_has_much_to_say_of(tmp_path):
+    path = tmp_path / "odd.tif"
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(path)
+    content = bytearray(path.read_bytes())
+    first = int.from_bytes(content[4:8], "little") + 2
+    for tag in range(first, first + 12 * 8, 12):
+        content[tag + 2] = 99  # a type that there is none of
+    path.write_bytes(content)
+    program = "from fastsam_plugins.cli import main; main()"
+    command = [sys.executable, "-c", program, "segment", str(path), "-o", str(tmp_path / "o.json")]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.returncode == 1
+    assert len(told.stderr.splitlines()) == 1
+    assert "odd.tif is damaged" in told.stderr
