@@ -35,12 +35,14 @@ def made(file: Path, samples: int, proposals: int, truths: int) -> fo.Dataset:
         return fo.Detections(
             detections=[
                 fo.Detection(
-                    label="object", confidence=float(rng.random()), mask=rng.random((SIDE,) * 2) > 0.3,
+                    label="object",
+                    confidence=float(rng.random()),
+                    mask=rng.random((SIDE, SIDE)) > 0.3,
                     bounding_box=[*(0.8 * rng.random(2)).tolist(), SIDE / SIZE, SIDE / SIZE],
                 )
                 for _ in range(count)
             ]
-        )  # fmt: skip
+        )
 
     found = fo.Dataset()
     found.add_samples(
