@@ -83,6 +83,8 @@ class Operation(foo.Operator):
             text = telling.sentence(error)
             problem = inputs.view("problem", types.Error(label=text))
             problem.invalid, problem.error_message = True, text
+            # First: below a long form nobody sees why it cannot be executed.
+            inputs.properties = {"problem": problem} | inputs.properties
         return types.Property(inputs, view=types.View(label=self.label_))
 
     def execute(self, ctx: Any) -> Iterator[Any]:

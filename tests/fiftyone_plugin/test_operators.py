@@ -91,6 +91,7 @@ def form(samples, name, **params):
     """Fields of the form by name, and what is wrong, if anything is."""
     ctx = context(samples, name, **params)
     fields = operator(name).resolve_input(ctx).type.properties
+    assert "problem" not in [*fields][1:], "it stands where it is seen, above a long form"
     problem = fields.pop("problem", None)
     assert problem is None or problem.invalid
     return fields, problem.view.label if problem else None
