@@ -67,7 +67,7 @@ def to_prompts(
     points, labels, boxes, options
         As they were given to that.
     """
-    options = options or PromptOptions()
+    options = PromptOptions.of(options)
     if boxes is not None:
         corners = P.check_boxes(boxes)
         answered = set(found.prompts.tolist())

@@ -246,7 +246,7 @@ def _read_pickle(path: Path) -> Checkpoint:
             named = set(torch.serialization.get_unsafe_globals_in_checkpoint(path))
     except Exception as error:  # damaged bytes break the parser in any way
         raise WeightsError(
-            f"{path} is truncated or no PyTorch checkpoint: delete it and download it again"
+            f"{path} is no PyTorch checkpoint, or a truncated one: give weights, or get them again"
         ) from error
     unknown = sorted(named - ALLOWED)
     if unknown:
@@ -262,7 +262,7 @@ def _read_pickle(path: Path) -> Checkpoint:
     except WeightsError:
         raise
     except Exception as error:  # damaged bytes break the parser in any way
-        raise WeightsError(f"{path} is damaged, download it again ({one_line(error)})") from error
+        raise WeightsError(f"{path} is damaged ({one_line(error)}): get the file again") from error
 
 
 def _checkpoint(content: Any, path: Path) -> Checkpoint:

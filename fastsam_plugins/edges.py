@@ -40,7 +40,7 @@ def edges(seg: Segmentation, options: EdgeOptions | None = None) -> Map:
     float32 array (H, W)
         In [0, 1]; zero everywhere if there is no edge.
     """
-    options = options or EdgeOptions()
+    options = EdgeOptions.of(options)
     height, width = seg.shape
     found = np.zeros((height, width), np.float32)
     for i in range(len(seg)):

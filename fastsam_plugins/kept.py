@@ -126,19 +126,13 @@ def _array(arrays: dict[str, NDArray], name: str, kind: str, shape: tuple[int, .
 
 
 def _runs(arrays: dict[str, NDArray]) -> MaskSource:
-    height, width = _array(arrays, "shape", "i", (2,)).tolist()
+    shape = R.check_shape(_array(arrays, "shape", "i", (2,)).tolist())
     stops = _array(arrays, "stops", "i", (-1,))
-    runs = _array(arrays, "runs", "i", (-1, 2)).astype(np.int64)
-    if not (height > 0 and width > 0 and height * width < 1 << 62):
-        raise ValueError(f"its image is of {width} x {height} pixels")
+    runs = _array(arrays, "runs", "i", (-1, 2))
     if (np.diff(stops, prepend=0) < 0).any() or (stops[-1] if len(stops) else 0) != len(runs):
         raise ValueError("its stops do not divide its runs")
     masks = np.split(runs, stops)[:-1] if len(stops) else []
-    for mask in masks:
-        ends = np.concatenate([[-1], mask.ravel(), [height * width + 1]])
-        if (np.diff(ends) <= 0).any():
-            raise ValueError("its runs are not in order, or beyond its image")
-    return RunMasks(masks, (height, width))
+    return RunMasks([R.check(mask, shape) for mask in masks], shape)
 
 
 def _prototypes(arrays: dict[str, NDArray], limits: LimitOptions) -> MaskSource:

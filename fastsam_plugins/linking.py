@@ -36,7 +36,7 @@ def link(
     """
     from scipy.optimize import linear_sum_assignment
 
-    options = options or LinkOptions()
+    options = LinkOptions.of(options)
     numbers: list[NDArray[np.int64]] = []
     count = 0
     for k, masks in enumerate(slices):

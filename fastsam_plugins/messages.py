@@ -12,10 +12,13 @@ from urllib.request import url2pathname
 
 import msgspec
 
+_LONGEST = 300  # characters of what another library says
+
 
 def one_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """What an error says, in one line that can be read: some quote all of a file."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
 class _Source(msgspec.Struct):

@@ -19,6 +19,7 @@ from fastsam_plugins import limits as L
 from fastsam_plugins.devices import pick_device
 from fastsam_plugins.geometry import Letterbox, snap_to_canvas
 from fastsam_plugins.images import to_rgb
+from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.prototypes import PrototypeMasks
 from fastsam_plugins.masks.sources import Window
 from fastsam_plugins.nms import nms
@@ -85,8 +86,8 @@ class FastSAM:
         limits: LimitOptions | None = None,
         **changes: Any,
     ) -> None:
-        self.limits = limits or L.DEFAULT
-        options = (options or WeightsOptions()).replace(**changes)
+        self.limits = LimitOptions.of(limits)
+        options = WeightsOptions.of(options, **changes)
         self.device = pick_device(device)
         self.network = weights.load(model, options, self.limits)
         self._run = backends.make(backend, self.network.module, self.device)
@@ -131,8 +132,8 @@ class FastSAM:
         """
         if shape is None:
             return next(self.segment_many([image], options, batch=1, **changes))
-        options = (options or SegmentOptions()).replace(**changes)
-        return self._segment_batch([to_rgb(image)], options, [shape])[0]
+        options = SegmentOptions.of(options, **changes)
+        return self._segment_batch([to_rgb(image)], options, [R.check_shape(shape)])[0]
 
     @contextlib.contextmanager
     def interruptible(self, stop: Callable[[], bool]) -> Iterator[None]:
@@ -181,9 +182,7 @@ class FastSAM:
         done. No result depends on what other images there are, and an iterator of them is read no
         further ahead than one batch.
         """
-        options = options or SegmentOptions()
-        if changes:
-            options = options.replace(**changes)
+        options = SegmentOptions.of(options, **changes)
         batch = check_count("batch", batch)
         source = map(to_rgb, images)
         while chunk := list(islice(source, batch)):
@@ -240,8 +239,8 @@ class FastSAM:
         import torch
 
         of_tiles = {f.name for f in dataclasses.fields(TileOptions)} & changes.keys()
-        tiling = (tiling or TileOptions()).replace(**{n: changes.pop(n) for n in of_tiles})
-        options = (options or SegmentOptions()).replace(**changes)
+        tiling = TileOptions.of(tiling, **{n: changes.pop(n) for n in of_tiles})
+        options, batch = SegmentOptions.of(options, **changes), check_count("batch", batch)
         shown = raster if isinstance(raster, Shown) else Shown(raster)
         shape, imgsz = shown.shape[:2], options.imgsz or self.imgsz
         side = tiling.tile or imgsz

@@ -89,7 +89,23 @@ class Options:
 
     def replace(self, **changes: Any) -> typing.Self:
         """A copy with some values changed."""
+        check_names(changes, (p.name for p in parameters(type(self))))
         return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def of(cls, options: Options | None, **changes: Any) -> typing.Self:
+        """What a function was given: options or None, and values that are changed.
+
+        Raises
+        ------
+        ValueError
+            If they are the options of something else, or a value is none of theirs.
+        """
+        if options is None:
+            return cls().replace(**changes) if changes else cls()
+        if not isinstance(options, cls):
+            raise ValueError(f"options must be {cls.__name__}, got {options!r:.60}")
+        return options.replace(**changes) if changes else options
 
 
 def check_names(given: Iterable[str], known: Iterable[str]) -> None:

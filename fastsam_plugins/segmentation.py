@@ -91,10 +91,17 @@ class Segmentation:
     def from_runs(
         cls, masks: Sequence[R.Runs], shape: R.Shape, scores: ArrayLike | None = None
     ) -> Segmentation:
-        """Instances from run arrays; boxes are the tight ones, scores 1 by default."""
+        """Instances from run arrays; boxes are the tight ones, scores 1 by default.
+
+        ValueError if a mask is no run array of an image of ``shape`` (H, W), or a score no number.
+        """
+        shape = R.check_shape(shape)
+        masks = [R.check(m, shape) for m in masks]
         boxes = np.array([R.bounds(m, shape[0]) for m in masks], np.float32)
-        given = np.ones(len(masks)) if scores is None else scores
-        return cls.from_source(RunMasks(masks, shape), boxes, np.asarray(given, np.float32))
+        given = np.ones(len(masks)) if scores is None else np.asarray(scores)
+        if given.shape != (len(masks),) or given.dtype.kind not in "biuf" or np.isnan(given).any():
+            raise ValueError(f"scores must be a number for each of {len(masks)} masks")
+        return cls.from_source(RunMasks(masks, shape), boxes, given.astype(np.float32))
 
     @classmethod
     def from_rles(
@@ -129,6 +136,8 @@ class Segmentation:
         """
         if not parts:
             raise ValueError("concatenate needs at least one segmentation")
+        if not all(isinstance(p, Segmentation) for p in parts):
+            raise ValueError("concatenate takes segmentations")
         if len({p.shape for p in parts}) > 1:
             raise ValueError("concatenate needs segmentations of images of one size")
         source, rows = parts[0].source, np.concatenate([p.rows for p in parts])
@@ -223,7 +232,7 @@ class Segmentation:
 
         Which masks lie inside one another is judged among those that the other bounds keep.
         """
-        return filtered(self, (options or FilterOptions()).replace(**changes))
+        return filtered(self, FilterOptions.of(options, **changes))
 
     # --- masks ------------------------------------------------------------------------------
 
@@ -370,12 +379,12 @@ class Segmentation:
         return self._take(chosen[order], np.zeros(len(chosen), np.int64))
 
     def merge(self, index: ArrayLike, smoothing: float = 0.0) -> Segmentation:
-        """One instance that is the union of those at int indices; none if there are none.
+        """One instance that is the union of those at int indices or a bool mask, if there are any.
 
         Its score is their best, its box the one around theirs. For ``smoothing`` see
         :class:`PromptOptions`.
         """
-        chosen = np.asarray(index, np.int64)
+        chosen = np.arange(len(self))[indices.several(index, len(self))]
         if not len(chosen):
             return self._take(chosen, chosen)
         boxes = self.boxes[chosen]
@@ -394,8 +403,8 @@ class Segmentation:
         Near-duplicates are judged on the cleaned masks, higher scores first. Cleaned masks keep
         no logits; where the options leave every mask's pixels alone, logits stay.
         """
-        return clean(self, (options or CleanOptions()).replace(**changes))
+        return clean(self, CleanOptions.of(options, **changes))
 
     def edges(self, options: EdgeOptions | None = None, **changes: Any) -> NDArray[np.float32]:
         """Edge strength (H, W) in [0, 1] of every pixel; see :mod:`fastsam_plugins.edges`."""
-        return edges(self, (options or EdgeOptions()).replace(**changes))
+        return edges(self, EdgeOptions.of(options, **changes))

@@ -52,7 +52,7 @@ class Shown:
         height, width = raster.shape[:2]
         self.shape = (int(height), int(width), 3)
         self._read = read or (lambda w: raster[w[1] : w[3], w[0] : w[2]])
-        self._options = options or ReadOptions()
+        self._options = ReadOptions.of(options)
         self._together = int(getattr(raster, "block", (1, 1))[0])  # rows that a file stores so
         self._itemsize = np.dtype(raster.dtype).itemsize
         if np.dtype(raster.dtype) not in (np.uint8, np.bool_) or self._options.contrast != "auto":

@@ -103,7 +103,7 @@ def resolve(name: str | Path, options: WeightsOptions | None = None) -> Path:
         If there is no such file or name, the download fails, or a file that is named like official
         weights holds something else.
     """
-    return _resolve(name, options or WeightsOptions())[0]
+    return _resolve(name, WeightsOptions.of(options))[0]
 
 
 def _resolve(name: str | Path, options: WeightsOptions) -> tuple[Path, str]:
@@ -217,7 +217,7 @@ def read_checked(
         If the file cannot be found, is not what its name says, is damaged, or holds parameters
         that are no finite numbers.
     """
-    path, digest = _resolve(name, options or WeightsOptions())
+    path, digest = _resolve(name, WeightsOptions.of(options))
     checkpoint = read(path, limits)
     wrong = [k for k, v in checkpoint.state.items() if not v.isfinite().all()]
     if wrong:

@@ -20,7 +20,7 @@ def target(
 ) -> None:
     """The field to write and, if samples have labels in it, what to do with them."""
     inputs.str("field", default=default, required=False, label="Field to write")
-    field = ctx.params.get("field") or default
+    field = ctx.params.get("field", default)
     if not isinstance(field, str) or field not in ctx.dataset.get_field_schema():
         return
     count = documents.count(ctx.dataset.exists(field))

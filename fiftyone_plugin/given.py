@@ -41,8 +41,17 @@ def network(params: dict[str, Any], field: str) -> dict[str, Any]:
 
 
 def written(params: dict[str, Any], field: str) -> dict[str, Any]:
-    """Where labels go, and what happens to those there are."""
-    params = {**params, "field": field if params.get("field") in (None, "") else params["field"]}
+    """Where labels go, and what happens to those there are.
+
+    Raises
+    ------
+    ValueError
+        If the name of the field was emptied: that does not mean any other.
+    """
+    given = params.get("field")
+    if given == "":
+        raise ValueError(f"name the field to write, such as {field}")
+    params = {**params, "field": field if given is None else given}
     asked = forms.read(params, own.WriteOptions)
     return {"field": asked.field, "existing": asked.existing, "batch": asked.batch}
 

@@ -7,25 +7,20 @@ called: ``foo.get_operator("@fastsam-plugins/fastsam/segment_everything")(view, 
 
 from __future__ import annotations
 
-import time
-from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fastsam_plugins.checkpoints import WeightsError
 from fastsam_plugins.options import (
     CleanOptions,
     LimitOptions,
-    Options,
     PromptOptions,
     ReadOptions,
     SegmentOptions,
     TextOptions,
-    check_names,
 )
 from fiftyone_plugin import (
     colours,
@@ -36,189 +31,14 @@ from fiftyone_plugin import (
     prompts,
     recall,
     segmenting,
-    telling,
     transfer,
 )
 from fiftyone_plugin import form_parts as parts
 from fiftyone_plugin import parameters as own
+from fiftyone_plugin.operation import Operation, selected_labels
 from fiftyone_plugin.running import StopSign
 from fiftyone_plugin.saving import Report
 from fiftyone_plugin.storage import StoreOptions
-
-NOTICES = ("problem", "warning", "only", "more")
-"""What forms hold beside parameters: the App may send it."""
-
-
-class Operation(foo.Operator):
-    """What all operators share: target, checked form, progress, report, the call from Python."""
-
-    name_: str
-    label_: str
-    help_: str
-    options_: tuple[type[Options], ...]  # all its parameters are fields of these
-    by_labels_ = False  # whether selected labels are what it works on
-    writes_ = ""  # the field of labels that is written unless another is named
-    risk_ = types.RiskLevel.MEDIUM  # writes fields of its own
-
-    @property
-    def config(self) -> foo.OperatorConfig:
-        """How the App lists it."""
-        return foo.OperatorConfig(
-            name=self.name_,
-            label=self.label_,
-            description=self.help_,
-            dynamic=True,
-            execute_as_generator=True,
-            allow_immediate_execution=True,
-            allow_delegated_execution=True,
-            risk_level=self.risk_,
-            disable_schema_validation=True,  # the check of the options says what is wrong
-        )
-
-    @abstractmethod
-    def form(self, ctx: Any, inputs: types.Object) -> None:
-        """Add the fields of the form."""
-
-    @abstractmethod
-    def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:
-        """Check everything, and give the work, which is done as it is iterated.
-
-        Parameters
-        ----------
-        params : dict
-            What the form or the program gave.
-        view : dataset or view
-        selected : list of str
-            Ids of selected labels.
-
-        Raises
-        ------
-        ValueError
-            One line that says what is wrong.
-        """
-
-    def resolve_input(self, ctx: Any) -> types.Property:
-        """The form, with what is wrong with it."""
-        inputs = types.Object()
-        view = self._target(ctx)
-        self.form(ctx, inputs)
-        if _is_streamed(ctx):  # no form any more: what is wrong is told in the stream
-            return types.Property(inputs, view=types.View(label=self.label_))
-        try:
-            self._checked(ctx, view)
-        except (ValueError, OSError, WeightsError) as error:
-            text = telling.sentence(error)
-            problem = inputs.view("problem", types.Error(label=text))
-            problem.invalid, problem.error_message = True, text
-        return types.Property(inputs, view=types.View(label=self.label_))
-
-    def execute(self, ctx: Any) -> Iterator[Any]:
-        """Do the work, telling how far it is.
-
-        An error ends a delegated run, which FiftyOne marks as failed. Where a browser or a program
-        reads a stream, it is the last thing told.
-        """
-        try:
-            yield from self._execute(ctx)
-        except Exception as error:
-            if ctx.delegated:
-                ctx.set_progress(label=f"Failed: {telling.sentence(error)}")
-            if not _is_streamed(ctx):
-                raise
-            yield from telling.failed(ctx, error)
-
-    def _execute(self, ctx: Any) -> Iterator[Any]:
-        clock, sign, last = telling.Clock(), StopSign(ctx.dataset), 0.0
-
-        def work() -> Iterator[Report]:
-            yield from self._checked(ctx, self._target(ctx))
-
-        def tell(share: float, line: str) -> Iterator[Any]:
-            if ctx.delegated:
-                ctx.set_progress(progress=share, label=line)
-            else:
-                yield telling.progress(ctx, share, line)
-
-        report = None
-        yield from tell(*telling.how_far(report, clock))
-        for report in telling.watched(work()):
-            if report is not None and sign.is_up():
-                report.stop = True
-            if time.monotonic() - last >= telling.EVERY / 2:
-                last = time.monotonic()
-                yield from tell(*telling.how_far(report, clock))
-        assert report is not None
-        if ctx.delegated:
-            ctx.set_progress(progress=1.0, label=telling.told(report))
-            return
-        self._colour(ctx.dataset, ctx.params)
-        yield from telling.outcome(ctx, report)
-        yield ctx.ops.reload_dataset()
-
-    def _colour(self, dataset: fo.Dataset, params: dict[str, Any]) -> None:
-        """Have the App show what was written so that objects can be told apart."""
-        if name := params.get("field") or self.writes_:
-            colours.by_instance(dataset, name)
-
-    def _target(self, ctx: Any) -> Any:
-        """The samples to work on."""
-        view = ctx.target_view()
-        if self.by_labels_ and ctx.request_params.get("view_target") == "SELECTED_LABELS":
-            return ctx.view  # which labels are selected, the work itself knows
-        return view
-
-    def _checked(self, ctx: Any, view: Any) -> Iterator[Report]:
-        """The work that a form, or a program that speaks to the server, asks for."""
-        self._check(n for n in ctx.params if n not in NOTICES)
-        if "path" in own.names(*self.options_):
-            given.check_path(ctx.params.get("path"))
-        return self.start(ctx.params, view, _selected(ctx))
-
-    def _check(self, sent: Iterable[str]) -> None:
-        check_names(sent, own.names(*self.options_))
-
-    def __call__(self, view: Any, delegate: bool = False, **params: Any) -> Report | Any:
-        """Run it from Python.
-
-        Parameters
-        ----------
-        view : dataset or view
-        delegate : bool
-            Schedule it for ``fiftyone delegated launch`` instead.
-        **params
-            Names and values as in the form; ``only``, ids of labels, stands for those selected. A
-            ``path`` may be relative to the working folder.
-
-        Returns
-        -------
-        Report
-            Or, if delegated, what FiftyOne says of the scheduled operation.
-
-        Raises
-        ------
-        ValueError
-            If something is wrong with the parameters.
-        """
-        only = params.pop("only", None)
-        if only is not None and not isinstance(only, list | tuple | set | frozenset):
-            raise ValueError(f"only must be a list of ids of labels, got {only!r}")
-        if only and not self.by_labels_:
-            raise ValueError(f"{self.name_} has no parameter only: give a view of the labels")
-        only = list(only or [])
-        self._check(params)
-        if not isinstance(delegate, bool):
-            raise ValueError(f"delegate must be true or false, got {delegate!r}")
-        if isinstance(params.get("path"), str) and params["path"]:
-            params["path"] = str(transfer.absolute(params["path"]))
-        if delegate:
-            context = {"dataset": view} if isinstance(view, fo.Dataset) else {"view": view}
-            return foo.execute_operator(
-                self.uri, {**context, "selected_labels": [{"label_id": i} for i in only]},
-                params=params, request_delegation=True,
-            )  # fmt: skip
-        *_, report = self.start(params, view, only)
-        self._colour(view._dataset, params)
-        return report
 
 
 class SegmentEverything(Operation):
@@ -272,7 +92,7 @@ class SegmentFromPrompts(Operation):
             ctx, inputs, "proposals", "Kept proposals", labels.KINDS,
             "Where segmentations of this field were kept, the network is not asked again",
         )  # fmt: skip
-        if _selected(ctx):
+        if selected_labels(ctx):
             inputs.view("only", types.Notice(label="Only the selected labels are prompts"))
         parts.model(ctx, inputs)
         how = TextOptions if ctx.params.get("text") else PromptOptions
@@ -319,10 +139,10 @@ class EvaluateProposals(Operation):
             asked.overwrite,
         )  # fmt: skip
 
-    def _colour(self, dataset: fo.Dataset, params: dict[str, Any]) -> None:
+    def _colour(self, dataset: fo.Dataset, params: dict[str, Any]) -> bool:
         asked = forms.read(params, own.EvaluateOptions)
-        colours.by_instance(dataset, asked.proposals)
-        colours.missed(dataset, asked.truth, asked.eval_key)
+        found = colours.by_instance(dataset, asked.proposals)
+        return colours.missed(dataset, asked.truth, asked.eval_key) or found
 
 
 class ProposalsToLabels(Operation):
@@ -340,7 +160,7 @@ class ProposalsToLabels(Operation):
             ctx, inputs, "proposals", "Proposals", labels.KINDS, "What to choose from", True
         )
         parts.target(ctx, inputs, "labels", ("skip", "overwrite", "append"))
-        if _selected(ctx):
+        if selected_labels(ctx):
             inputs.view("only", types.Notice(label="Only the selected labels are chosen from"))
         parts.field(ctx, inputs, "truth", "Ground truth", labels.KINDS, "What is labelled already")
         parts.options(
@@ -421,14 +241,3 @@ OPERATORS = (
     SegmentEverything, SegmentFromPrompts, EvaluateProposals, ProposalsToLabels, ExportProposals,
     ImportProposals, Stop,
 )  # fmt: skip
-
-
-def _selected(ctx: Any) -> list[str]:
-    return [label["label_id"] for label in ctx.selected_labels or []]
-
-
-def _is_streamed(ctx: Any) -> bool:
-    """Whether a browser or a program reads what is told line by line; FiftyOne's server says so."""
-    request = ctx.request_params
-    asked = "operator_uri" in request and "target" not in request
-    return asked and not (ctx.delegated or ctx.requesting_delegated_execution or ctx.pipeline)

@@ -78,10 +78,15 @@ def watched(work: Iterator[Report]) -> Iterator[Report | None]:
 
 
 class Clock:
-    """How long a run will take, from what it did since its first image came."""
+    """How long a run has taken, and will take, from what it did since its first image came."""
 
     def __init__(self) -> None:
+        self._start = time.monotonic()
         self._first: tuple[float, float] | None = None
+
+    def taken(self) -> str:
+        """In words, of a run of which nothing else is known."""
+        return f"{time.monotonic() - self._start:.0f} s"
 
     def left(self, report: Report, now: float | None = None) -> str:
         """In words; nothing as long as nothing can be said."""
@@ -106,7 +111,7 @@ def _done(report: Report) -> float:
 def how_far(report: Report | None, clock: Clock) -> tuple[float, str]:
     """The share that is done, and a line."""
     if report is None or not report.total:
-        return 0.0, "Starting: the network is loaded"
+        return 0.0, f"Starting, {clock.taken()}"
     done = max(report.seen, report.done)
     words = [f"{done} of {report.total} samples"]
     number, count = report.window
@@ -117,15 +122,20 @@ def how_far(report: Report | None, clock: Clock) -> tuple[float, str]:
     elif left := clock.left(report):
         words.append(left)
     elif not done and not count:
-        words.append("the network is loaded and looks at the first")
+        words.append(f"starting, {clock.taken()}")
     return min(_done(report) / report.total, 1.0), ", ".join(words)
 
 
-def progress(ctx: Any, share: float, line: str) -> GeneratedMessage:
-    """The bar in the App, with a button that ends the run."""
+def progress(ctx: Any, share: float, line: str, can_stop: bool) -> GeneratedMessage:
+    """The bar in the App, with a button that ends the run.
+
+    Not where FiftyOne does not know the operator behind it, because files of an earlier version are
+    installed: a click would leave the person an empty page.
+    """
     shown = types.Object()
     shown.float("progress", view=types.ProgressView(label=line))
-    shown.btn("stop", "Stop, and keep what is done", on_click=STOP, variant="outlined")
+    if can_stop:
+        shown.btn("stop", "Stop, and keep what is done", on_click=STOP, variant="outlined")
     return _shown(ctx, shown, {"progress": share})
 
 

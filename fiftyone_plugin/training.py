@@ -38,6 +38,8 @@ def read(name: str) -> Iterator[Labelled]:
         out.dropped += left_out
         for one in one_each:
             out.keep(mask(one, out.shape))
+            if file := getattr(one, "mask_path", None):
+                out.labels.append(Path(file))
         yield out
 
 

@@ -46,7 +46,7 @@ def read(name: str) -> Iterator[Labelled]:
             raise ValueError(f"{path} knows no image of its objects: save it with Save in napari")
         if not image.is_file():
             raise ValueError(f"{path}: the image of its objects, {image}, is no file any more")
-        out = Labelled(image, saved.shape)
+        out = Labelled(image, saved.shape, labels=[path])
         for mask in found:
             out.keep(mask)
         yield out

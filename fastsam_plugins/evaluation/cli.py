@@ -264,7 +264,7 @@ def everything(data: tuple[str, ...], imgsz: int | None, plot: Path | None, as_j
     check_plot(plot)
     check_model(values)
     labelled = read_all(data, values)
-    check_plot(plot, *map(Path, data), *(item.image for item in labelled))
+    check_plot(plot, *map(Path, data), *(file for item in labelled for file in item.files))
     recall = measure(load(values), labelled, PROPOSALS.replace(imgsz=imgsz), progress("Segmenting"))
     warn_of(recall.failed)
     if plot:

@@ -53,7 +53,7 @@ def read_image(
         If the file is missing, empty, truncated or no image, or asks for more than
         :class:`LimitOptions` allow; one line saying which.
     """
-    options, limits = options or ReadOptions(), limits or L.DEFAULT
+    options, limits = ReadOptions.of(options), limits or L.DEFAULT
     path = Path(path)
     with told(path):
         return _shown(_opened(path, options.page, limits, L.Clock(limits)), options, path)
@@ -87,7 +87,7 @@ def open_raster(
     where it is installed); any other file at once, as by :func:`read_image`, which also says what
     is raised.
     """
-    options, limits = options or ReadOptions(), limits or L.DEFAULT
+    options, limits = ReadOptions.of(options), limits or L.DEFAULT
     path = Path(path)
     if not is_tiff(path):
         return Shown(read_image(path, options, limits))

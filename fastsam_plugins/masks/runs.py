@@ -8,7 +8,9 @@ arrays. A run array costs as much memory as the mask's outline, whatever the siz
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,47 @@ Shape = tuple[int, int]
 
 EMPTY: Runs = np.empty((0, 2), np.int64)
 EMPTY.setflags(write=False)
+
+_MOST = 1 << 62  # pixels, of which positions are counted
+
+
+def check_shape(shape: Any) -> Shape:
+    """(height, width) of an image as two whole numbers above 0.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    try:
+        height, width = (operator.index(side) for side in shape)
+    except (TypeError, ValueError):
+        height = width = 0
+    if not (height > 0 and width > 0 and height * width < _MOST):
+        raise ValueError(f"a shape is (height, width) in pixels, not {shape!r:.60}")
+    return height, width
+
+
+def check(runs: Any, shape: Shape) -> Runs:
+    """A run array as described above, of an image of ``shape``.
+
+    Raises
+    ------
+    ValueError
+        If the rows are no whole numbers, not in order, empty, touch or leave the image.
+    """
+    found = np.asarray(runs)
+    if not found.size:
+        return EMPTY
+    if found.ndim != 2 or found.shape[1] != 2 or found.dtype.kind not in "iu":
+        raise ValueError(f"a run array is whole numbers (K, 2), not {found.dtype} {found.shape}")
+    ends = found.astype(np.int64).ravel()
+    if (np.diff(ends) <= 0).any() or ends[0] < 0 or ends[-1] > shape[0] * shape[1]:
+        raise ValueError(
+            f"runs must be [start, stop) in order, apart, within the {shape[0] * shape[1]} pixels "
+            "of their image"
+        )
+    return found.astype(np.int64, copy=False)
 
 
 def _merge_sorted(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> Runs:

@@ -70,6 +70,7 @@ def convert(
     output: Path,
     options: TrainOptions | None = None,
     reading: DataOptions | None = None,
+    root: Path | None = None,
 ) -> Report:
     """Write an ultralytics segmentation dataset of one class.
 
@@ -87,18 +88,21 @@ def convert(
         often; ``held_out`` takes that share of each kind, evenly spread, at most 64.
     reading : DataOptions
         How label images are read, and where images lie.
+    root : path, optional
+        The folder of the training that this is for.
 
     Raises
     ------
     ValueError
         If the data cannot be read or nothing usable is left, saying why; if the folder is there and
-        none of a conversion, or the data lie in it.
+        none of a conversion, or the data lie in it or in ``root``.
     """
-    options = options or TrainOptions()
+    options = TrainOptions.of(options)
     check_ours(output)
-    check_outside(data, output)
+    root = root or output
+    check_outside(data, root)
     with atomic.replacing_folder(output) as folder:
-        return _convert(data, folder, output, options, reading or DataOptions())
+        return _convert(data, folder, output, root, options, reading or DataOptions())
 
 
 def check_ours(output: Path) -> None:
@@ -117,7 +121,7 @@ def check_ours(output: Path) -> None:
 
 
 def check_outside(data: Iterable[str | Path], output: Path) -> None:
-    """Refuse what lies in the folder that will be replaced.
+    """Refuse data in the folder that is written to.
 
     Raises
     ------
@@ -128,7 +132,7 @@ def check_outside(data: Iterable[str | Path], output: Path) -> None:
     for source in data:
         if Path(source).resolve().is_relative_to(inside):
             raise ValueError(
-                f"{source} lies in the folder that would be replaced, {output}: name another"
+                f"{source} lies in {output}, where the training is written: name another folder"
             )
 
 
@@ -136,10 +140,11 @@ def _convert(
     data: Collection[str | Path],
     folder: Path,
     output: Path,
+    root: Path,
     options: TrainOptions,
     reading: DataOptions,
 ) -> Report:
-    """Write into ``folder`` what will lie in ``output``."""
+    """Write into ``folder`` what will lie in ``output``; no data may lie in ``root``."""
     (folder / "images").mkdir()
     (folder / "labels").mkdir()
     report = Report()
@@ -156,7 +161,7 @@ def _convert(
             continue
         if labelled.read_as:
             report.read_as[labelled.read_as] += 1
-        check_outside([labelled.image], output)
+        check_outside(labelled.files, root)
         report.dropped.update(labelled.dropped)
         name = f"{report.images:06d}"
         file = _place(labelled.image, folder / "images" / name).name

@@ -38,6 +38,8 @@ class Labelled:
         What of the whole file belongs to no image, by reason; told with its first image.
     read_as : str
         How its label image was read; empty where there is none.
+    labels : list of path
+        The files that its instances were read from.
     """
 
     image: Path
@@ -47,6 +49,12 @@ class Labelled:
     dropped: Counter[str] = field(default_factory=Counter)
     beside: Counter[str] = field(default_factory=Counter)
     read_as: str = ""
+    labels: list[Path] = field(default_factory=list)
+
+    @property
+    def files(self) -> list[Path]:
+        """All that is read of it: nothing may be written there."""
+        return [self.image, *self.labels]
 
     def keep(self, mask: R.Runs) -> None:
         """Add an instance; one without pixels is counted as dropped."""
@@ -145,7 +153,7 @@ def _coco(path: Path, folder: Path | None = None) -> Iterator[Labelled]:
     for image, regions in images:
         tried = [place / image.name for place in places]
         place = next((p for p in tried if is_file(p)), tried[0])
-        found = _labelled(place, image, regions)
+        found = _labelled(place, image, regions, path)
         found.beside, left_out = left_out, Counter()
         yield found
 
@@ -155,11 +163,13 @@ def _sa1b(files: list[Path], folder: Path) -> Iterator[Labelled]:
         content = coco.read_single(path)
         if not content.image.name:
             raise ValueError(f"{path}: image has no file_name")
-        yield _labelled(folder / content.image.name, content.image, content.annotations)
+        yield _labelled(folder / content.image.name, content.image, content.annotations, path)
 
 
-def _labelled(place: Path, image: coco.Image, regions: Sequence[coco.Region]) -> Labelled:
-    out = Labelled(place, image.shape, kind=image.kind)
+def _labelled(
+    place: Path, image: coco.Image, regions: Sequence[coco.Region], path: Path
+) -> Labelled:
+    out = Labelled(place, image.shape, kind=image.kind, labels=[path])
     for region in regions:
         if region.iscrowd:
             out.dropped["crowd regions"] += 1
@@ -188,7 +198,7 @@ def _label_images(pairs: label_folders.Pairs, labels: LabelKind) -> Iterator[Lab
             found = label_images.read_parts(paths)
         else:
             found = label_images.read(paths[0], labels)
-        out = Labelled(image, found.shape, beside=beside, read_as=str(found))
+        out = Labelled(image, found.shape, beside=beside, read_as=str(found), labels=paths)
         beside = Counter()
         for mask in found.masks:
             out.keep(mask)

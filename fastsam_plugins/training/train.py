@@ -62,13 +62,13 @@ def train(
         If the weights to start from cannot be read.
     """
     _check_ours(output)
-    training_data.check_outside(data, output / RUN)
+    training_data.check_outside(data, output)
     imgsz = SCRATCH
     if options.weights:
         imgsz = weights.read_checked(options.weights, trusted)[0].imgsz
     options = options.replace(imgsz=options.imgsz or imgsz)
     with atomic.making(output), atomic.alone(output, wait=False):
-        report = training_data.convert(data, output / DATA, options, reading)
+        report = training_data.convert(data, output / DATA, options, reading, output)
         print(f"Training on {report}.", file=sys.stderr)
         atomic.write_text(output / RECIPE, json.dumps(dataclasses.asdict(options), indent=2))
         return _run(output, options, device, False, trusted)

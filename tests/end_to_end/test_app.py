@@ -5,6 +5,7 @@ Screenshots are kept in the folder that FASTSAM_SCREENSHOTS names.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -18,7 +19,9 @@ import time
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("fiftyone", reason="FiftyOne is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -127,7 +130,19 @@ def test_segment_everything_from_the_menu(page, server):
     operate(page, "FastSAM: segment everything")
     outcome(page, "2 samples, [0-9]+ instances")
     page.locator("[data-cy*=proposals]").first.wait_for()
+    for _ in range(40):
+        page.wait_for_timeout(500)  # labels are drawn when the page has time for it
+        if hues(page.screenshot(clip={"x": 313, "y": 147, "width": 262, "height": 205})) > 6:
+            break
     keep(page, "proposals")
+    shown = page.screenshot(clip={"x": 313, "y": 147, "width": 262, "height": 205})
+    assert hues(shown) > 6, "each of the coins, which are gray, has a colour of its own"
+
+
+def hues(png):
+    """How many different colours there are in a part of the page, all but grays."""
+    hue, saturation, _ = np.moveaxis(np.asarray(Image.open(io.BytesIO(png)).convert("HSV")), 2, 0)
+    return (np.bincount(hue[saturation > 100] // 8, minlength=32) > 100).sum()
 
 
 def test_the_servers_routes_segment_and_evaluate(page, server):

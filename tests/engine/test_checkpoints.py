@@ -263,7 +263,7 @@ def test_a_damaged_file_is_one_line(ending, damage, checkpoint, tmp_path):
     path.write_bytes({"empty": b"", "random": noise, "truncated": good[:-5000]}[damage])
     message = error_of(path)
     assert str(path) in message
-    assert "download it again" in message or "damaged" in message
+    assert "get the file again" in message or "damaged" in message
 
 
 def test_flipped_bytes_never_show_a_traceback(checkpoint, tmp_path):

@@ -124,7 +124,7 @@ def test_arrays_that_do_not_fit_are_refused_by_name(dummy, path, merged):
 def test_runs_that_are_no_mask_are_refused(path, runs):
     kept.write(Segmentation.from_runs([np.array([[3, 9], [12, 13]])], (5, 7)), path)
     changed(path, runs=np.array(runs), stops=np.array([len(runs)]))
-    with pytest.raises(ValueError, match="not in order, or beyond"):
+    with pytest.raises(ValueError, match="in order, apart, within"):
         kept.read(path)
     for stops in ([], [0], [5], [-1], [2, 1]):
         changed(path, runs=np.array([[3, 9]]), stops=np.array(stops, np.int64))

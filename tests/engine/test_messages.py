@@ -1,4 +1,4 @@
-"""The command that installs works from where this package came."""
+"""The command that installs works from where this package came; errors take one line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fastsam_plugins import messages
+from fastsam_plugins import kept, messages
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,3 +43,18 @@ def test_of_an_installed_package_what_pip_noted_counts(tmp_path, monkeypatch, no
     monkeypatch.setattr(importlib.metadata, "distribution", lambda name: Installed())
     words = shlex.split(messages.install("geo"))
     assert words == ["pip", "install", wanted.replace("FOLDER", str(came_from))]
+
+
+def test_one_line_is_one_that_can_be_read(tmp_path):
+    import zipfile
+
+    assert messages.one_line(ValueError("first\nsecond")) == "first"
+    assert messages.one_line(KeyError()) == "KeyError"
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("version.npy", bytes(1000))
+    content = path.read_bytes()  # the length of the name, which the error quotes the file by
+    path.write_bytes(content[:26] + b"\xe8\x03" + content[28:])
+    with pytest.raises(ValueError, match="no kept segmentation") as refused:
+        kept.read(path)
+    assert len(str(refused.value)) < 500 + len(str(path))

@@ -182,3 +182,62 @@ def test_candidates_are_all_that_points_allow_smallest_first(nested):
     for point in ((40, 40), (40, 50), (85, 60)):
         smallest = nested.select(points=[point], points_mode="smallest")
         assert nested.candidates([point])[0].rows.tolist() == smallest.rows.tolist()
+
+
+def test_several_are_merged_as_they_are_picked(nested):
+    by_bools = nested.merge([True, False, True, False])
+    assert by_bools.areas.tolist() == nested.merge([0, 2]).areas.tolist()
+    assert nested.merge(slice(0, 2)).areas.tolist() == nested.merge([0, 1]).areas.tolist()
+    for index, error in (([1.7], ValueError), ([9], IndexError), ([True], IndexError)):
+        with pytest.raises(error):
+            nested.merge(index)
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [[[5, 700]], [[5, 10**9]], [[-5, 10]], [[10, 5]], [[5, 10], [7, 12]], [[5, 10], [10, 12]],
+     [[15, 20], [5, 10]], [[5.5, 10]], [5, 10], [[1, 2, 3]], "ab", [[5, 2**70]]],
+)  # fmt: skip
+def test_what_is_no_run_array_is_refused(runs):
+    with pytest.raises(ValueError, match="run"):
+        Segmentation.from_runs([runs], (20, 30))
+
+
+def test_run_arrays_may_be_lists_and_are_as_those_that_are_made():
+    given = Segmentation.from_runs([[[5, 10], [30, 42]], []], (20, 30), [0.5, 1])
+    assert given.areas.tolist() == [17, 0]
+    assert given.mask(0).T.ravel().nonzero()[0].tolist() == [*range(5, 10), *range(30, 42)]
+
+
+@pytest.mark.parametrize("shape", [(-1, 2), (0, 5), "x", (20,), (2.5, 3), None, (1, 2, 3), 7])
+def test_a_shape_is_two_whole_numbers(shape, model):
+    for make in (lambda: Segmentation.empty(shape), lambda: Segmentation.from_runs([], shape)):
+        with pytest.raises(ValueError, match=r"a shape is \(height, width\)"):
+            make()
+    if shape is not None:
+        with pytest.raises(ValueError, match=r"a shape is \(height, width\)"):
+            model.segment(np.zeros((64, 64, 3), np.uint8), shape=shape)
+
+
+@pytest.mark.parametrize("scores", [[1], [np.nan, 1], ["a", "b"], [[1, 2]], None])
+def test_scores_are_a_number_each(scores):
+    masks = np.ones((2, 4, 5), bool)
+    if scores is None:
+        assert Segmentation.from_masks(masks).scores.tolist() == [1, 1]
+    else:
+        with pytest.raises(ValueError, match="a number for each of 2 masks"):
+            Segmentation.from_masks(masks, scores)
+
+
+def test_options_of_something_else_and_unknown_ones_are_refused_in_words(nested, model):
+    image = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(ValueError, match="options must be FilterOptions"):
+        nested.filter({})
+    with pytest.raises(ValueError, match="options must be SegmentOptions"):
+        model.segment(image, "x")
+    with pytest.raises(ValueError, match="options must be TileOptions"):
+        model.segment_tiled(image, tiling="x")
+    with pytest.raises(ValueError, match="there is no parameter min_aera: do you mean min_area"):
+        nested.filter(min_aera=5)
+    with pytest.raises(ValueError, match="concatenate takes segmentations"):
+        Segmentation.concatenate(["a"])

@@ -67,6 +67,19 @@ def test_everything_mode_is_the_engines_and_a_bad_image_costs_itself_only(
             assert detection.stability == pytest.approx(seg.stability[i], abs=1e-3)
 
 
+def test_batches_are_as_large_as_was_asked(samples, model):
+    sizes = []
+
+    class Watched(FastSAMModel):
+        def predict_all(self, args):
+            args = list(args)
+            sizes.append(len(args))
+            return super().predict_all(args)
+
+    samples.apply_model(Watched(model, SEGMENTING), label_field="p", batch_size=2, progress=False)
+    assert sizes == [2, 1]
+
+
 def test_confidence_threshold_is_the_networks(samples, fastsam, model):
     samples[:1].apply_model(fastsam, label_field="sure", confidence_thresh=0.6, progress=False)
     image = np.asarray(Image.open(SAMPLES / "coins.png").convert("RGB"))

@@ -91,6 +91,7 @@ def form(samples, name, **params):
     """Fields of the form by name, and what is wrong, if anything is."""
     ctx = context(samples, name, **params)
     fields = operator(name).resolve_input(ctx).type.properties
+    assert "problem" not in [*fields][1:], "it stands where it is seen, above a long form"
     problem = fields.pop("problem", None)
     assert problem is None or problem.invalid
     return fields, problem.view.label if problem else None
@@ -176,6 +177,23 @@ def test_a_stop_keeps_what_is_done_and_skip_goes_on(samples):
         samples.limit(done + 1), field="found", existing="skip", **QUICK
     )
     assert (report.done, report.skipped) == (1, done)
+
+
+def buttons(told):
+    """Whether each bar that was shown has a button."""
+    bars = [
+        t.body.params["outputs"]["type"]["properties"] for t in told if "outputs" in t.body.params
+    ]
+    return {"stop" in bar for bar in bars if "progress" in bar}
+
+
+def test_there_is_no_stop_where_an_earlier_version_is_installed(samples, tmp_path, monkeypatch):
+    assert buttons(executed(samples, "segment_everything", **QUICK)) == {True}
+    shutil.copytree(fo.config.plugins_dir, tmp_path / "plugins")
+    listed = tmp_path / "plugins" / "fastsam" / "fiftyone.yml"
+    listed.write_text(listed.read_text().replace("  - stop\n", ""))
+    monkeypatch.setattr(fo.config, "plugins_dir", str(tmp_path / "plugins"))
+    assert buttons(executed(samples, "segment_everything", field="q", **QUICK)) == {False}
 
 
 def test_results_are_coloured_unless_the_person_has_chosen_colours(samples):
@@ -283,9 +301,9 @@ def test_segmenting_tells_its_progress_and_reloads(samples):
     assert problem is None
     told = executed(samples, "segment_everything", field="found", batch=1, **QUICK)
     names = [t.body.operator_uri.split("/")[-1] for t in told]
-    assert names[-3:] == ["notify", "show_output", "reload_dataset"]
-    assert set(names[:-3]) == {"show_output"}
-    shares = [t.body.params["results"]["progress"] for t in told[:-3]]
+    assert names[-4:] == ["notify", "show_output", "reload_dataset", "set_color_scheme"]
+    assert set(names[:-4]) == {"show_output"}
+    shares = [t.body.params["results"]["progress"] for t in told[:-4]]
     assert shares[0] == 0
     assert shares == sorted(shares)
     assert message(told).startswith("2 samples, ")
@@ -307,6 +325,10 @@ def test_segmenting_tells_its_progress_and_reloads(samples):
     [
         ("segment_everything", {"model": "/no/such.pt"}, "No weights at /no/such.pt"),
         ("segment_everything", {"field": "boxes here"}, "'boxes here' cannot be a field"),
+        ("segment_everything", {"field": ""}, "Name the field to write, such as proposals"),
+        ("segment_from_prompts", {"field": "", "boxes": "boxes"}, "Name the field to write"),
+        ("proposals_to_labels", {"field": "", "proposals": "boxes"}, "Name the field to write"),
+        ("import_proposals", {"field": "", "path": "/a.json"}, "Name the field to write"),
         ("segment_everything", {"field": "filepath"}, "Filepath exists and is no field"),
         ("segment_everything", {"conf": 2}, "Conf must be between 0 and 1, got 2"),
         ("segment_from_prompts", {}, "Nothing to prompt with"),

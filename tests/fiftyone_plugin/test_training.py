@@ -47,7 +47,9 @@ def test_masks_on_disk_are_read(dataset, tmp_path):
     Image.fromarray((detection.mask * 255).astype(np.uint8)).save(tmp_path / "mask.png")
     detection.mask, detection.mask_path = None, str(tmp_path / "mask.png")
     put(dataset, fo.Detections(detections=[detection]))
-    assert np.array_equal(instances(dataset)[1][0], disk)
+    labelled, (mask,) = instances(dataset)
+    assert np.array_equal(mask, disk)
+    assert labelled.labels == [tmp_path / "mask.png"]  # which no output may replace
 
 
 def test_polylines_and_segmentations_are_instances(dataset):

@@ -51,3 +51,26 @@ def test_the_command_prints_boxes_and_masks(tmp_path, coins, model):
     assert found["mask AR@10"] > 0
     assert found["mask AR@1000/large"] is None, "there is none: JSON has no NaN"
     assert picture.is_file()
+
+
+@pytest.mark.parametrize(
+    ("image", "label"),
+    [
+        ("images/a.png", "masks/a.png"),
+        ("a.png", "a_masks.png"),
+        ("a/images/a.png", "a/masks/1.png"),
+    ],
+)
+def test_the_picture_never_replaces_what_was_read(tmp_path, image, label):
+    for name, value in ((image, 90), (label, 1)):
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        picture = np.zeros((32, 32), np.uint8)
+        picture[8:20, 8:20] = value
+        Image.fromarray(picture).save(tmp_path / "data" / name)
+    for name in (image, label):
+        before = (tmp_path / "data" / name).read_bytes()
+        words = ["evaluate", "everything", str(tmp_path / "data")]
+        result = CliRunner().invoke(main, [*words, "--plot", str(tmp_path / "data" / name)])
+        assert result.exit_code == 1
+        assert "would overwrite the input" in result.stderr
+        assert (tmp_path / "data" / name).read_bytes() == before

@@ -15,6 +15,7 @@ from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import TrainOptions
 from fastsam_plugins.training import data as training_data
 from fastsam_plugins.training import sources
+from fastsam_plugins.training.train import train
 from tests.conftest import disks
 
 
@@ -310,9 +311,18 @@ def test_a_conversion_cannot_be_made_of_itself(tmp_path):
     folder = labelled_folder(tmp_path / "set")
     training_data.convert([folder], tmp_path / "data", TrainOptions(held_out=0.4))
     before = hashes(tmp_path / "data")
-    with pytest.raises(ValueError, match="lies in the folder that would be replaced"):
+    with pytest.raises(ValueError, match="where the training is written: name another"):
         training_data.convert([tmp_path / "data" / "held_out.json"], tmp_path / "data")
     assert hashes(tmp_path / "data") == before
+
+
+def test_a_training_writes_nothing_into_a_folder_of_data(tmp_path):
+    folder = labelled_folder(tmp_path / "set")
+    before = hashes(folder)
+    for output in (folder, folder / "images", folder / "labels"):
+        with pytest.raises(ValueError, match="where the training is written: name another"):
+            train([folder], output, TrainOptions(weights="FastSAM-n", epochs=1))
+        assert hashes(folder) == before
 
 
 def test_an_error_leaves_the_conversion_before(tmp_path):

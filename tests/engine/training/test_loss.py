@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from ultralytics.nn.tasks import SegmentationModel, yaml_model_load
@@ -151,10 +153,13 @@ def test_scores_are_taught_how_well_masks_fit(kind, minds, terms):
     anchors = sum(s * s for s in sides)
     right, wrong = 2 * 8 + 3, 2 * 8 + 4  # cells (3, 2) and (4, 2) of the finest grid
     edges = torch.full((1, 4, 16, anchors), -9.0)
-    for cell, x in ((right, 3.5), (wrong, 4.5)):  # the box is 8, 8, 56, 40 px
-        for side, reach in enumerate((x - 1, 1.5, 7 - x, 2.5)):
+    # The box is 6, 6, 58, 38 px: no edge of it lies on that of a mask's cell, where rounding, which
+    # is another on another processor, would say whether a row of cells counts.
+    for cell, x in ((right, 3.5), (wrong, 4.5)):
+        for side, reach in enumerate((x - 0.75, 1.75, 7.25 - x, 2.25)):
             low = int(reach)
-            edges[0, side, low, cell] = edges[0, side, low + 1, cell] = 9.0  # half way between
+            edges[0, side, low, cell] = 9 + math.log(1 - (reach - low))
+            edges[0, side, low + 1, cell] = 9 + math.log(reach - low)
     prototypes = torch.zeros(1, 32, 16, 16)
     truth = torch.zeros(1, 16, 16)
     truth[0, 2:10, 2:8] = 1  # cells of 4 px: the box's left half
@@ -169,7 +174,7 @@ def test_scores_are_taught_how_well_masks_fit(kind, minds, terms):
     }  # fmt: skip
     batch = {
         "batch_idx": torch.zeros(1), "cls": torch.zeros(1, 1),
-        "bboxes": torch.tensor([[0.5, 0.375, 0.75, 0.5]]), "masks": truth,
+        "bboxes": torch.tensor([[32.0, 22.0, 52.0, 32.0]]) / 64, "masks": truth,
     }  # fmt: skip
     criterion(found, batch)[0].sum().backward()
     better, worse = (-scores.grad[0, 0, [right, wrong]]).tolist()  # how far scores are raised
