@@ -91,7 +91,7 @@ class Segmentation:
     def from_runs(
         cls, masks: Sequence[R.Runs], shape: R.Shape, scores: ArrayLike | None = None
     ) -> Segmentation:
-        """Instances from run arrays; boxes are the tight ones, scores 1 by default.
+        """Instances from run arrays; boxes are the tight ones, scores 1 by default, NaN unknown.
 
         ValueError if a mask is no run array of an image of ``shape`` (H, W), or a score no number.
         """
@@ -99,7 +99,7 @@ class Segmentation:
         masks = [R.check(m, shape) for m in masks]
         boxes = np.array([R.bounds(m, shape[0]) for m in masks], np.float32)
         given = np.ones(len(masks)) if scores is None else np.asarray(scores)
-        if given.shape != (len(masks),) or given.dtype.kind not in "biuf" or np.isnan(given).any():
+        if given.shape != (len(masks),) or given.dtype.kind not in "biuf":
             raise ValueError(f"scores must be a number for each of {len(masks)} masks")
         return cls.from_source(RunMasks(masks, shape), boxes, given.astype(np.float32))
 
