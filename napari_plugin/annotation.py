@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,11 @@ from qtpy.QtCore import QTimer
 
 from fastsam_plugins.options import LinkOptions
 from napari_plugin import geometry, layers
+from napari_plugin.blocks import BlocksCanvas
 from napari_plugin.display import OBJECTS, Display
-from napari_plugin.edits import Key
+from napari_plugin.edits import Key, Step
 from napari_plugin.features import Features
+from napari_plugin.painting import Work
 from napari_plugin.saving import Saved, restore
 from napari_plugin.scene import Prompts, Scene
 from napari_plugin.session import Policy, SessionError
@@ -109,17 +111,22 @@ class Annotation(Display):
 
     def commit(self, policy: Policy) -> None:
         """Make what prompts pick objects."""
+        self._idle()
         self.session.answered(self.key)
         self._output()
         self.session.commit(self.key, policy)
 
-    def commit_found(self, policy: Policy, keys: Sequence[Key], linking: LinkOptions | None) -> int:
-        """Make all instances objects; how many."""
+    def commit_found(
+        self, policy: Policy, keys: Sequence[Key], linking: LinkOptions | None
+    ) -> None:
+        """Make all instances objects; of many, the last when the window has answered between."""
+        self._idle()
         self._output()
-        return len(self.session.commit_found(keys, policy, linking))
+        self._work(self.session.committing_found(keys, policy, linking))
 
     def commit_outlines(self, found: bool) -> None:
         """Make what prompts pick, or all, polygons."""
+        self._idle()
         self.session.commit_outlines(self.key, found)
 
     def at_cursor(self) -> int:
@@ -132,10 +139,12 @@ class Annotation(Display):
 
     def recall(self) -> None:
         """Go back to the object under the cursor."""
+        self._idle()
         self.session.recall(self.key, self.at_cursor())
 
     def delete(self) -> None:
         """Delete the object under the cursor."""
+        self._idle()
         label = self.at_cursor()
         if not label:
             raise SessionError("there is no object under the cursor")
@@ -143,6 +152,7 @@ class Annotation(Display):
 
     def merge(self) -> None:
         """Merge the objects under the foreground points."""
+        self._idle()
         key = self.key
         prompts = self.session.prompts(key)
         ids = {
@@ -154,6 +164,7 @@ class Annotation(Display):
 
     def split(self) -> None:
         """Split off what prompts pick; without prompts, the parts of the object."""
+        self._idle()
         key = self.key
         if self.session.prompts(key):
             self.session.split_off(key)
@@ -170,19 +181,45 @@ class Annotation(Display):
 
     def undo(self) -> None:
         """Take the last step back, and go where it was."""
-        step = self.session.undo()
-        if step is None:
-            show_info("Nothing to undo")
-        else:
-            self._go(step.key)
+        self._turn(forward=False)
 
     def redo(self) -> None:
         """Make the step again that was taken back."""
-        step = self.session.redo()
-        if step is None:
-            show_info("Nothing to redo")
-        else:
-            self._go(step.key)
+        self._turn(forward=True)
+
+    def _turn(self, forward: bool) -> None:
+        self._idle()
+
+        def done(step: Step | None) -> None:
+            if step is None:
+                show_info(f"Nothing to {'redo' if forward else 'undo'}")
+            else:
+                self._go(step.key)
+
+        self._work(self.session.turning(forward), done)
+
+    @property
+    def working(self) -> bool:
+        """Whether a step is still being made."""
+        return self._job.busy
+
+    def finish(self) -> None:
+        """Make what there is of a step that is being made."""
+        self._job.finish()
+
+    def _idle(self) -> None:
+        """Refuse to begin another step before the last one is made."""
+        if self._job.busy:
+            raise SessionError("still at work on the last step: try again in a moment")
+
+    def _work(self, work: Work[Any], then: Callable[[Any], None] = lambda made: None) -> None:
+        def done(made: Any) -> None:
+            self.told("")
+            then(made)
+
+        self._job.start(work, done)
+        if self._job.busy:
+            self.told("Working on it ...")
 
     def attach(self, layer: Labels | None) -> None:
         """Commit into a layer from now on; into a new one if None, made when it is needed.
@@ -194,17 +231,18 @@ class Annotation(Display):
         """
         if layer is self.objects:
             return
+        self._job.finish()
         if layer is not None:
             wanted = self.plane.label_shape(geometry.full_shape(self.image))
-            if layer.multiscale or tuple(layer.data.shape) != wanted:
+            canvas = self._canvas(layer)
+            own = isinstance(canvas, BlocksCanvas)
+            if (layer.multiscale and not own) or tuple(layer.data.shape) != wanted:
                 raise SessionError(
                     f"layer {layer.name} does not fit {self.image.name}, whose labels have shape "
                     f"{wanted}"
                 )
-            canvas = self._canvas(layer)
-            if not layer.editable or not getattr(
-                getattr(layer.data, "flags", None), "writeable", True
-            ):
+            writeable = getattr(getattr(layer.data, "flags", None), "writeable", True)
+            if not own and not (layer.editable and writeable):
                 raise SessionError(
                     f"layer {layer.name} cannot be written to: unlock it, or commit into a new one"
                 )
@@ -230,6 +268,7 @@ class Annotation(Display):
                 f"the session is of {saved.image.name}, of shape {saved.image.shape}; "
                 f"{self.image.name} has {self.record.shape}"
             )
+        self._job.finish()
         layer = self._new_objects(saved)
         self.parted()
         if self.objects is not None and self.objects.name == OBJECTS:
@@ -239,7 +278,6 @@ class Annotation(Display):
         self.session.forget()
         self._output(layer)
         restore(self.session, saved)
-        self.objects.refresh()
         self._mirror()
         self._features()
 
@@ -275,8 +313,8 @@ class Annotation(Display):
         self.objects, self._lost, self.table = layer, False, Features()
         self.session.attach(self._canvas(layer), empty=True)
 
-    def _canvas(self, layer: Labels) -> layers.LabelsCanvas:
-        return layers.LabelsCanvas(layer, self.plane)
+    def _canvas(self, layer: Labels) -> layers.LabelsCanvas | BlocksCanvas:
+        return layers.canvas_of(layer, self.plane)
 
     def _go(self, key: Key) -> None:
         """Show a slice."""

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.files import atomic
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.shown import Shown
 from napari_plugin import saving, schema
 from napari_plugin.edits import Key
 from napari_plugin.identity import Identity
@@ -25,6 +26,7 @@ from napari_plugin.sessions import Sessions, free
 
 log = logging.getLogger(__name__)
 
+STRIP = 1 << 22  # pixels of a picture that are read together
 RETRY = 10.0
 """Seconds after which a save that failed is tried again."""
 
@@ -116,7 +118,7 @@ class Saver:
         """Labels of some slices changed, or prompts did: save it soon."""
         self._changed |= keys
         self._dirty = True
-        if not self._closed and not self._busy:
+        if not (self._closed or self._busy or self.session.writing):
             self._busy = True
             self._run(self._written, self._task())
 
@@ -143,7 +145,7 @@ class Saver:
     def save(
         self,
         path: Path | None,
-        picture: Callable[[Key], NDArray[np.uint8]] | None,
+        picture: Callable[[Key], NDArray[np.uint8] | Shown] | None,
         then: Callable[[str], None],
         inputs: Iterable[Path] = (),
     ) -> None:
@@ -224,7 +226,7 @@ class Saver:
         self._busy = False
         self._note(result)
         if self._dirty and not self._failing:
-            self.changed(set())
+            self.changed(set())  # or, of a step that is half done, at its end
 
     def _note(self, result: tuple[_Once, dict[Key, dict[int, R.Runs]] | None, str]) -> None:
         """How a save went; only the last one says what is in the file."""
@@ -285,22 +287,34 @@ def _keep(path: Path) -> None:
 
 
 def _write_pictures(
-    saved: Saved, planes: Iterable[Key], path: Path, picture: Callable[[Key], NDArray[np.uint8]]
+    saved: Saved,
+    planes: Iterable[Key],
+    path: Path,
+    picture: Callable[[Key], NDArray[np.uint8] | Shown],
 ) -> dict[Key, str]:
     """Write the pixels of every slice that has objects; names relative to the session's folder.
 
     Files are named by what is in them: none is written over that holds something else.
     """
-    from PIL import Image
+    from fastsam_plugins.files.png import write_png
 
     outlined = {o.outline[0] for o in saved.objects.values() if o.outline is not None}
     folder = path.parent / f"{path.stem}_images"
     names = {}
     for key in sorted({*planes, *outlined}):
-        pixels = np.ascontiguousarray(picture(key))
-        said = hashlib.blake2b(pixels.tobytes(), digest_size=4).hexdigest()
-        file = folder / f"{'_'.join(map(str, key)) or 'image'}-{said}.png"
+        pixels, said = picture(key), hashlib.blake2b(digest_size=4)
+        for strip in _strips(pixels):
+            said.update(strip.data)
+        file = folder / f"{'_'.join(map(str, key)) or 'image'}-{said.hexdigest()}.png"
         with atomic.replacing(file) as part:
-            Image.fromarray(pixels).save(part)
+            write_png(part, (pixels.shape[0], pixels.shape[1]), _strips(pixels))
         names[key] = f"{folder.name}/{file.name}"
     return names
+
+
+def _strips(pixels: NDArray[np.uint8] | Shown) -> Iterator[NDArray[np.uint8]]:
+    """A picture, some rows at a time."""
+    height, width = pixels.shape[:2]
+    step = max(STRIP // width, 1)
+    for top in range(0, height, step):
+        yield np.ascontiguousarray(pixels[top : top + step, 0:width])

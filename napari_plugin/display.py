@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Labels
+from napari.utils.notifications import show_warning
+from qtpy.QtCore import QTimer
 
 from fastsam_plugins.masks import runs as R
 from napari_plugin import geometry, layers
 from napari_plugin.edits import Key, PixelEdit, Step
 from napari_plugin.features import Features
 from napari_plugin.geometry import Plane, PlaneError
+from napari_plugin.jobs import Job
 from napari_plugin.saving import ImageRecord
 from napari_plugin.scene import Prompts, Scene
 from napari_plugin.session import Session
@@ -75,6 +78,7 @@ class Display:
         self._hovered: list[int] = []
         self._mirroring = False
         self._lost = False
+        self._job = Job(self._failed)
         viewer.dims.events.current_step.connect(self._slice_changed)
         viewer.layers.events.removed.connect(self._layer_removed)
 
@@ -83,6 +87,7 @@ class Display:
         go: clicks on them would do nothing any more."""
         if self.closed:
             return
+        self._job.finish()
         self.closed = True
         self.viewer.dims.events.current_step.disconnect(self._slice_changed)
         self.viewer.layers.events.removed.disconnect(self._layer_removed)
@@ -163,11 +168,16 @@ class Display:
             return False
         return plane == self.plane and self.image in self.viewer.layers
 
-    def prompt_layers(self) -> tuple[Any, Any]:
-        """The layers that prompts are put in; made if they are not there."""
+    def points_there(self) -> Any:
+        """The layer of points; made if it is not there."""
         if self.points is None:
             self.points = self._add(layers.points_layer(self.image, self.plane, POINTS))
             self.points.events.data.connect(self._drawn)
+        return self.points
+
+    def prompt_layers(self) -> tuple[Any, Any]:
+        """The layers that prompts are put in; made if they are not there."""
+        self.points_there()
         if self.boxes is None:
             self.boxes = self._add(layers.boxes_layer(self.image, self.plane, BOXES))
             self.boxes.events.data.connect(self._drawn)
@@ -207,14 +217,11 @@ class Display:
         """The preview, over the window of this slice."""
         preview = self.preview
         if preview is None or self._preview_key != key or preview.layer not in self.viewer.layers:
-            if preview is not None and preview.fits(scene):
-                preview.move(self.image, self.plane, key, scene)
-                if preview.layer not in self.viewer.layers:
-                    self._add(preview.layer)
-            else:
-                if preview is not None and preview.layer in self.viewer.layers:
-                    self.viewer.layers.remove(preview.layer)
+            if preview is None:
                 preview = layers.Preview(self.image, self.plane, key, scene, PREVIEW)
+            else:
+                preview.move(self.image, self.plane, key, scene)
+            if preview.layer not in self.viewer.layers:
                 self._add(preview.layer)
             self.preview, self._preview_key = preview, key
             self._hovered = []
@@ -226,30 +233,31 @@ class Display:
         if scene is None:
             return
         self._show_instances(key)
-        self._ready(key, scene)
         if self.session.prompts(key):
             self._show_answer(key)
+        elif self.preview is None:  # the next layer when the window has answered
+            QTimer.singleShot(0, self._prepare)
+        else:
+            self._ready(key, scene)
+
+    def _prepare(self) -> None:
+        """Have the preview there before the cursor comes."""
+        scene = None if self.closed or not self.shown else self.scene
+        if scene is not None:
+            self._ready(self.key, scene)
 
     def _show_instances(self, key: Key) -> None:
         scene, picture = self.session.scene(key), self._pictures.get(key)
         if scene is None or picture is None:
             return
         layer = self.instances
-        if layer is not None and layer.data.size == picture.size:
-            shape = layer.data.shape
-            if tuple(n for n in shape if n > 1) == tuple(n for n in picture.shape if n > 1):
-                layer.data = picture.reshape(shape)
-                place = layers.placed(self.image, self.plane, key, scene.window)
-                layers.place_layer(layer, place)
-                return
-        visible = True
         if layer is not None:
-            visible = layer.visible
-            self.viewer.layers.remove(layer)
+            layer.data = layers.spread(self.plane, picture)
+            layers.place_layer(layer, layers.placed(self.image, self.plane, key, scene.window))
+            return
         self.instances = layers.instances_layer(
             self.image, self.plane, key, scene, picture, INSTANCES
         )
-        self.instances.visible = visible
         self._add(self.instances)
 
     def _show_outlines(self) -> None:
@@ -295,6 +303,11 @@ class Display:
                 new = dataclasses.replace(new, target=now.target) if new else new
                 self.session.prompt(key, new, "draw")
 
+    def _failed(self, error: Exception) -> None:
+        """A step could not be made, and was taken back."""
+        show_warning(f"FastSAM: {error or type(error).__name__}")
+        self.told("")
+
     def _tell(self, keys: set[Key]) -> None:
         """Labels or prompts changed; nothing to save if the layer of objects was deleted."""
         if not self._lost:
@@ -332,6 +345,8 @@ class Display:
 
     def _layer_removed(self, event: Any) -> None:
         layer = event.value
+        if layer is self.objects:
+            self._job.finish()
         if layer in (self.points, self.boxes, self.objects):
             self.settle()
         if layer is self.points:

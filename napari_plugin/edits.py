@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import weakref
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
+from napari_plugin.frozen import Frozen
 from napari_plugin.scene import Prompts, Window
+from napari_plugin.tally import tally
 
 Key = tuple[int, ...]
 """A slice of a stack: its place along every axis that is not shown; () for a plain image."""
+
+
+STRIP = 1 << 22  # pixels of a slice that are looked at together
 
 
 class Canvas(Protocol):
@@ -39,6 +46,21 @@ class Canvas(Protocol):
     ) -> None:
         """Put the labels (h, w) of a window, where they changed."""
 
+    def show(self) -> None:
+        """All that belongs together is written: it may be shown."""
+
+    def count(self, key: Key, labels: Iterable[int]) -> dict[int, int]:
+        """How many pixels labels have in a slice; of those that have any."""
+
+    def counts(self) -> Iterator[tuple[Key, dict[int, int]]]:
+        """The same of all labels but 0, of every slice that has any."""
+
+    def find(self, key: Key, label: int) -> Window | None:
+        """The smallest window that holds a label in a slice; None if it has no pixel there."""
+
+    def frozen(self, key: Key) -> Callable[[], dict[int, R.Runs]]:
+        """Gives the masks of all labels in a slice as it is now, whatever is done to it later."""
+
 
 class ArrayCanvas:
     """A canvas over an array: numpy's, zarr's or any that can be read and written by slices.
@@ -57,6 +79,7 @@ class ArrayCanvas:
     ) -> None:
         self.array, self.single = array, single
         self.rows, self.columns = rows % array.ndim, columns % array.ndim
+        self._frozen: weakref.WeakKeyDictionary[Frozen, Key] = weakref.WeakKeyDictionary()
 
     @property
     def shape(self) -> R.Shape:
@@ -93,7 +116,73 @@ class ArrayCanvas:
         self, key: Key, window: Window, block: NDArray[np.integer], changed: NDArray[np.bool_]
     ) -> None:
         """Put the labels (h, w) of a window."""
+        self.keep(key, window)
         self.array[self.index(key, window)] = block
+
+    def show(self) -> None:
+        """Nobody looks."""
+
+    def count(self, key: Key, labels: Iterable[int]) -> dict[int, int]:
+        """How many pixels labels have in a slice; of those that have any."""
+        wanted = set(labels)
+        found: Counter[int] = Counter()
+        if len(wanted) == 1:
+            label = wanted.pop()
+            found[label] = sum(int(np.count_nonzero(b == label)) for b in self._strips(key))
+        elif wanted:
+            for block in self._strips(key):
+                found.update(tally(block))
+        return {label: n for label, n in found.items() if n and (not wanted or label in wanted)}
+
+    def counts(self) -> Iterator[tuple[Key, dict[int, int]]]:
+        """The same of all labels but 0, of every slice that has any."""
+        for key in self.keys():
+            found: Counter[int] = Counter()
+            for block in self._strips(key):
+                found.update(tally(block))
+            found.pop(0, None)
+            if found:
+                yield key, dict(found)
+
+    def find(self, key: Key, label: int) -> Window | None:
+        """The smallest window that holds a label in a slice; None if it has no pixel there."""
+        height, width = self.shape
+        return self._tight(key, label, (0, 0, width, height))
+
+    def frozen(self, key: Key) -> Callable[[], dict[int, R.Runs]]:
+        """Gives the masks of all labels in a slice as it is now, whatever is done to it later."""
+        made = Frozen(functools.partial(self.read, key), self.shape)
+        self._frozen[made] = key
+        return made
+
+    def keep(self, key: Key, window: Window) -> None:
+        """A window is about to be written to: what is frozen stays as it is."""
+        for frozen, of in list(self._frozen.items()):
+            if of == key:
+                frozen.keep(window)
+
+    def _strips(self, key: Key) -> Iterator[NDArray[np.integer]]:
+        """A slice, some rows at a time."""
+        height, width = self.shape
+        step = max(STRIP // max(width, 1), 1)
+        for top in range(0, height, step):
+            yield self.read(key, (0, top, width, min(top + step, height)))
+
+    def _tight(self, key: Key, label: int, window: Window) -> Window | None:
+        """The smallest window that holds what a window holds of a label."""
+        x0, y0, x1, y1 = window
+        step = max(STRIP // max(x1 - x0, 1), 1)
+        rows, across = [], np.zeros(x1 - x0, np.bool_)
+        for top in range(y0, y1, step):
+            there = self.read(key, (x0, top, x1, min(top + step, y1))) == label
+            down = np.flatnonzero(there.any(1))
+            if len(down):
+                rows += [top + int(down[0]), top + int(down[-1])]
+                across |= there.any(0)
+        if not rows:
+            return None
+        columns = np.flatnonzero(across)
+        return x0 + int(columns[0]), rows[0], x0 + int(columns[-1]) + 1, rows[-1] + 1
 
 
 @dataclass(frozen=True)
@@ -148,6 +237,29 @@ class PixelEdit:
         tight = R.bounds(runs, canvas.shape[0])
         return cls(key, tight, runs, Values.of(old[changed]), Values.of(block[changed]))
 
+    def pairs(self) -> Counter[tuple[int, int]]:
+        """How many pixels go from one label to another."""
+        ends = [np.cumsum(v.counts) for v in (self.before, self.after)]
+        every = np.union1d(*ends)
+        was, new = (
+            values.labels[np.searchsorted(end, every)].tolist()
+            for values, end in zip((self.before, self.after), ends, strict=True)
+        )
+        found: Counter[tuple[int, int]] = Counter()
+        for one, other, count in zip(was, new, np.diff(every, prepend=0).tolist(), strict=True):
+            found[one, other] += count
+        return found
+
+    def relabelled(self, names: Mapping[int, int]) -> PixelEdit | None:
+        """The same edit with other labels for some that it writes; None if nothing is left."""
+        if names.keys().isdisjoint(self.after.labels.tolist()):
+            return self
+        labels = [names.get(n, n) for n in self.after.labels.tolist()]
+        after = Values(np.array(labels, self.after.labels.dtype), self.after.counts)
+        if np.array_equal(self.before.decode(), after.decode()):
+            return None
+        return replace(self, after=after)
+
     def apply(self, canvas: Canvas, forward: bool) -> dict[int, int]:
         """Make or take back the change, where nobody has painted over it since.
 
@@ -167,8 +279,7 @@ class PixelEdit:
         canvas.write(self.key, self.window, block, pixels)
         more: Counter[int] = Counter()
         for values, sign in ((expected[untouched], -1), (wanted[untouched], 1)):
-            labels, counts = np.unique(values, return_counts=True)
-            for label, count in zip(labels.tolist(), counts.tolist(), strict=True):
+            for label, count in tally(values).items():
                 more[label] += sign * count
         return more
 

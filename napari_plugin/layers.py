@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.segmentation import Segmentation
 from napari_plugin import channels
+from napari_plugin.blocks import LARGE, BlocksCanvas, Level, layer_levels
 from napari_plugin.edits import ArrayCanvas, Key
 from napari_plugin.geometry import Plane, from_data, output_transform, to_data
 from napari_plugin.scene import Prompts, Scene, Window
 from napari_plugin.session import Object
-from napari_plugin.worker import stride
+from napari_plugin.worker import sampled, stride
 
 FEW = 50_000
 """Pixels up to which napari's partial upload is quicker than a whole one. It also remembers them
@@ -47,14 +48,19 @@ class LabelsCanvas(ArrayCanvas):
         super().__init__(layer.data, rows, columns, plane.spanned)
         self.layer = layer
         self.writing = False  # rather than a person, who paints
+        self._shown = 0  # pixels, since all was shown
+        self._stale = False
 
     def write(  # noqa: D102
         self, key: Key, window: Window, block: NDArray[np.integer], changed: NDArray[np.bool_]
     ) -> None:
-        if not isinstance(self.array, np.ndarray) or np.count_nonzero(changed) > FEW:
+        count = int(np.count_nonzero(changed))
+        self._shown += count
+        if not isinstance(self.array, np.ndarray) or self._shown > FEW:
             super().write(key, window, block, changed)
-            self.layer.refresh()
+            self._stale = True
             return
+        self.keep(key, window)
         rows, columns = np.nonzero(changed)
         place = self.place(key, rows + window[1], columns + window[0])
         self.writing = True
@@ -63,6 +69,19 @@ class LabelsCanvas(ArrayCanvas):
             self.layer.data_setitem(indices, block[changed])
         finally:
             self.writing = False
+
+    def show(self) -> None:
+        """What was written without being shown, all at once."""
+        if self._stale:
+            self.layer.refresh()
+        self._shown, self._stale = 0, False
+
+
+def canvas_of(layer: Labels, plane: Plane) -> LabelsCanvas | BlocksCanvas:
+    """What objects are committed into, of a layer that was made here or by a person."""
+    if isinstance(layer.data[0], Level) and layer.multiscale:
+        return BlocksCanvas(list(layer.data), layer.refresh)
+    return LabelsCanvas(layer, plane)
 
 
 class Preview:
@@ -77,18 +96,9 @@ class Preview:
     """
 
     def __init__(self, image: Any, plane: Plane, key: Key, scene: Scene, name: str) -> None:
-        x0, y0, x1, y1 = scene.window
-        self.scene, self.step = scene, stride(scene.window)
-        height, width = (len(range(self.step // 2, n, self.step)) for n in (y1 - y0, x1 - x0))
-        self._shape = height, width
-        shape = [1] * len(plane.kept)
         self._rows, self._columns = plane.kept.index(plane.rows), plane.kept.index(plane.columns)
-        shape[self._rows], shape[self._columns] = self._shape
-        self._base = np.zeros(self._shape, np.uint8)  # what prompts pick, without the cursor
-        self._picked: list[R.Runs] = []
-        self._hovered = R.EMPTY
         self.layer = Labels(
-            np.zeros(shape, np.uint8),
+            self._begin(plane, scene),
             name=name,
             opacity=0.55,
             colormap=PALETTE,
@@ -96,17 +106,22 @@ class Preview:
         )
         self.layer.mouse_pan = True
 
-    def fits(self, scene: Scene) -> bool:
-        """Whether this layer is of the size of another scene's picture."""
-        old, new = self.scene.window, scene.window
-        return (old[2] - old[0], old[3] - old[1]) == (new[2] - new[0], new[3] - new[1])
+    def _begin(self, plane: Plane, scene: Scene) -> NDArray[np.uint8]:
+        """Show nothing of a scene; the layer's data."""
+        x0, y0, x1, y1 = scene.window
+        self.scene, self.step = scene, stride(scene.window)
+        height, width = (len(range(self.step // 2, n, self.step)) for n in (y1 - y0, x1 - x0))
+        self._shape = height, width
+        self._base = np.zeros(self._shape, np.uint8)  # what prompts pick, without the cursor
+        self._picked: list[R.Runs] = []
+        self._hovered = R.EMPTY
+        shape = [1] * len(plane.kept)
+        shape[self._rows], shape[self._columns] = self._shape
+        return np.zeros(shape, np.uint8)
 
     def move(self, image: Any, plane: Plane, key: Key, scene: Scene) -> None:
-        """Show nothing, over another slice or window of the same size."""
-        self.scene = scene
-        self._base[:] = 0
-        self._picked, self._hovered = [], R.EMPTY
-        self.layer.data = np.zeros(self.layer.data.shape, np.uint8)
+        """Show nothing, over another slice or window."""
+        self.layer.data = self._begin(plane, scene)
         place_layer(self.layer, placed(image, plane, key, scene.window))
 
     @property
@@ -131,15 +146,7 @@ class Preview:
         self._show([before, self._hovered], value)
 
     def _runs(self, seg: Segmentation, i: int) -> R.Runs:
-        if self.step == 1:
-            return seg.runs(i)
-        x0, y0, x1, y1 = R.bounds(seg.runs(i), seg.shape[0])
-        start = [-(-(v - self.step // 2) // self.step) for v in (x0, y0)]
-        at = [s * self.step + self.step // 2 for s in start]
-        part = seg.mask(i, (at[0], at[1], max(x1, at[0]), max(y1, at[1])))
-        part = part[:: self.step, :: self.step]
-        part = part[: self._shape[0] - start[1], : self._shape[1] - start[0]]
-        return R.from_bitmap(part, self._shape, (start[0], start[1]))
+        return sampled(seg.runs(i), seg.shape[0], self.step, self._shape[0])
 
     def _set(self, mask: R.Runs, value: int) -> None:
         x0, y0, x1, y1 = window = R.bounds(mask, self._shape[0])
@@ -191,11 +198,16 @@ def instances_layer(
     image: Any, plane: Plane, key: Key, scene: Scene, picture: NDArray[np.uint16], name: str
 ) -> Labels:
     """All instances of a scene that the filters let through."""
+    return Labels(
+        spread(plane, picture), name=name, opacity=0.3, **placed(image, plane, key, scene.window)
+    )
+
+
+def spread(plane: Plane, picture: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """A picture (h, w) with the axes of labels, those that count slices of length one."""
     shape = [1] * len(plane.kept)
     shape[plane.kept.index(plane.rows)], shape[plane.kept.index(plane.columns)] = picture.shape
-    return Labels(
-        picture.reshape(shape), name=name, opacity=0.3, **placed(image, plane, key, scene.window)
-    )
+    return picture.reshape(shape)
 
 
 def objects_layer(
@@ -203,14 +215,24 @@ def objects_layer(
 ) -> Labels:
     """An empty layer to commit into: as large as the image, where it is, and with what it knows.
 
+    Of slices of more than :data:`napari_plugin.blocks.LARGE` pixels it holds squares of runs.
+
     Raises
     ------
     MemoryError
         If there is no room for it.
     """
+    wanted = plane.label_shape(shape)
+    data: Any
+    if shape[plane.rows] * shape[plane.columns] > LARGE:
+        rows, columns = plane.kept.index(plane.rows), plane.kept.index(plane.columns)
+        data = layer_levels(wanted, rows, columns, plane.spanned, dtype)
+    else:
+        data = np.zeros(wanted, dtype)
     return Labels(
-        np.zeros(plane.label_shape(shape), dtype),
+        data,
         name=name,
+        multiscale=isinstance(data, list),
         metadata=known_of(image, plane),
         **output_transform(image, plane),
     )

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from fastsam_plugins import kept
 from fastsam_plugins.options import LimitOptions, SegmentOptions, TileOptions
 from fastsam_plugins.segmentation import Segmentation
+from fastsam_plugins.shown import Shown
 from napari_plugin.scene import Scene
 from napari_plugin.words import Words
 
@@ -65,7 +66,7 @@ class Network:
 
     def segment(
         self,
-        pixels: NDArray[np.uint8],
+        pixels: NDArray[np.uint8] | Shown,
         shape: tuple[int, int],
         network: tuple[str, str, str],
         options: SegmentOptions,
@@ -77,7 +78,8 @@ class Network:
 
         Parameters
         ----------
-        pixels : uint8 array (h, w, 3)
+        pixels : uint8 array (h, w, 3), or Shown
+            Of what is not in memory, the process is given the windows that it asks for.
         shape : (H, W)
             In whose pixels the answer is.
         network : model, device, backend
@@ -151,12 +153,14 @@ class Network:
             return [int(scene.seg.rows[row]) for row in rows]
 
     def _ask(
-        self, request: dict[str, Any], pixels: NDArray[np.uint8], stop: threading.Event
+        self, request: dict[str, Any], pixels: NDArray[np.uint8] | Shown, stop: threading.Event
     ) -> dict[str, Any]:
         self._number += 1
+        shown = None if isinstance(pixels, np.ndarray) else pixels
+        request |= {"number": self._number, "windows": shown is not None}
         try:
-            self._send({**request, "number": self._number}, pixels)
-            answer = self._wait(stop)
+            self._send(request, None if isinstance(pixels, Shown) else pixels)
+            answer = self._wait(stop, shown)
         except OSError:
             answer = None
         if answer is None:
@@ -205,24 +209,41 @@ class Network:
         threading.Thread(target=listen, daemon=True).start()
         return process
 
-    def _wait(self, stop: threading.Event) -> dict[str, Any] | None:
-        """The answer to the last request; None if the process ended without one."""
-        deadline = None
+    def _wait(self, stop: threading.Event, shown: Shown | None = None) -> dict[str, Any] | None:
+        """The answer to the last request; None if the process ended without one.
+
+        Until then it is given the windows of an image that it asks for.
+        """
+        deadline, problem = None, ""
         while True:
             if stop.is_set() and deadline is None:
                 deadline = time.monotonic() + PATIENCE
                 self._send({"do": "stop"})
             if deadline is not None and time.monotonic() > deadline:
                 self.close()
-                return {"stopped": True}
+                return {"failed": problem} if problem else {"stopped": True}
             try:
                 answer = self._answers.get(timeout=TICK)
             except queue.Empty:
                 continue
+            if answer is not None and "read" in answer:
+                if deadline is not None or shown is None or answer["number"] != self._number:
+                    continue
+                x0, y0, x1, y1 = answer["read"]
+                try:
+                    pixels = shown[y0:y1, x0:x1]
+                except Exception as error:  # whatever an array raises that reads or computes
+                    text = str(error).strip().split("\n")[0] or type(error).__name__
+                    problem = f"the image cannot be read: {text}"
+                    deadline = time.monotonic() + PATIENCE
+                    self._send({"do": "stop"})
+                else:
+                    self._send({"do": "window", "size": (y1 - y0, x1 - x0)}, pixels)
+                continue
             if answer is None or answer["number"] == self._number:
                 if deadline is not None and answer is not None:
                     self._send({"do": "again"})
-                    return {"stopped": True}
+                    return {"failed": problem} if problem else {"stopped": True}
                 return answer
 
     def _epitaph(self) -> str:

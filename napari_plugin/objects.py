@@ -15,16 +15,17 @@ import numpy as np
 from fastsam_plugins.masks import runs as R
 from napari_plugin.edits import Canvas, Edit, Key, ObjectEdit, PixelEdit
 from napari_plugin.painting import (
+    MANY,
     Instance,
     Object,
     Policy,
     SessionError,
+    Work,
     has,
     joined,
     paint,
     relabel,
     where,
-    whole,
 )
 from napari_plugin.scene import Prompts
 
@@ -58,11 +59,9 @@ class Objects:
         self.canvas, self.areas, self.labelled = canvas, Counter(), set()
         if canvas is None or empty:
             return
-        for key in canvas.keys():  # noqa: SIM118
-            labels, counts = np.unique(canvas.read(key, whole(canvas)), return_counts=True)
-            self.areas.update(dict(zip(labels.tolist(), counts.tolist(), strict=True)))
-            if labels.any():
-                self.labelled.add(key)
+        for key, counts in canvas.counts():
+            self.areas.update(counts)
+            self.labelled.add(key)
         self.next_id = max(self.next_id, max(self.areas, default=0) + 1)
 
     def forget(self) -> None:
@@ -113,8 +112,8 @@ class Objects:
         ids: Sequence[int] = (),
         erase: int | None = None,
         prompts: Prompts | None = None,
-    ) -> list[Edit]:
-        """Paint instances, with the next ids unless some are given.
+    ) -> Work[list[Edit]]:
+        """Paint instances, with the next ids unless some are given, part by part.
 
         Parameters
         ----------
@@ -136,11 +135,13 @@ class Objects:
             ids = range(self.next_id, self.next_id + len(instances))
         if erase is None:
             self._room(max(ids) - self.next_id + 1)
-        edit, seen = paint(self.there, key, instances, policy, ids, erase)
-        if (edit is None and erase is None) or not seen:
+        painted, seen = yield from paint(self.there, key, instances, policy, ids, erase)
+        if (not painted and erase is None) or not seen:
             return []  # the object to be replaced stays, too
-        edits: list[Edit] = [] if edit is None else [edit]
-        for k in seen:
+        edits: list[Edit] = [*painted]
+        for count, k in enumerate(seen, 1):
+            if not count % MANY:
+                yield
             known = self.known.get(ids[k]) if erase is not None else None
             asked = dict(known.prompts) if known else {}
             if prompts is not None:

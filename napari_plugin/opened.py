@@ -11,8 +11,10 @@ from napari.utils.notifications import show_info, show_warning
 from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 
+from fastsam_plugins.shown import Shown
 from napari_plugin.annotation import Annotation
 from napari_plugin.autosave import Saver
+from napari_plugin.blocks import LARGE
 from napari_plugin.canvas import Mouse
 from napari_plugin.edits import Key
 from napari_plugin.geometry import Plane
@@ -67,7 +69,9 @@ class Opened:
         """Make layers of prompts where there are none, and take clicks on the points'."""
         now = self.annotation
         there = now.points is not None
-        points, _ = now.prompt_layers()
+        points = now.points_there()
+        if now.boxes is None:  # the next layer when the window has answered
+            QTimer.singleShot(0, lambda: None if now.closed else now.prompt_layers())
         if not there:
             points.mode = "pan_zoom"
             now.viewer.layers.selection.active = points
@@ -133,9 +137,12 @@ class Opened:
         if path == self.saver.path or (path == self.offered and not self.reopened):
             path = None  # what was offered, and not opened, is not written over
         now = self.annotation
+        now.finish()
         height, width = now.shape
 
-        def picture(key: Key) -> NDArray:
+        def picture(key: Key) -> NDArray | Shown:
+            if height * width > LARGE:
+                return pixels.windows(key, (0, 0, width, height))
             return pixels.read(key, (0, 0, width, height), max(width, height))
 
         def told(problem: str) -> None:
@@ -152,6 +159,7 @@ class Opened:
 
     def close(self) -> None:
         """Let go of the image."""
+        self.annotation.finish()
         self.saver.close()
         self._mouse.close()
         self.annotation.close()

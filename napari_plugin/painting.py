@@ -5,9 +5,10 @@ Everything is given back as edits, which a :class:`napari_plugin.session.Session
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,18 @@ from numpy.typing import NDArray
 from fastsam_plugins.masks import runs as R
 from napari_plugin.edits import Canvas, Edit, Key, ObjectEdit, PixelEdit
 from napari_plugin.scene import Prompts, Window
+from napari_plugin.tally import looked_up, tally
 
 Policy = Literal["small on top", "overwrite", "keep"]
 POLICIES: tuple[str, ...] = get_args(Policy)
+
+MANY = 1000  # small things that are done together
+PART = 1024  # pixels of a side: what is painted without looking up
+ENDLESS = np.iinfo(np.int64).max
+
+T = TypeVar("T")
+Work = Generator[None, None, T]
+"""Something that is done part by part, so that a window can answer in between."""
 
 
 class SessionError(ValueError):
@@ -63,8 +73,10 @@ def paint(
     policy: Policy,
     ids: Sequence[int],
     erase: int | None = None,
-) -> tuple[PixelEdit | None, list[int]]:
-    """Paint instances over each other and over what is there.
+) -> Work[tuple[list[PixelEdit], list[int]]]:
+    """Paint instances over each other and over what is there, part by part of the slice.
+
+    An instance that would take all pixels of an object, and no other, is that object: it stays.
 
     Parameters
     ----------
@@ -80,80 +92,143 @@ def paint(
     erase : int, optional
         An object to take out first, which the instances replace.
 
+    Yields
+    ------
+    None
+        After each part.
+
     Returns
     -------
-    edit : PixelEdit or None
-        None if nothing would change.
+    edits : list of PixelEdit
     seen : list of int
         Which of the instances have pixels.
     """
     if policy not in POLICIES:
         raise SessionError(f"policy must be one of {', '.join(POLICIES)}, got {policy!r}")
-    height = canvas.shape[0]
-    windows = [R.bounds(i.runs, height) for i in instances]
-    if erase is not None:
-        windows.append(where(canvas, key, erase)[0])
-    window = _around(windows)
-    block = canvas.read(key, window).copy()
-    if erase is not None:
-        block[block == erase] = 0
-    areas = _areas(canvas, key, block) if policy == "small on top" else {}
+    windows, sizes = [], []
+    for k, instance in enumerate(instances):
+        windows.append(R.bounds(instance.runs, canvas.shape[0]))
+        sizes.append(R.area(instance.runs))
+        if not (k + 1) % MANY:
+            yield
     # The smaller an instance the later it is painted, unless what is there stays.
-    order = sorted(range(len(instances)), key=lambda k: R.area(instances[k].runs))
-    for k in order if policy == "keep" else reversed(order):
-        x0, y0, x1, y1 = windows[k]
-        part = block[y0 - window[1] : y1 - window[1], x0 - window[0] : x1 - window[0]]
-        mask = R.to_bitmap(instances[k].runs, canvas.shape, windows[k])
-        if policy == "keep":
-            mask &= part == 0
-        elif areas:
-            size = R.area(instances[k].runs)
-            smaller = [label for label, area in areas.items() if area < size]
-            mask &= ~np.isin(part, smaller)
-        part[mask] = ids[k]
-    seen = np.flatnonzero(np.isin(ids, block)).tolist()
-    return PixelEdit.of(canvas, key, window, block), seen
+    order = sorted(range(len(instances)), key=sizes.__getitem__, reverse=policy != "keep")
+    erased = None if erase is None else where(canvas, key, erase)[0]
+    parts = yield from _parting(windows, order, erased)
+    areas: dict[int, int] = {}  # of what is there, in the whole slice
+    if policy == "small on top":
+        there: set[int] = set()
+        for window, _ in parts:
+            there.update(tally(canvas.read(key, window)))
+            yield
+        areas = canvas.count(key, there - {0, erase})
+    edits: list[PixelEdit] = []
+    taken: Counter[tuple[int, int]] = Counter()  # pixels, by object and the id that takes them
+    made: Counter[int] = Counter()
+    for window, inside in parts:
+        x0, y0, _, _ = window
+        old = canvas.read(key, window)
+        block = old.copy()
+        if erase is not None:
+            block[block == erase] = 0
+        kept = looked_up(block, areas, ENDLESS) if areas else None
+        for k in inside:
+            inner = _shared(windows[k], window)
+            at = slice(inner[1] - y0, inner[3] - y0), slice(inner[0] - x0, inner[2] - x0)
+            part = block[at]
+            mask = R.to_bitmap(instances[k].runs, canvas.shape, inner)
+            if policy == "keep":
+                mask &= part == 0
+            elif kept is not None:
+                # What was painted over an object already was no larger than that is.
+                mask &= kept[at] >= sizes[k]
+            part[mask] = ids[k]
+        edit = PixelEdit.of(canvas, key, window, block)
+        if edit is not None:
+            edits.append(edit)
+            for (was, new), count in edit.pairs().items():
+                made[new] += count
+                if was not in (0, erase):
+                    taken[was, new] += count
+        if erase is not None:
+            made[erase] += int(np.count_nonzero((block == erase) & (old == erase)))
+        yield
+    before = canvas.count(key, {was for was, _ in taken})
+    same = {new: was for (was, new), n in taken.items() if n == before.get(was) == made[new]}
+    left: list[PixelEdit] = []
+    for edit in edits:
+        renamed = edit.relabelled(same)
+        left += [] if renamed is None else [renamed]
+        yield
+    return left, [k for k, label in enumerate(ids) if made[label] and label not in same]
 
 
-def _areas(canvas: Canvas, key: Key, block: NDArray[np.integer]) -> dict[int, int]:
-    """How large the objects that occur in a block are in the whole slice."""
-    present = np.unique(block)
-    present = present[present != 0]
-    if not len(present):
-        return {}
-    plane = canvas.read(key, whole(canvas))
-    labels, counts = np.unique(plane[np.isin(plane, present)], return_counts=True)
-    return dict(zip(labels.tolist(), counts.tolist(), strict=True))
+def _parts(
+    windows: Sequence[Window], order: Sequence[int], more: Window | None
+) -> list[tuple[Window, list[int]]]:
+    """Windows, none too large to be worked on at once, that hold all others; and which others."""
+    return finished(_parting(windows, order, more))
+
+
+def _parting(
+    windows: Sequence[Window], order: Sequence[int], more: Window | None
+) -> Work[list[tuple[Window, list[int]]]]:
+    around: dict[tuple[int, int], list[Window]] = defaultdict(list)
+    inside: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for count, k in enumerate((*order, None), 1):
+        if not count % MANY:
+            yield
+        window = more if k is None else windows[k]
+        if window is None:
+            continue
+        x0, y0, x1, y1 = window
+        for row in range(y0 // PART, -(-y1 // PART)):
+            for column in range(x0 // PART, -(-x1 // PART)):
+                cell = column * PART, row * PART, (column + 1) * PART, (row + 1) * PART
+                around[row, column].append(_shared(window, cell))
+                inside[row, column] += [] if k is None else [k]
+    return [(_around(around[at]), inside[at]) for at in sorted(around)]
+
+
+def drawn(canvas: Canvas, key: Key, masks: Mapping[int, R.Runs]) -> Iterator[PixelEdit]:
+    """The edits that draw masks with their labels, the later ones on top."""
+    labels = list(masks)
+    windows = [R.bounds(masks[label], canvas.shape[0]) for label in labels]
+    for window, inside in _parts(windows, range(len(labels)), None):
+        x0, y0, _, _ = window
+        block = canvas.read(key, window).copy()
+        for k in inside:
+            inner = _shared(windows[k], window)
+            part = block[inner[1] - y0 : inner[3] - y0, inner[0] - x0 : inner[2] - x0]
+            part[R.to_bitmap(masks[labels[k]], canvas.shape, inner)] = labels[k]
+        edit = PixelEdit.of(canvas, key, window, block)
+        if edit is not None:
+            yield edit
 
 
 def where(canvas: Canvas, key: Key, label: int) -> tuple[Window, NDArray[np.bool_]]:
     """The window of an object in a slice, and its bitmap there."""
-    plane = canvas.read(key, whole(canvas)) == label
-    rows, columns = np.flatnonzero(plane.any(1)), np.flatnonzero(plane.any(0))
-    if not len(rows):
+    window = canvas.find(key, label)
+    if window is None:
         raise SessionError(f"object {label} has no pixels in this slice")
-    x0, y0, x1, y1 = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-    return (x0, y0, x1, y1), plane[y0:y1, x0:x1]
+    return window, canvas.read(key, window) == label
 
 
 def has(canvas: Canvas, key: Key, label: int) -> bool:
     """Whether an object has a pixel in a slice."""
-    return bool((canvas.read(key, whole(canvas)) == label).any())
+    return bool(canvas.count(key, [label]))
 
 
 def relabel(canvas: Canvas, keys: Iterable[Key], label: int, to: int) -> list[Edit]:
     """The edits that give an object another id, or 0, in slices."""
     edits: list[Edit] = []
     for key in keys:
-        try:
-            window, bitmap = where(canvas, key, label)
-        except SessionError:
-            continue
-        block = canvas.read(key, window).copy()
-        block[bitmap] = to
-        edit = PixelEdit.of(canvas, key, window, block)
-        assert edit is not None
-        edits.append(edit)
+        window = canvas.find(key, label)
+        for part, _ in _parts([], [], window):
+            block = canvas.read(key, part).copy()
+            block[block == label] = to
+            edit = PixelEdit.of(canvas, key, part, block)
+            edits += [] if edit is None else [edit]
     return edits
 
 
@@ -167,10 +242,21 @@ def joined(edits: Sequence[Edit]) -> list[Edit]:
     return [*(e for e in edits if not isinstance(e, ObjectEdit)), *objects.values()]
 
 
-def whole(canvas: Canvas) -> Window:
-    """The window of a whole slice."""
-    height, width = canvas.shape
-    return 0, 0, width, height
+def finished(work: Work[T]) -> T:
+    """Do all parts of some work at once; what it gives."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            made: T = end.value
+            return made
+
+
+def _shared(one: Window, other: Window) -> Window:
+    return (
+        max(one[0], other[0]), max(one[1], other[1]),
+        min(one[2], other[2]), min(one[3], other[3]),
+    )  # fmt: skip
 
 
 def _around(windows: Sequence[Window]) -> Window:

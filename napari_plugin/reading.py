@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.images import to_rgb
 from fastsam_plugins.options import Options, ReadOptions, option
+from fastsam_plugins.shown import Shown
 from napari_plugin.edits import Key
 from napari_plugin.geometry import Plane
 from napari_plugin.scene import Window
@@ -26,6 +27,14 @@ class LayerOptions(Options):
     layer_contrast: bool = option(
         True, "Stretch between the layer's contrast limits; otherwise as contrast says"
     )
+
+
+@dataclass(frozen=True)
+class _Outside:
+    """What an array is like whose values lie elsewhere."""
+
+    shape: tuple[int, ...]
+    dtype: Any
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,29 @@ class Pixels:
             If the pixels are not what an image is made of.
         """
         level, part = self._level(window, enough)
+        return to_rgb(_finite(self._values(key, level, part)), self.options)
+
+    def windows(self, key: Key, window: Window) -> Shown:
+        """The same of a window in full resolution that is read a part at a time.
+
+        Where values are stretched to their own range, it is that of parts spread over the whole.
+        """
+        x0, y0, x1, y1 = window
+
+        def read(part: Window) -> NDArray:
+            a, b, c, d = part
+            found = self._values(key, 0, (x0 + a, y0 + b, x0 + c, y0 + d))
+            if found.dtype.kind != "f" or (finite := np.isfinite(found)).all():
+                return found
+            if found.ndim == 3:
+                finite = np.broadcast_to(finite.all(2, keepdims=True), found.shape)
+            return np.ma.masked_array(found, ~finite)  # black, as napari shows it
+
+        one = read((0, 0, 1, 1))
+        return Shown(_Outside((y1 - y0, x1 - x0, *one.shape[2:]), one.dtype), self.options, read)
+
+    def _values(self, key: Key, level: int, part: Window) -> NDArray:
+        """The values (h, w[, C]) of a window of a level, in its pixels."""
         at: dict[int, Any] = dict(zip(self.plane.stepped, key, strict=True))
         x0, y0, x1, y1 = part
         at |= {self.plane.rows: slice(y0, y1), self.plane.columns: slice(x0, x1)}
@@ -89,7 +121,7 @@ class Pixels:
         if channels is not None:
             left = [a for a in range(self.plane.ndim) if a not in self.plane.stepped]
             array = np.moveaxis(array, left.index(channels), -1 if not self.rgb else -2)
-        return to_rgb(_finite(array), self.options)
+        return array
 
     def _level(self, window: Window, enough: int) -> tuple[int, Window]:
         """The level to read, and the window in its pixels."""

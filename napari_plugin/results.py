@@ -22,37 +22,48 @@ from fastsam_plugins import kept, weights
 from fastsam_plugins.masks.prototypes import PrototypeMasks
 from fastsam_plugins.options import SegmentOptions, TileOptions
 from fastsam_plugins.segmentation import Segmentation
+from fastsam_plugins.shown import Shown
 
 log = logging.getLogger(__name__)
 
 PART = 1 << 20  # bytes hashed at a time
+ROWS = 1 << 24  # pixels read at a time
 
 
 def digest(
-    pixels: NDArray[np.uint8],
+    pixels: NDArray[np.uint8] | Shown,
     shape: tuple[int, int],
     model: str,
     options: SegmentOptions,
     tiling: TileOptions | None = None,
+    stop: threading.Event | None = None,
 ) -> str:
     """Name what the network is asked.
 
     Parameters
     ----------
-    pixels : uint8 array (h, w, 3)
+    pixels : uint8 array (h, w, 3), or Shown
+        Of what is not in memory, some rows are read at a time.
     shape : (H, W)
         In whose pixels the answer is.
     model : str
         Name or file of the weights.
     options : SegmentOptions
     tiling : TileOptions, optional
+    stop : threading.Event, optional
+        Give up once it is set: the name is none, then.
     """
     how = (options, tiling) if tiling else (options,)
     said = repr((pixels.shape, shape, _fingerprint(model), *how))
     made = hashlib.blake2b(said.encode(), digest_size=16)
-    flat = np.ascontiguousarray(pixels).reshape(-1)
-    for start in range(0, flat.size, PART):
-        made.update(flat[start : start + PART].data)
+    height, width = pixels.shape[:2]
+    step = height if isinstance(pixels, np.ndarray) else max(ROWS // width, 1)
+    for top in range(0, height, step):
+        if stop is not None and stop.is_set():
+            break
+        flat = np.ascontiguousarray(pixels[top : top + step, 0:width]).reshape(-1)
+        for start in range(0, flat.size, PART):
+            made.update(flat[start : start + PART].data)
     return made.hexdigest()
 
 

@@ -6,24 +6,26 @@ Nothing in a file is run. The history of steps is not kept: what was done stays 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from fastsam_plugins.files import atomic
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 from napari_plugin import schema
 from napari_plugin.edits import Key
+from napari_plugin.painting import drawn
 from napari_plugin.scene import Prompts, Window
 from napari_plugin.session import Object, Session, SessionError
 
 _NOTHING: Mapping[Key, dict[int, R.Runs]] = {}
+
+Frozen = Callable[[], dict[int, R.Runs]]
+"""Gives the masks of all labels that a slice had at some time."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ class Saved:
 
 def snapshot(
     session: Session, image: ImageRecord, known: Mapping[Key, dict[int, R.Runs]] = _NOTHING
-) -> tuple[Saved, dict[Key, NDArray[np.integer]]]:
-    """What there is to save, but for the labels: copies of those slices that have any.
+) -> tuple[Saved, dict[Key, Frozen]]:
+    """What there is to save, but for the labels: as they are now, of those slices that have any.
 
     Quick; :func:`write` does the slow part, and may do it in another thread.
 
@@ -115,14 +117,12 @@ def snapshot(
     )
     planes = {}
     if canvas is not None:
-        height, width = canvas.shape
-        for key in objects.labelled - known.keys():
-            planes[key] = canvas.read(key, (0, 0, width, height)).copy()
+        planes = {key: canvas.frozen(key) for key in objects.labelled - known.keys()}
     return saved, planes
 
 
 def write(
-    saved: Saved, planes: Mapping[Key, NDArray[np.integer]], path: str | Path
+    saved: Saved, planes: Mapping[Key, Frozen], path: str | Path
 ) -> dict[Key, dict[int, R.Runs]]:
     """Write a session file, in one move: see :func:`fastsam_plugins.files.atomic.replacing`.
 
@@ -143,7 +143,7 @@ def write(
         for o in saved.objects.values()
     ]
     labels: dict[str, list[dict[str, Any]]] = {}
-    every = {**saved.labels, **{k: R.from_labels(p) for k, p in planes.items()}}
+    every = {**saved.labels, **{k: masks() for k, masks in planes.items()}}
     for key, found in every.items():
         texts = rle.encode(list(found.values()), saved.shape)
         labels[_text(key)] = [{"id": i, **t} for i, t in zip(found, texts, strict=True)]
@@ -288,15 +288,10 @@ def restore(session: Session, saved: Saved) -> None:
     for key, found in saved.labels.items():
         if not found:
             continue
-        height, width = canvas.shape
-        block = canvas.read(key, (0, 0, width, height)).copy()
-        for label, runs in found.items():
-            x0, y0, x1, y1 = R.bounds(runs, height)
-            block[y0:y1, x0:x1][R.to_bitmap(runs, canvas.shape, (x0, y0, x1, y1))] = label
-        labels, counts = np.unique(block, return_counts=True)
-        objects.areas.update(dict(zip(labels.tolist(), counts.tolist(), strict=True)))
-        canvas.write(key, (0, 0, width, height), block, block != 0)
+        for edit in drawn(canvas, key, found):
+            objects.areas.update(edit.apply(canvas, forward=True))
         objects.labelled.add(key)
+    canvas.show()
     objects.known = dict(saved.objects)
     objects.next_id = max(objects.next_id, saved.next_id)
     for key, prompts in saved.prompts.items():

@@ -11,10 +11,13 @@ import os
 import queue
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+
+TICK = 0.05  # seconds
 
 
 def main() -> None:
@@ -22,27 +25,71 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # ultralytics prints to standard output
     requests: queue.Queue[dict[str, Any] | None] = queue.Queue()
+    windows: queue.Queue[np.ndarray | None] = queue.Queue()
     stop = threading.Event()
-    reader = threading.Thread(target=_read, args=(sys.stdin.buffer, requests, stop), daemon=True)
-    reader.start()
+    pipe = (sys.stdin.buffer, requests, windows, stop)
+    threading.Thread(target=_read, args=pipe, daemon=True).start()
+
+    def say(answer: dict[str, Any]) -> None:
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
     loaded: dict[tuple[str, str, str], Any] = {}
     looked: dict[str, Any] = {}  # the last picture that a text was asked of
     while (request := requests.get()) is not None:
+        if request.get("windows"):
+            request["pixels"] = _Windows(request, say, windows, stop)
         try:
-            answers.write(json.dumps(_answer(request, loaded, looked, stop)) + "\n")
-            answers.flush()
+            say(_answer(request, loaded, looked, stop))
         except BrokenPipeError:  # nobody is there any more
             os._exit(0)
 
 
-def _read(stream: BinaryIO, requests: queue.Queue[Any], stop: threading.Event) -> None:
-    """Hand requests on; a request to stop overtakes them."""
+class _Windows:
+    """The image of a request, of which windows are asked for: ``shown[y0:y1, x0:x1]``."""
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(
+        self,
+        request: dict[str, Any],
+        say: Callable[[dict[str, Any]], None],
+        windows: queue.Queue[np.ndarray | None],
+        stop: threading.Event,
+    ) -> None:
+        self.shape = (*request["size"], 3)
+        self._number, self._say, self._windows, self._stop = request["number"], say, windows, stop
+        while not windows.empty():  # of a request that was stopped
+            windows.get()
+
+    def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray:
+        from fastsam_plugins.model import Interrupted
+
+        y, x = (range(n)[i] for i, n in zip(index, self.shape[:2], strict=True))
+        self._say({"number": self._number, "read": [x.start, y.start, x.stop, y.stop]})
+        while not self._stop.is_set():
+            try:
+                found = self._windows.get(timeout=TICK)
+            except queue.Empty:
+                continue
+            if found is not None and found.shape == (len(y), len(x), 3):
+                return found
+        raise Interrupted("stopped on request")
+
+
+def _read(
+    stream: BinaryIO,
+    requests: queue.Queue[Any],
+    windows: queue.Queue[np.ndarray | None],
+    stop: threading.Event,
+) -> None:
+    """Hand requests on, and windows; a request to stop overtakes them."""
     while line := stream.readline():
         request = json.loads(line)
         if request["do"] == "stop":
             stop.set()
             continue
-        if "size" in request:
+        if "size" in request and not request.get("windows"):
             height, width = request["size"]
             data = stream.read(height * width * 3)
             if len(data) < height * width * 3:
@@ -50,6 +97,9 @@ def _read(stream: BinaryIO, requests: queue.Queue[Any], stop: threading.Event) -
             request["pixels"] = np.frombuffer(data, np.uint8).reshape(height, width, 3)
         if request["do"] == "again":  # what was asked to stop has stopped
             stop.clear()
+            continue
+        if request["do"] == "window":
+            windows.put(request["pixels"])
             continue
         requests.put(request)
     stop.set()

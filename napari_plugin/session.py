@@ -8,32 +8,43 @@ then.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from fastsam_plugins.linking import link
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import FilterOptions, LinkOptions, PromptOptions
 from fastsam_plugins.segmentation import Segmentation
-from napari_plugin.edits import Canvas, DropEdit, Edit, History, Key, ObjectEdit, PromptEdit, Step
-from napari_plugin.objects import Objects
+from napari_plugin.edits import (
+    Canvas,
+    DropEdit,
+    Edit,
+    Key,
+    PromptEdit,
+    Step,
+)
 from napari_plugin.painting import (
+    MANY,
     POLICIES,
     Instance,
     Object,
     Policy,
     SessionError,
+    Work,
+    finished,
     has,
     joined,
     where,
 )
 from napari_plugin.scene import Prompts, Replies, Scene
+from napari_plugin.steps import Steps, made_by
 
 __all__ = ["NOTHING", "POLICIES", "Object", "Policy", "Session", "SessionError"]
 
 NOTHING = Prompts()
+COVERED = "nothing to commit: other objects cover it, or are the same"
 
 
-class Session:
+class Session(Steps):
     """Prompts, answers, objects and their history, over all slices of an image.
 
     Parameters
@@ -43,26 +54,17 @@ class Session:
 
     Attributes
     ----------
-    scenes : dict
-        By slice: what the network found.
-    objects : Objects
-        What was committed.
     options : PromptOptions
         How prompts pick.
     filters : FilterOptions
         Which instances they pick among.
-    listeners : list of callables
-        Called with every :class:`Step` done, undone or redone.
     """
 
     def __init__(self, canvas: Canvas | None = None) -> None:
-        self.scenes: dict[Key, Scene] = {}
-        self.objects = Objects()
+        super().__init__()
         self.options = PromptOptions(points_mode="best")
         self.filters = FilterOptions()
-        self.history = History()
-        self.listeners: list[Callable[[Step], None]] = []
-        self._prompts: dict[Key, Prompts] = {}
+        self._answer: tuple[Scene, Prompts, PromptOptions, Replies] | None = None
         if canvas is not None:
             self.attach(canvas)
 
@@ -151,8 +153,13 @@ class Session:
 
     def replies(self, key: Key) -> Replies | None:
         """The same, and which prompts pick nothing, and why."""
-        scene = self.scene(key)
-        return None if scene is None else scene.replies(self.prompts(key), self.options)
+        scene, asked = self.scene(key), (self.prompts(key), self.options)
+        if scene is None:
+            return None
+        before = self._answer
+        if before is None or before[0] is not scene or before[1:3] != asked:
+            self._answer = before = (scene, *asked, scene.replies(*asked))
+        return before[3]
 
     def answered(self, key: Key) -> Segmentation:
         """What the prompts of a slice pick; SessionError if that is nothing."""
@@ -182,13 +189,13 @@ class Session:
             If there is nothing to commit, or no room for it.
         """
         prompts = self.prompts(key)
-        instances = self._fitting(key, self.answered(key))
+        instances = finished(self._fitting(key, self.answered(key)))
         self._check_target(key, prompts)
         ids = [] if prompts.target is None else [prompts.target] * len(instances)
         asked = dataclasses.replace(prompts, target=None)
-        edits = self.objects.add(key, instances, policy, ids, prompts.target, asked)
+        edits = finished(self.objects.add(key, instances, policy, ids, prompts.target, asked))
         if not edits:
-            raise SessionError("nothing to commit: other objects cover it")
+            raise SessionError(COVERED)
         return self._done("commit", key, [*edits, self._taken(key)])
 
     def commit_found(
@@ -206,8 +213,16 @@ class Session:
         linking : LinkOptions, optional
             Give instances of neighbouring slices that overlap one id.
         """
+        return finished(self.committing_found(keys, policy, linking))
+
+    def committing_found(
+        self, keys: Sequence[Key], policy: Policy, linking: LinkOptions | None
+    ) -> Work[list[int]]:
+        """The same, part by part."""
         scenes = {k: s for k in keys if (s := self.scene(k)) is not None}
-        found = [self._fitting(k, s.shown) for k, s in scenes.items()]
+        found = []
+        for k, s in scenes.items():
+            found.append((yield from self._fitting(k, s.shown)))
         if not any(found):
             raise SessionError("nothing to commit: segment first, or loosen the filters")
         count = self.objects.next_id
@@ -222,10 +237,12 @@ class Session:
                 count += len(f)
         edits: list[Edit] = []
         for key, instances, numbers_here in zip(scenes, found, ids, strict=True):
-            edits += self.objects.add(key, instances, policy, numbers_here)
+            edits += yield from self.objects.add(key, instances, policy, numbers_here)
         if not edits:
-            raise SessionError("nothing to commit: other objects cover it")
-        return self._done("commit all", next(iter(scenes)), joined(edits))
+            raise SessionError(COVERED)
+        step = Step("commit all", next(iter(scenes)), tuple(joined(edits)))
+        yield from self._doing(step)
+        return made_by(step)
 
     def commit_outlines(self, key: Key, found: bool = False) -> list[int]:
         """Make what the prompts pick objects with outlines of their own, which may overlap.
@@ -234,14 +251,14 @@ class Session:
         """
         scene = self.scene(key)
         if found and scene is not None:
-            instances = _instances(scene, scene.shown)
+            instances = finished(_instances(scene, scene.shown))
             if not instances:
                 raise SessionError("nothing to commit: loosen the filters")
             return self._done("commit outlines", key, self.objects.outline(key, instances, None))
         seg = self.answered(key)
         assert scene is not None
         asked = dataclasses.replace(self.prompts(key), target=None)
-        edits = self.objects.outline(key, _instances(scene, seg), asked)
+        edits = self.objects.outline(key, finished(_instances(scene, seg)), asked)
         return self._done("commit outlines", key, [*edits, self._taken(key)])
 
     def delete(self, ids: Iterable[int], key: Key = ()) -> None:
@@ -274,7 +291,7 @@ class Session:
 
     def split_off(self, key: Key) -> int:
         """Make what the prompts pick of an object underneath an object of its own."""
-        merged = R.union([i.runs for i in self._fitting(key, self.answered(key))])
+        merged = R.union([i.runs for i in finished(self._fitting(key, self.answered(key)))])
         edits = self.objects.split_off(key, merged, self.prompts(key))
         return max(self._done("split off", key, [*edits, self._taken(key)]))
 
@@ -289,7 +306,7 @@ class Session:
             prompts = Prompts(boxes=((float(x0), float(y0), float(x1), float(y1)),))
         self.prompt(key, dataclasses.replace(prompts, target=label), "go back")
 
-    def _fitting(self, key: Key, seg: Segmentation) -> list[Instance]:
+    def _fitting(self, key: Key, seg: Segmentation) -> Work[list[Instance]]:
         """Instances of a slice; SessionError if the canvas has slices of another size."""
         scene, shape = self.scenes[key], self.objects.there.shape
         if scene.shape != shape:
@@ -297,7 +314,7 @@ class Session:
                 f"the Labels layer has slices of {shape} pixels, the image of {scene.shape}: "
                 "commit into a new one"
             )
-        return _instances(scene, seg)
+        return (yield from _instances(scene, seg))
 
     def _forgotten(self, key: Key) -> PromptEdit:
         """The edit after which a slice has no prompts."""
@@ -325,70 +342,14 @@ class Session:
                 "undo, or forget the prompts with Q and ask anew"
             )
 
-    # --- history ----------------------------------------------------------------------------
 
-    def undo(self) -> Step | None:
-        """Take the last step back."""
-        return self._turn(self.history.done, self.history.undone, forward=False)
-
-    def redo(self) -> Step | None:
-        """Make the last step that was undone again."""
-        return self._turn(self.history.undone, self.history.done, forward=True)
-
-    def _turn(self, steps: list[Step], turned: list[Step], forward: bool) -> Step | None:
-        if not steps:
-            return None
-        step = steps[-1]
-        self._apply(step, forward)
-        turned.append(steps.pop())
-        self._tell(step)
-        return step
-
-    def _done(
-        self, name: str, key: Key, edits: Sequence[Edit], but: Collection[int] = ()
-    ) -> list[int]:
-        """Make edits a step; the ids of the objects that it made or changed, but for some."""
-        self._do(Step(name, key, tuple(edits)))
-        made = [e.id for e in edits if isinstance(e, ObjectEdit) and e.after is not None]
-        return [i for i in made if i not in but]
-
-    def _do(self, step: Step) -> None:
-        self._apply(step, forward=True)
-        self.history.add(step)
-        self._tell(step)
-
-    def _apply(self, step: Step, forward: bool) -> None:
-        """Make a step or take it back, all of it or nothing: the disk of a layer may be full."""
-        edits = step.edits if forward else step.edits[::-1]
-        for count, edit in enumerate(edits):
-            try:
-                self._turn_edit(edit, forward)
-            except Exception:
-                for done in reversed(edits[:count]):
-                    self._turn_edit(done, not forward)
-                raise
-
-    def _turn_edit(self, edit: Edit, forward: bool) -> None:
-        if isinstance(edit, PromptEdit):
-            self._prompts[edit.key] = edit.after if forward else edit.before
-        elif isinstance(edit, DropEdit):
-            scene = self.scenes.get(edit.key)
-            if scene is not None and scene.seg is edit.seg:
-                dropped = edit.after if forward else edit.before
-                self.scenes[edit.key] = scene.filtered(scene.filters, dropped)
-        else:
-            self.objects.apply(edit, forward)
-
-    def _tell(self, step: Step) -> None:
-        for listener in list(self.listeners):
-            listener(step)
-
-
-def _instances(scene: Scene, seg: Segmentation) -> list[Instance]:
+def _instances(scene: Scene, seg: Segmentation) -> Work[list[Instance]]:
     """Those of a scene's instances that have pixels."""
-    stability = seg.stability
-    return [
-        Instance(scene.runs(seg, i), float(seg.scores[i]), float(stability[i]))
-        for i in range(len(seg))
-        if len(seg.runs(i))
-    ]
+    stability, found = seg.stability, []
+    for i in range(len(seg)):
+        if not (i + 1) % MANY:
+            yield
+        if len(seg.runs(i)):
+            runs = scene.runs(seg, i)
+            found.append(Instance(runs, float(seg.scores[i]), float(stability[i])))
+    return found

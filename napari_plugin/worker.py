@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import FilterOptions, LimitOptions, SegmentOptions, TileOptions
+from fastsam_plugins.shown import Shown
 from napari_plugin.edits import Key
 from napari_plugin.network import Network, Stopped
 from napari_plugin.reading import Pixels
@@ -102,10 +104,16 @@ def work(
                 return
             x0, y0, x1, y1 = window
             shape = (y1 - y0, x1 - x0)
-            enough = max(shape) if request.tiling else request.options.imgsz or ENOUGH
-            pixels = request.pixels.read(key, window, enough)
+            pixels: NDArray[np.uint8] | Shown
+            if request.tiling:
+                pixels = request.pixels.windows(key, window)
+            else:
+                enough = request.options.imgsz or ENOUGH
+                pixels = request.pixels.read(key, window, enough)
             yield None
-            name = digest(pixels, shape, request.model, request.options, request.tiling)
+            name = digest(pixels, shape, request.model, request.options, request.tiling, stop)
+            if stop.is_set():
+                return
             seg = results.get(name)
             if seg is None:
                 asked = (request.model, request.device, request.backend)
@@ -113,7 +121,7 @@ def work(
                     pixels, shape, asked, request.options, stop, request.tiling, request.limits
                 )
                 # Asked for by every click; measured once, here.
-                _ = seg.areas, seg.stability
+                _ = seg.areas, seg.stability, seg.contains([[0, 0]])
                 results.put(name, seg)
             scene = Scene(seg, window, request.shape, name).filtered(request.filters)
             yield Found(key, scene, picture(scene))
@@ -165,9 +173,34 @@ def picture(scene: Scene) -> NDArray[np.uint16]:
     uint16 array (h, w)
         Of every ``stride``-th pixel of the window; i + 1 is instance i of ``scene.seg``.
     """
-    step = stride(scene.window)
-    labels = scene.shown.labels()[step // 2 :: step, step // 2 :: step]
-    place = np.zeros(len(scene.shown) + 1, np.uint16)
-    order = {row: i for i, row in enumerate(scene.seg.rows.tolist())}
-    place[1:] = [order[row] + 1 for row in scene.shown.rows.tolist()]
-    return place[labels]
+    step, shown = stride(scene.window), scene.shown
+    height, width = (len(range(step // 2, n, step)) for n in scene.seg.shape)
+    made = np.zeros((height, width), np.uint16)
+    places = np.searchsorted(scene.seg.rows, shown.rows, sorter=np.argsort(scene.seg.rows))
+    places = np.argsort(scene.seg.rows)[places] % 65535 + 1  # of so many, two may look alike
+    for i in np.argsort(-shown.areas, kind="stable").tolist():
+        runs = sampled(shown.runs(i), shown.shape[0], step, height)
+        x0, y0, x1, y1 = window = R.bounds(runs, height)
+        made[y0:y1, x0:x1][R.to_bitmap(runs, (height, width), window)] = places[i]
+    return made
+
+
+def sampled(runs: R.Runs, height: int, step: int, new_height: int) -> R.Runs:
+    """The mask of every ``step``-th pixel, from the middle of the first ``step`` on.
+
+    Parameters
+    ----------
+    runs : run array
+    height : int
+        Of its image.
+    step : int
+    new_height : int
+        Of the image of those pixels.
+    """
+    if step == 1:
+        return runs
+    x, top, bottom = R.columns(runs, height)
+    x, top, bottom = x - step // 2, top - step // 2, bottom - step // 2
+    there = x % step == 0
+    first, last = -(-top[there] // step), -(-bottom[there] // step)
+    return R.from_columns(x[there] // step, np.maximum(first, 0), np.maximum(last, 0), new_height)

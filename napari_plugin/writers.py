@@ -25,6 +25,7 @@ from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.outlines import signed_area
 from fastsam_plugins.segmentation import Segmentation
 from napari_plugin import channels
+from napari_plugin.blocks import Level
 
 ELLIPSE = 64  # corners that an ellipse is drawn with
 
@@ -76,10 +77,12 @@ def write_labels(path: str, data: Any, about: About) -> list[str]:
     labels = data[0] if about.get("multiscale") else data
     over = _over_channels(about, len(labels.shape))
     if over is not None and labels.shape[over] == 1:
-        labels = np.asarray(labels)[(slice(None),) * over + (0,)]
+        labels = labels if isinstance(labels, Level) else np.asarray(labels)
+        labels = labels[(slice(None),) * over + (0,)]
     ending = output.suffix.lower()
     if ending in files.TIFF:
-        files.write_labels(np.asarray(labels), output, place)
+        whole: Any = labels if isinstance(labels, Level) else np.asarray(labels)
+        files.write_labels(whole, output, place)
         return [path]
     _check(output, place, about)
     planes = list(_planes(labels, about, place))
@@ -209,8 +212,10 @@ def _planes(
     axes = _axes(about, len(labels.shape))
     pixel, unit = _pixel(about)
     for key in np.ndindex(*labels.shape[:-2]):
-        plane = np.asarray(labels[key])
-        masks = R.from_labels(plane)
+        if isinstance(labels, Level):
+            masks = labels.masks(key)
+        else:
+            masks = R.from_labels(np.asarray(labels[key]))
         at = [rows.get(n) if rows is not None else n for n in masks]
         extra: dict[str, list[Any]] = {
             name: [None if k is None or k >= count else values[k] for k in at]
@@ -219,7 +224,7 @@ def _planes(
         if place is None and unit:
             extra[f"area_{unit}2"] = [R.area(m) * pixel for m in masks.values()]
         unknown = np.full(len(masks), np.nan)
-        shape = (int(plane.shape[0]), int(plane.shape[1]))
+        shape = (int(labels.shape[-2]), int(labels.shape[-1]))
         seg = Segmentation.from_runs(list(masks.values()), shape, unknown)
         slices = dict(zip(axes, key, strict=True))
         yield files.Segmented(_source(about), None, seg, place, list(masks), slices, extra)

@@ -151,6 +151,12 @@ class Window:
         return self.viewer.screenshot(canvas_only=True, flash=False)
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """A step is made before the next line of a test, however busy the machine is."""
+    monkeypatch.setattr("napari_plugin.jobs.SLICE", 600)
+
+
 @pytest.fixture(scope="session")
 def shared_network(own_places):
     """One process for all windows: loading PyTorch takes seconds."""

@@ -62,6 +62,94 @@ def test_it_looks_in_windows_as_the_network_in_this_process_does(network, model,
     assert np.array_equal(found.scene.seg.labels(), expected.labels())
 
 
+class Watched:
+    """An array that says how much was read of it at once, and may fail."""
+
+    def __init__(self, array, bad=None):
+        self.array, self.bad, self.most, self.reads = array, bad, 0, 0
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+        self.stop = None
+
+    def __getitem__(self, index):
+        found = self.array[index]
+        self.most, self.reads = max(self.most, found.size), self.reads + 1
+        if self.reads == self.bad:
+            raise KeyError("no block 7\nand more")
+        if self.stop is not None and self.reads > 12:
+            self.stop.set()
+        return found
+
+
+def in_windows(image, **tiling):
+    height, width = image.shape[:2]
+    return Request(
+        Pixels([image], Plane(0, 1, 2), image.ndim == 3, ReadOptions()),
+        (((), (0, 0, width, height)),),
+        (height, width), "FastSAM-n", "cpu", "auto", QUICK.replace(imgsz=160), FilterOptions(),
+        TileOptions(**{"tile": 320, "overlap": 0.3, **tiling}),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["gray", "rgb", "nan", "two levels"])
+def test_in_windows_an_image_is_never_read_whole(monkeypatch, network, model, coins, kind):
+    from napari_plugin import results
+
+    monkeypatch.setattr(results, "ROWS", 100_000)
+    large = np.tile(coins, (2, 2, 1))
+    image = large if kind == "rgb" else large[:, :, 0]
+    shown = large
+    if kind == "nan":
+        image = image.astype(np.float32)
+        image[:50, :50] = np.nan
+        shown = large.copy()
+        shown[:50, :50] = 0
+    watched = Watched(image)
+    asked = in_windows(watched, whole=False)
+    options = ReadOptions(contrast="fixed", low=0, high=255) if kind == "nan" else ReadOptions()
+    levels = [watched, image[::4, ::4]] if kind == "two levels" else [watched]
+    asked = dataclasses.replace(
+        asked, pixels=Pixels(levels, Plane(0, 1, 2), kind == "rgb", options)
+    )
+    _, found = work(asked, network, Results(), threading.Event())
+    expected = model.segment_tiled(shown, asked.options, asked.tiling)
+    assert len(found.scene.seg) == len(expected) > 40
+    assert np.array_equal(found.scene.seg.labels(), expected.labels())
+    assert watched.most < 0.4 * image.size
+
+
+def test_what_was_found_in_windows_is_found_again_by_its_pixels(network, coins):
+    large, results = np.tile(coins, (2, 2, 1)), Results()
+    asked = in_windows(large)
+    _, first = work(asked, network, results, threading.Event())
+    nobody = Network()
+    _, again = work(in_windows(large.copy()), nobody, results, threading.Event())
+    assert again.scene.seg is first.scene.seg
+    assert nobody._process is None
+    from napari_plugin.results import digest
+
+    old = digest(large, large.shape[:2], "FastSAM-n", asked.options, asked.tiling)
+    assert first.scene.digest == old
+
+
+def test_a_window_that_cannot_be_read_is_one_line_and_the_process_goes_on(network, coins):
+    large = Watched(np.tile(coins, (2, 2, 1)), bad=9)
+    *_, answer = work(in_windows(large), network, Results(), threading.Event())
+    assert isinstance(answer, Failure)
+    assert answer.message == "the image cannot be read: 'no block 7\\nand more'"
+    process = network._process
+    assert len(network.segment(coins, coins.shape[:2], NAME, QUICK, threading.Event())) > 10
+    assert network._process is process
+
+
+def test_it_stops_between_windows_and_works_again(network, coins):
+    large = Watched(np.tile(coins, (3, 3, 1)))
+    large.stop = threading.Event()
+    assert [a for a in work(in_windows(large), network, Results(), large.stop) if a] == []
+    process = network._process
+    assert len(network.segment(coins, coins.shape[:2], NAME, QUICK, threading.Event())) > 10
+    assert network._process is process, "the same one: nothing was loaded again"
+
+
 def test_it_stops_in_the_middle_and_works_again(network, coins):
     large = np.tile(coins, (4, 4, 1))
     slow = SegmentOptions(imgsz=4096)

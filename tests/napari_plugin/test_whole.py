@@ -35,6 +35,7 @@ def work(window, image, conf):
             continue
         window.click(image, (float(y[k]), float(x[k])))
         if len(now.session.prompts(()).points) and len(now.session.answer(())):
+            window.key("Shift-W")  # an equal object would stay as it is
             window.key("N")
             picked += 1
         if picked == 3:
