@@ -134,7 +134,7 @@ def _seek(image: Any, page: int) -> None:
 
 
 # What Pillow turns into RGB, with chroma that is stored for several pixels together.
-_COLOR_SPACES = ("YCBCR", "CIELAB", "ICCLAB", "ITULAB")
+_COLOR_SPACES = ("YCBCR", "ITULAB")
 _JPEG = (6, 7, 34892, 33007)
 
 

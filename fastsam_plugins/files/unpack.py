@@ -19,14 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.files.faults import Unreadable
+from fastsam_plugins.files.jpeg import decoded, jpeg_size
 
 Shape = tuple[int, int, int]
-Unpack = Callable[[bytes, Shape], bytes]
-"""From a segment's bytes and the shape (rows, columns, samples) that it has whole."""
+Unpack = Callable[[bytes, Shape], bytes | NDArray]
+"""From a segment's bytes and the shape (rows, columns, samples) that it has whole: what tifffile
+makes values of, or values."""
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _CCITT = (2, 3, 4)  # which tifffile bounds by rows and columns
 _JPEG = (6, 7, 33007, 34892)
+_NEW_JPEG = (7, 33007)
 JPEG2000 = (33003, 33004, 33005, 34712)
 _LERC = 34887
 _PICTURES = {34933: "png", 22610: "jpegxr", 34934: "jpegxr", 50001: "webp", 50002: "jpegxl",
@@ -47,8 +50,7 @@ def unpacker(page: Any) -> Unpack | None:
     if code == 1 or code in _CCITT:
         return None
     if code in _JPEG:
-        header = page.jpegheader or b""
-        return lambda data, shape: _checked(data, _jpeg_size(header + data), shape)
+        return _jpeg(page)
     if code in JPEG2000:
         return lambda data, shape: _checked(data, jpeg2000(data)[0], shape)
     turned = page.fillorder == 2
@@ -57,8 +59,10 @@ def unpacker(page: Any) -> Unpack | None:
         within = int((page.tags.valueof(50674) or (0, 0))[1])
         done = lambda data, shape: _stored(_lerc(data, shape, dtype, within), byteorder)  # noqa: E731
     elif code in _PICTURES:
-        kind, turned = _PICTURES[code], False
-        done = lambda data, shape: _stored(_picture(kind, data, shape, dtype), byteorder)  # noqa: E731
+        kind, turned, samples = _PICTURES[code], False, page.samplesperpixel
+        done = lambda data, shape: _stored(  # noqa: E731
+            _picture(kind, data, shape, dtype, samples), byteorder
+        )
     elif made := _streams().get(code):
         bits = page.bitspersample if isinstance(page.bitspersample, int) else 8 * dtype.itemsize
         done = lambda data, shape: made(data, _size(shape, bits))  # noqa: E731
@@ -72,6 +76,17 @@ def unpacker(page: Any) -> Unpack | None:
     if code in _PICTURES:
         page.predictor = 1
     return lambda data, shape: done(data.translate(_REVERSED) if turned else data, shape)
+
+
+def _jpeg(page: Any) -> Unpack:
+    header = page.jpegheader or b""
+
+    def checked(data: bytes, shape: Shape) -> bytes:
+        return _checked(data, jpeg_size(header + data), shape)
+
+    if header or int(page.compression) not in _NEW_JPEG:
+        return checked
+    return lambda data, shape: decoded(checked(data, shape), page, shape)
 
 
 def _size(shape: Shape, bits: int) -> int:
@@ -119,15 +134,19 @@ def _shapes(shape: Shape) -> Iterator[tuple[int, ...]]:
         yield shape[:2]
 
 
-def _picture(kind: str, data: bytes, shape: Shape, dtype: np.dtype) -> NDArray:
+def _picture(kind: str, data: bytes, shape: Shape, dtype: np.dtype, samples: int) -> NDArray:
     """A picture in a tile: decoders refuse one that has another shape before they decode it."""
     import imagecodecs
 
     decode = getattr(imagecodecs, f"{kind}_decode")
-    more = {"hasalpha": True} if kind == "webp" and shape[2] == 4 else {}
+    if kind == "webp":
+        # It has 3 or 4 samples. Of a band that lies apart libtiff fills as much as it needs.
+        out = np.empty((*shape[:2], samples), dtype)
+        found = np.asarray(decode(data, out=out, hasalpha=samples == 4))
+        return found.reshape(-1)[: math.prod(shape)].reshape(shape)
     for tried in _shapes(shape):
         try:
-            return np.asarray(decode(data, out=np.empty(tried, dtype), **more))
+            return np.asarray(decode(data, out=np.empty(tried, dtype)))
         except (ValueError, TypeError) as error:
             last = error
     raise last
@@ -177,21 +196,6 @@ def _checked(data: bytes, size: tuple[int, int] | None, shape: Shape) -> bytes:
             f"is damaged: a piece of {shape[1]} x {shape[0]} pixels holds {size[1]} x {size[0]}"
         )
     return data
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Rows and columns of a JPEG, by its start of frame; None if it has none."""
-    place = 0
-    while (place := data.find(b"\xff", place)) >= 0 and place + 9 <= len(data):
-        kind = data[place + 1]
-        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
-            rows, columns = struct.unpack_from(">HH", data, place + 5)
-            return rows, columns
-        if kind in (0x00, 0x01, 0xFF) or 0xD0 <= kind <= 0xD9:
-            place += 1 if kind == 0xFF else 2
-            continue
-        place += 2 + max(struct.unpack_from(">H", data, place + 2)[0], 2)
-    return None
 
 
 def jpeg2000(data: bytes) -> tuple[tuple[int, int] | None, list[int]]:
