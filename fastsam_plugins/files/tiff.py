@@ -181,8 +181,10 @@ class TiffPixels:
         page, data = self.page, None
         offset, count = page.dataoffsets[index], page.databytecounts[index]
         if offset > 0 and count > 0:
+            if offset + count > self._file.size:
+                raise Unreadable("is damaged or truncated: a piece of it lies behind its end")
             self._file.seek(offset)
-            data = self._file.read(min(count, max(self._file.size - offset, 0)))
+            data = self._file.read(count)
             data = self._unpack(data, self._shape(index)) if self._unpack else data
         values: Any = data
         if not isinstance(data, np.ndarray):

@@ -29,6 +29,7 @@ makes values of, or values."""
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _CCITT = (2, 3, 4)  # which tifffile bounds by rows and columns
 _JPEG = (6, 7, 33007, 34892)
+_STEP = 1 << 16
 _NEW_JPEG = (7, 33007)
 JPEG2000 = (33003, 33004, 33005, 34712)
 _LERC = 34887
@@ -47,8 +48,12 @@ def unpacker(page: Any) -> Unpack | None:
     import tifffile
 
     code = int(page.compression)
-    if code == 1 or code in _CCITT:
+    if code in _CCITT:
         return None
+    mixed = not isinstance(page.bitspersample, int)
+    if code == 1:
+        bits = 0 if mixed else page.bitspersample
+        return lambda data, shape: _enough(data, _size(shape, bits))
     if code in _JPEG:
         return _jpeg(page)
     if code in JPEG2000:
@@ -64,8 +69,11 @@ def unpacker(page: Any) -> Unpack | None:
             _picture(kind, data, shape, dtype, samples), byteorder
         )
     elif made := _streams().get(code):
-        bits = page.bitspersample if isinstance(page.bitspersample, int) else 8 * dtype.itemsize
-        done = lambda data, shape: made(data, _size(shape, bits))  # noqa: E731
+        bits = 8 * dtype.itemsize if mixed else page.bitspersample
+
+        def done(data: bytes, shape: Shape) -> bytes:
+            size = _size(shape, bits)
+            return _enough(made(data, size), 0 if mixed else size)
     else:
         known = code in [int(c) for c in tifffile.COMPRESSION]
         name = tifffile.COMPRESSION(code).name if known else f"method {code}"
@@ -94,12 +102,38 @@ def _size(shape: Shape, bits: int) -> int:
     return shape[0] * math.ceil(shape[1] * shape[2] * bits / 8)
 
 
+def _to_the_end(stream: Any, more: Callable[[], bytes], size: int) -> None:
+    """Go on to the checksum, which the stream compares; not in one that is far longer."""
+    beyond = 0
+    while not stream.eof and beyond <= size:
+        step = b"" if getattr(stream, "needs_input", False) else more()
+        if not (step or stream.eof):
+            raise Unreadable("is damaged or truncated: a piece of it has no end")
+        beyond += len(step)
+
+
+def _enough(data: bytes, size: int) -> bytes:
+    """What tifffile would fill up with zeros."""
+    if len(data) < size:
+        raise Unreadable("is damaged or truncated: a piece of it has too few pixels")
+    return data
+
+
 def _streams() -> dict[int, Callable[[bytes, int], bytes]]:
     """Of compressions of bytes, by their number in TIFF: unpack so many bytes at most."""
     import imagecodecs
 
     def deflate(data: bytes, size: int) -> bytes:
-        return zlib.decompressobj().decompress(data, size)
+        stream = zlib.decompressobj()
+        out = stream.decompress(data, size)
+        _to_the_end(stream, lambda: stream.decompress(stream.unconsumed_tail, _STEP), size)
+        return out
+
+    def xz(data: bytes, size: int) -> bytes:
+        stream = lzma.LZMADecompressor()
+        out = stream.decompress(data, size)
+        _to_the_end(stream, lambda: stream.decompress(b"", _STEP), size)
+        return out
 
     def zstd(data: bytes, size: int) -> bytes:
         return bytes(imagecodecs.zstd_decode(data, out=size))
@@ -110,7 +144,7 @@ def _streams() -> dict[int, Callable[[bytes, int], bytes]]:
         32946: deflate,
         50013: deflate,
         32773: _packbits,
-        34925: lambda data, size: lzma.LZMADecompressor().decompress(data, size),
+        34925: xz,
         34926: zstd,
         50000: zstd,
     }
