@@ -153,7 +153,8 @@ def upright_size(source: Any) -> tuple[int, int]:
 class Whole:
     """Values that are held already; those whose alpha is 0 are masked."""
 
-    def __init__(self, values: NDArray) -> None:
+    def __init__(self, values: NDArray, bits: int = 8) -> None:
+        self.bits = bits
         count = values.shape[2] if values.ndim == 3 else 1
         self._values, self._alpha = values, None
         if count in (2, 4):

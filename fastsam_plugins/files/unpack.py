@@ -7,7 +7,6 @@ done; what tifffile has to do is looked at before.
 
 from __future__ import annotations
 
-import itertools
 import lzma
 import math
 import struct
@@ -232,12 +231,13 @@ def _checked(data: bytes, size: tuple[int, int] | None, shape: Shape) -> bytes:
     return data
 
 
-def jpeg2000(data: bytes) -> tuple[tuple[int, int] | None, list[int]]:
-    """Rows and columns of a JPEG 2000, and the bits of its components, by its header."""
+def jpeg2000(data: bytes) -> tuple[tuple[int, int] | None, list[int], bool]:
+    """Rows and columns of a JPEG 2000, bits of its components, and whether one has a sign."""
     place = data.find(b"\xff\x4f\xff\x51")
     if place < 0 or len(data) < place + 42:
-        return None, []
+        return None, [], False
     x1, y1, x0, y0 = struct.unpack_from(">4I", data, place + 8)
     count = struct.unpack_from(">H", data, place + 40)[0]
-    sizes = data[place + 42 : place + 42 + 3 * count : 3]
-    return (max(y1 - y0, 0), max(x1 - x0, 0)), [(b & 0x7F) + 1 for b in itertools.islice(sizes, 64)]
+    sizes = data[place + 42 : place + 42 + 3 * count : 3][:64]
+    signed = any(b & 0x80 for b in sizes)
+    return (max(y1 - y0, 0), max(x1 - x0, 0)), [(b & 0x7F) + 1 for b in sizes], signed
