@@ -117,7 +117,7 @@ def _pillow_source(path: Path, page: int, limits: LimitOptions, clock: L.Clock) 
         _seek(image, page)
         deep = deep_values(image, path, limits)  # before the next line, which decodes PNG
         orientation = image.getexif().get(ORIENTATION, 1)
-        source: Any = PillowRows(image, limits) if deep is None else Whole(deep)
+        source: Any = PillowRows(image, limits) if deep is None else Whole(*deep)
         source.orientation = orientation
         return source
 
@@ -134,7 +134,7 @@ def _seek(image: Any, page: int) -> None:
 
 
 # What Pillow turns into RGB, with chroma that is stored for several pixels together.
-_COLOR_SPACES = ("YCBCR", "CIELAB", "ICCLAB", "ITULAB")
+_COLOR_SPACES = ("YCBCR", "ITULAB")
 _JPEG = (6, 7, 34892, 33007)
 
 

@@ -14,6 +14,8 @@ from fastsam_plugins.images import chosen_bands
 from fastsam_plugins.masks.sources import Window
 from fastsam_plugins.options import ReadOptions
 
+_CIELAB = 8  # of which a and b are signed
+
 
 class Source(Protocol):
     """An image (H, W) or (H, W, C) that is read by windows, masked where there are no data.
@@ -42,10 +44,13 @@ class TiffShows:
         self.palette = palette(pixels) if kind == kinds.PALETTE else None
         self._inverted = kind == kinds.MINISWHITE and self.dtype.kind in "bu"
         self._inks = kind == kinds.SEPARATED and len(shape) == 3 and shape[2] in (4, 5)
+        three = len(shape) == 3 and shape[2] - len(pixels.page.extrasamples) == 3
+        lab = kind in (kinds.CIELAB, kinds.ICCLAB) and three and self.dtype.kind == "u"
+        self._lab = int(kind) if lab else None
         self._alpha = pixels.alpha
         if self._alpha is not None:
             shape = shape[:2] if shape[-1] == 2 else (*shape[:2], shape[-1] - 1)
-        if self.palette is not None or self._inks:
+        if self.palette is not None or self._inks or lab:
             shape, self.bits, self.dtype = (*shape[:2], 3), 8, np.dtype(np.uint8)
         self.shape = shape
 
@@ -73,6 +78,8 @@ class TiffShows:
             array = self.palette[np.minimum(index, len(self.palette) - 1)]
         elif self._inks:
             array = _rgb_of_inks(array[..., :4])
+        elif self._lab:
+            array = _rgb_of_lab(array[..., :3], self._lab == _CIELAB)
         elif self._inverted:
             few = self.bits < 8 * array.dtype.itemsize and array.dtype.kind == "u"
             array = (1 << self.bits) - 1 - array if few else np.invert(array)
@@ -102,6 +109,18 @@ def _rgb_of_inks(array: NDArray) -> NDArray[np.uint8]:
         array = array >> (8 * (array.dtype.itemsize - 1))
     inks = Image.fromarray(np.ascontiguousarray(array, np.uint8), "CMYK")
     return np.asarray(inks.convert("RGB"))
+
+
+def _rgb_of_lab(array: NDArray, signed: bool) -> NDArray[np.uint8]:
+    """CIE L*a*b* (h, w, 3) as RGB, as Pillow does it."""
+    from PIL import Image
+
+    array = (array >> (8 * (array.dtype.itemsize - 1))).astype(np.uint8)
+    if not signed:  # a and b begin at -128
+        array[..., 1:] ^= 0x80
+    height, width = array.shape[:2]
+    image = Image.frombytes("LAB", (width, height), array.tobytes(), "raw", "LAB")
+    return np.asarray(image.convert("RGB"))
 
 
 def turned_back(upright: NDArray, orientation: int) -> NDArray:
@@ -134,7 +153,8 @@ def upright_size(source: Any) -> tuple[int, int]:
 class Whole:
     """Values that are held already; those whose alpha is 0 are masked."""
 
-    def __init__(self, values: NDArray) -> None:
+    def __init__(self, values: NDArray, bits: int = 8) -> None:
+        self.bits = bits
         count = values.shape[2] if values.ndim == 3 else 1
         self._values, self._alpha = values, None
         if count in (2, 4):

@@ -80,7 +80,8 @@ def _pillow(path: Path, limits: LimitOptions) -> Stored:
         lossy = image.format in ("JPEG", "MPO", "JPEG2000") or (
             image.format == "WEBP" and b"VP8 " in _beginning(path, 40)
         )
-        deep = deep_values(image, path, limits)  # before the next line, which decodes PNG
+        found = deep_values(image, path, limits)  # before the next line, which decodes PNG
+        deep = None if found is None else found[0]
         orientation = image.getexif().get(ORIENTATION, 1)
         values = shows.turned(np.asarray(image) if deep is None else deep, orientation)
         palette = None

@@ -181,15 +181,20 @@ class TiffPixels:
         page, data = self.page, None
         offset, count = page.dataoffsets[index], page.databytecounts[index]
         if offset > 0 and count > 0:
+            if offset + count > self._file.size:
+                raise Unreadable("is damaged or truncated: a piece of it lies behind its end")
             self._file.seek(offset)
-            data = self._file.read(min(count, max(self._file.size - offset, 0)))
+            data = self._file.read(count)
             data = self._unpack(data, self._shape(index)) if self._unpack else data
-        tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
-        given = {name: table for name, table in tables.items() if table is not None}
-        values, _, _ = page.decode(data, index, **given)
-        if values is None:
-            return page.nodata
-        kept = self._kept[index] = values[0]
+        values: Any = data
+        if not isinstance(data, np.ndarray):
+            tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
+            given = {name: table for name, table in tables.items() if table is not None}
+            values, _, _ = page.decode(data, index, **given)
+            if values is None:
+                return page.nodata
+            values = values[0]
+        kept = self._kept[index] = values
         while len(self._kept) > 1 and len(self._kept) * kept.nbytes > _KEPT:
             self._kept.popitem(last=False)
         return kept

@@ -7,7 +7,6 @@ done; what tifffile has to do is looked at before.
 
 from __future__ import annotations
 
-import itertools
 import lzma
 import math
 import struct
@@ -19,14 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.files.faults import Unreadable
+from fastsam_plugins.files.jpeg import decoded, jpeg_size
 
 Shape = tuple[int, int, int]
-Unpack = Callable[[bytes, Shape], bytes]
-"""From a segment's bytes and the shape (rows, columns, samples) that it has whole."""
+Unpack = Callable[[bytes, Shape], bytes | NDArray]
+"""From a segment's bytes and the shape (rows, columns, samples) that it has whole: what tifffile
+makes values of, or values."""
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _CCITT = (2, 3, 4)  # which tifffile bounds by rows and columns
 _JPEG = (6, 7, 33007, 34892)
+_STEP = 1 << 16
+_NEW_JPEG = (7, 33007)
 JPEG2000 = (33003, 33004, 33005, 34712)
 _LERC = 34887
 _PICTURES = {34933: "png", 22610: "jpegxr", 34934: "jpegxr", 50001: "webp", 50002: "jpegxl",
@@ -44,11 +47,14 @@ def unpacker(page: Any) -> Unpack | None:
     import tifffile
 
     code = int(page.compression)
-    if code == 1 or code in _CCITT:
+    if code in _CCITT:
         return None
+    mixed = not isinstance(page.bitspersample, int)
+    if code == 1:
+        bits = 0 if mixed else page.bitspersample
+        return lambda data, shape: _enough(data, _size(shape, bits))
     if code in _JPEG:
-        header = page.jpegheader or b""
-        return lambda data, shape: _checked(data, _jpeg_size(header + data), shape)
+        return _jpeg(page)
     if code in JPEG2000:
         return lambda data, shape: _checked(data, jpeg2000(data)[0], shape)
     turned = page.fillorder == 2
@@ -57,11 +63,16 @@ def unpacker(page: Any) -> Unpack | None:
         within = int((page.tags.valueof(50674) or (0, 0))[1])
         done = lambda data, shape: _stored(_lerc(data, shape, dtype, within), byteorder)  # noqa: E731
     elif code in _PICTURES:
-        kind, turned = _PICTURES[code], False
-        done = lambda data, shape: _stored(_picture(kind, data, shape, dtype), byteorder)  # noqa: E731
+        kind, turned, samples = _PICTURES[code], False, page.samplesperpixel
+        done = lambda data, shape: _stored(  # noqa: E731
+            _picture(kind, data, shape, dtype, samples), byteorder
+        )
     elif made := _streams().get(code):
-        bits = page.bitspersample if isinstance(page.bitspersample, int) else 8 * dtype.itemsize
-        done = lambda data, shape: made(data, _size(shape, bits))  # noqa: E731
+        bits = 8 * dtype.itemsize if mixed else page.bitspersample
+
+        def done(data: bytes, shape: Shape) -> bytes:
+            size = _size(shape, bits)
+            return _enough(made(data, size), 0 if mixed else size)
     else:
         known = code in [int(c) for c in tifffile.COMPRESSION]
         name = tifffile.COMPRESSION(code).name if known else f"method {code}"
@@ -74,9 +85,37 @@ def unpacker(page: Any) -> Unpack | None:
     return lambda data, shape: done(data.translate(_REVERSED) if turned else data, shape)
 
 
+def _jpeg(page: Any) -> Unpack:
+    header = page.jpegheader or b""
+
+    def checked(data: bytes, shape: Shape) -> bytes:
+        return _checked(data, jpeg_size(header + data), shape)
+
+    if header or int(page.compression) not in _NEW_JPEG:
+        return checked
+    return lambda data, shape: decoded(checked(data, shape), page, shape)
+
+
 def _size(shape: Shape, bits: int) -> int:
     """Bytes of a segment: rows begin at whole bytes."""
     return shape[0] * math.ceil(shape[1] * shape[2] * bits / 8)
+
+
+def _to_the_end(stream: Any, more: Callable[[], bytes], size: int) -> None:
+    """Go on to the checksum, which the stream compares; not in one that is far longer."""
+    beyond = 0
+    while not stream.eof and beyond <= size:
+        step = b"" if getattr(stream, "needs_input", False) else more()
+        if not (step or stream.eof):
+            raise Unreadable("is damaged or truncated: a piece of it has no end")
+        beyond += len(step)
+
+
+def _enough(data: bytes, size: int) -> bytes:
+    """What tifffile would fill up with zeros."""
+    if len(data) < size:
+        raise Unreadable("is damaged or truncated: a piece of it has too few pixels")
+    return data
 
 
 def _streams() -> dict[int, Callable[[bytes, int], bytes]]:
@@ -84,7 +123,16 @@ def _streams() -> dict[int, Callable[[bytes, int], bytes]]:
     import imagecodecs
 
     def deflate(data: bytes, size: int) -> bytes:
-        return zlib.decompressobj().decompress(data, size)
+        stream = zlib.decompressobj()
+        out = stream.decompress(data, size)
+        _to_the_end(stream, lambda: stream.decompress(stream.unconsumed_tail, _STEP), size)
+        return out
+
+    def xz(data: bytes, size: int) -> bytes:
+        stream = lzma.LZMADecompressor()
+        out = stream.decompress(data, size)
+        _to_the_end(stream, lambda: stream.decompress(b"", _STEP), size)
+        return out
 
     def zstd(data: bytes, size: int) -> bytes:
         return bytes(imagecodecs.zstd_decode(data, out=size))
@@ -95,7 +143,7 @@ def _streams() -> dict[int, Callable[[bytes, int], bytes]]:
         32946: deflate,
         50013: deflate,
         32773: _packbits,
-        34925: lambda data, size: lzma.LZMADecompressor().decompress(data, size),
+        34925: xz,
         34926: zstd,
         50000: zstd,
     }
@@ -119,15 +167,19 @@ def _shapes(shape: Shape) -> Iterator[tuple[int, ...]]:
         yield shape[:2]
 
 
-def _picture(kind: str, data: bytes, shape: Shape, dtype: np.dtype) -> NDArray:
+def _picture(kind: str, data: bytes, shape: Shape, dtype: np.dtype, samples: int) -> NDArray:
     """A picture in a tile: decoders refuse one that has another shape before they decode it."""
     import imagecodecs
 
     decode = getattr(imagecodecs, f"{kind}_decode")
-    more = {"hasalpha": True} if kind == "webp" and shape[2] == 4 else {}
+    if kind == "webp":
+        # It has 3 or 4 samples. Of a band that lies apart libtiff fills as much as it needs.
+        out = np.empty((*shape[:2], samples), dtype)
+        found = np.asarray(decode(data, out=out, hasalpha=samples == 4))
+        return found.reshape(-1)[: math.prod(shape)].reshape(shape)
     for tried in _shapes(shape):
         try:
-            return np.asarray(decode(data, out=np.empty(tried, dtype), **more))
+            return np.asarray(decode(data, out=np.empty(tried, dtype)))
         except (ValueError, TypeError) as error:
             last = error
     raise last
@@ -179,27 +231,13 @@ def _checked(data: bytes, size: tuple[int, int] | None, shape: Shape) -> bytes:
     return data
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Rows and columns of a JPEG, by its start of frame; None if it has none."""
-    place = 0
-    while (place := data.find(b"\xff", place)) >= 0 and place + 9 <= len(data):
-        kind = data[place + 1]
-        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
-            rows, columns = struct.unpack_from(">HH", data, place + 5)
-            return rows, columns
-        if kind in (0x00, 0x01, 0xFF) or 0xD0 <= kind <= 0xD9:
-            place += 1 if kind == 0xFF else 2
-            continue
-        place += 2 + max(struct.unpack_from(">H", data, place + 2)[0], 2)
-    return None
-
-
-def jpeg2000(data: bytes) -> tuple[tuple[int, int] | None, list[int]]:
-    """Rows and columns of a JPEG 2000, and the bits of its components, by its header."""
+def jpeg2000(data: bytes) -> tuple[tuple[int, int] | None, list[int], bool]:
+    """Rows and columns of a JPEG 2000, bits of its components, and whether one has a sign."""
     place = data.find(b"\xff\x4f\xff\x51")
     if place < 0 or len(data) < place + 42:
-        return None, []
+        return None, [], False
     x1, y1, x0, y0 = struct.unpack_from(">4I", data, place + 8)
     count = struct.unpack_from(">H", data, place + 40)[0]
-    sizes = data[place + 42 : place + 42 + 3 * count : 3]
-    return (max(y1 - y0, 0), max(x1 - x0, 0)), [(b & 0x7F) + 1 for b in itertools.islice(sizes, 64)]
+    sizes = data[place + 42 : place + 42 + 3 * count : 3][:64]
+    signed = any(b & 0x80 for b in sizes)
+    return (max(y1 - y0, 0), max(x1 - x0, 0)), [(b & 0x7F) + 1 for b in sizes], signed

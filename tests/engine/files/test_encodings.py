@@ -101,6 +101,94 @@ def test_whatever_compresses_pictures_without_loss(compression, size, tmp_path):
     same(tmp_path / "a.tif", array)
 
 
+@pytest.mark.parametrize(
+    "tiled", [{}, {"tiled": True, "blockxsize": 16, "blockysize": 32}], ids=str
+)
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+@pytest.mark.parametrize(
+    ("compress", "photometric", "bands"),
+    [("jpeg", "MINISBLACK", 1), ("jpeg", "MINISBLACK", 3), ("jpeg", "RGB", 3), ("jpeg", "RGB", 4),
+     ("jpeg", "YCBCR", 3), ("webp", "RGB", 3), ("webp", "RGB", 4), ("webp", "MINISBLACK", 3)],
+)  # fmt: skip
+def test_pictures_in_a_tiff_have_the_colours_that_the_tiff_says(
+    compress, photometric, bands, interleave, tiled, tmp_path
+):
+    if photometric == "YCBCR" or compress == "webp":
+        interleave = "pixel"  # there is no other, or none that GDAL reads again
+    color = np.array([200, 120, 40, 255][:bands], np.uint8)
+    shown = []
+    for crs in (None, "EPSG:32616"):
+        path = tmp_path / f"{crs is None}.tif"
+        with rasterio.open(
+            path, "w", driver="GTiff", height=SIZE[0], width=SIZE[1], count=bands, dtype="uint8",
+            compress=compress, photometric=photometric, interleave=interleave, crs=crs,
+            webp_lossless=True, **tiled,
+        ) as file:  # fmt: skip
+            file.write(np.broadcast_to(color[:, None, None], (bands, *SIZE)))
+        shown.append(read_image(path))
+        assert np.array_equal(open_raster(path)[5:60, 7:50], shown[-1][5:60, 7:50])
+    assert np.abs(shown[0].astype(int) - (200 if bands == 1 else color[:3])).max() <= 2
+    assert np.array_equal(*shown)
+
+
+@pytest.mark.parametrize("photometric", [1, 2, 6])
+@pytest.mark.parametrize("held", ["RGB", "YCBCR"])
+def test_colours_of_a_jpeg_follow_the_tiff_whatever_its_markers(held, photometric, tmp_path):
+    """RGB has Adobe's marker, YCBCR that of JFIF; GDAL is the oracle."""
+    import imagecodecs
+
+    color = np.full((*SIZE, 3), [200, 120, 40], np.uint8)
+    jpeg = imagecodecs.jpeg_encode(color, colorspace="RGB", outcolorspace=held, subsampling="444")
+    assert (b"Adobe" in jpeg, b"JFIF" in jpeg) == (held == "RGB", held == "YCBCR")
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, color, photometric="rgb", compression="zlib", metadata=None)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        place = tiff.filehandle.seek(0, 2)
+        tiff.filehandle.write(jpeg)
+        given = {"StripOffsets": [place], "StripByteCounts": [len(jpeg)], "Compression": 7}
+        for name, value in (given | {"PhotometricInterpretation": photometric}).items():
+            tiff.pages[0].tags[name].overwrite(value)
+    with rasterio.open(path) as file:
+        by_gdal = np.moveaxis(file.read(), 0, -1)
+    assert np.abs(read_image(path).astype(int) - by_gdal).max() <= 1
+
+
+@pytest.mark.parametrize("bands", [3, 4])
+def test_bands_of_webp_that_lie_apart(bands, tmp_path):
+    array = values("uint8", bands)
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", height=SIZE[0], width=SIZE[1], count=bands,
+        dtype="uint8", compress="webp", webp_lossless=True, interleave="band",
+        photometric="RGB" if bands == 3 else "MINISBLACK",
+        tiled=True, blockxsize=16, blockysize=32,
+    ) as file:  # fmt: skip
+        file.write(np.moveaxis(array, 2, 0))
+    same(tmp_path / "a.tif", array)
+
+
+@pytest.mark.parametrize(
+    ("photometric", "kind", "compression"),
+    [(8, np.uint8, None), (9, np.uint8, None), (8, np.uint16, None), (9, np.uint16, "zlib"),
+     (8, np.uint8, "jpeg")],
+)  # fmt: skip
+def test_lab_is_shown_as_colours(photometric, kind, compression, tmp_path):
+    lab = np.array([54, 70, -60])  # a violet
+    stored = lab * [2.55, 1, 1] + np.array([0, 128, 128]) * (photometric == 9)
+    stored = np.rint(stored).astype(int) % 256 << 8 * (np.dtype(kind).itemsize - 1)
+    array = np.broadcast_to(stored, (*SIZE, 3)).astype(kind)
+    if compression == "jpeg":
+        image = Image.frombytes("LAB", SIZE[::-1], array.tobytes(), "raw", "LAB")
+        image.save(tmp_path / "a.tif", compression="jpeg")
+    else:
+        tifffile.imwrite(tmp_path / "a.tif", array, photometric=photometric, metadata=None,
+                         compression=compression)  # fmt: skip
+    from skimage.color import lab2rgb
+
+    shown = read_image(tmp_path / "a.tif")
+    assert np.abs(shown - lab2rgb(lab.astype(float)) * 255).max() < 15  # its white is another
+    assert np.array_equal(open_raster(tmp_path / "a.tif")[5:60, 7:50], shown[5:60, 7:50])
+
+
 BY_GDAL = [
     {},
     {"endianness": "BIG"},
