@@ -305,3 +305,17 @@ def test_what_is_turned_upright_lies_where_it_was_stored(slant, name, orientatio
     place = georeference(tmp_path / "out.tif", path)
     assert place.crs == ("EPSG:32616" if name.startswith("palette") else "")
     assert np.allclose(place.to_map([(x + 0.5, y + 0.5)])[0], expected)
+
+
+@pytest.mark.parametrize("place", [None, Georeference("EPSG:32616", UTM)])
+def test_what_gdal_noted_of_a_label_image_goes_with_it(place, tmp_path):
+    path = tmp_path / "out.tif"
+    note = "<PAMDataset><SRS>EPSG:4326</SRS><GeoTransform>1,2,0,3,0,-2</GeoTransform></PAMDataset>"
+    path.with_name("out.tif.aux.xml").write_text(note)
+    path.with_name("out.tif.msk").write_bytes(b"of what was here")
+    files.write_labels(np.arange(12).reshape(3, 4), path, place)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.tif"]
+    with rasterio.open(path) as file:
+        assert file.crs == (place and place.crs)
+        assert np.array_equal(file.read(1), np.arange(12).reshape(3, 4))
+        assert file.transform.is_identity == (place is None)
