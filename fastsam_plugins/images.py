@@ -159,7 +159,11 @@ def _stretched(
     if table is not None:
         native = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
         return np.asarray(table[native.view(f"u{native.dtype.itemsize}")])
-    scaled = (values.astype(np.float64) - low) * (255 / (high - low) if high > low else 0)
+    values = values.astype(np.float64)
+    if not np.isfinite(high - low):  # doubles that are farther apart than the largest of them
+        values, low, high = values / 2, low / 2, high / 2
+    with np.errstate(over="ignore"):  # what is far outside is clipped
+        scaled = (values - low) * (255 / (high - low) if high > low else 0)
     return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
 
 

@@ -47,7 +47,10 @@ def percentiles(parts: Parts, shares: Sequence[float]) -> NDArray[np.float64]:
     low, high = chosen[: len(first)], chosen[len(first) :]
     # Numpy's interpolation, step by step, so that no rounding differs.
     share = (places - first)[:, None]
-    apart = high - low
+    with np.errstate(over="ignore"):
+        apart = high - low
+    if not np.isfinite(apart).all():  # doubles that are farther apart than the largest of them
+        return low * (1 - share) + high * share
     return np.where(share >= 0.5, high - apart * (1 - share), low + apart * share)
 
 

@@ -14,6 +14,25 @@ class Unreadable(ValueError):
     """Why a file cannot be read; its name goes before."""
 
 
+_KNOWN = {  # beginnings of images, of which some or all are read by nobody here
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
+    b"\0\0\0\x0cjP  ": "a kind of JPEG 2000",
+    b"\xff\x4f\xff\x51": "a kind of JPEG 2000",
+    b"PF\n": "a PFM of colours",
+}
+
+
+def _unread(path: Path) -> str:
+    """What a file is that is not read, and what can be done."""
+    with path.open("rb") as file:
+        beginning = file.read(12)
+    for start, name in _KNOWN.items():
+        if beginning.startswith(start):
+            return f"{name}, which this cannot read: save it as TIFF or PNG"
+    return "not an image this can read"
+
+
 @contextlib.contextmanager
 def told(path: Path) -> Iterator[None]:
     """Errors of reading a file as :class:`ImageError`.
@@ -37,7 +56,7 @@ def told(path: Path) -> Iterator[None]:
         raise ImageError(text if str(path) in text else f"{path}: {text}") from None
     except (UnidentifiedImageError, tifffile.TiffFileError) as error:
         if isinstance(error, UnidentifiedImageError) or not is_tiff(path):
-            raise ImageError(f"{path} is not an image this can read") from None
+            raise ImageError(f"{path} is {_unread(path)}") from None
         raise ImageError(f"{path} is damaged or truncated ({one_line(error)})") from None
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path} has parts that are too large ({error})") from None

@@ -247,6 +247,8 @@ def georeference(output: Path, image: Path, page: int = 0) -> Georeference | Non
     place = None if page else _georeference(image, vector)
     if place is None and not page and ending in (".tif", ".tiff"):
         place = _placed(image)
+    if place is not None:
+        place = _upright(place, image)
     if ending == ".gpkg":
         checked(place, image)
     if ending == ".geojson" and place is not None and place.name is None:
@@ -284,6 +286,29 @@ def _placed(image: Path) -> Georeference | None:
         return None
     transform = Raster(image).transform
     return None if transform is None else Georeference("", transform)
+
+
+def _upright(place: Georeference, image: Path) -> Georeference:
+    """Where the pixels of an image lie that is turned when it is read.
+
+    Files say where pixels lie as they are stored, whatever the orientation of EXIF or TIFF.
+    """
+    from fastsam_plugins.files.reading import image_size, orientation
+
+    turn = orientation(image)
+    if turn == 1:
+        return place
+    height, width = image_size(image)
+    a, b, c, d, e, f = place.transform
+    across, right = (-1, width) if turn in (2, 3, 6, 7) else (1, 0)
+    down, bottom = (-1, height) if turn in (3, 4, 7, 8) else (1, 0)
+    if turn in (5, 6, 7, 8):  # the stored x runs down, and the stored y across
+        first = b * across, a * down, a * bottom + b * right + c
+        second = e * across, d * down, d * bottom + e * right + f
+    else:
+        first = a * across, b * down, a * right + b * bottom + c
+        second = d * across, e * down, d * right + e * bottom + f
+    return Georeference(place.crs, (*first, *second))
 
 
 def is_geotiff(path: str | Path) -> bool:

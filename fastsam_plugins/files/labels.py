@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastsam_plugins.segmentation import Segmentation
 
 _STRIP = 1 << 20  # pixels that are stored together
+_SIDECARS = (".aux.xml", ".msk", ".ovr")  # of GDAL, which removes them when it replaces a TIFF
 
 
 def write_labels(
@@ -96,20 +97,32 @@ def _write_rows(
     path: Path,
     georeference: Georeference | None,
 ) -> None:
-    height, width = shape
     with atomic.replacing(path) as part:
-        if georeference is not None:
-            _write_geotiff(strips, shape, dtype, part, georeference)
-            return
-        import tifffile
+        _write_part(strips, shape, dtype, part, georeference)
+    for ending in _SIDECARS:  # they say of the file that was here what is not so of this one
+        path.with_name(path.name + ending).unlink(missing_ok=True)
 
-        packed = (zlib.compress(np.ascontiguousarray(s, dtype.newbyteorder("<")).data)
-                  for s in strips)  # fmt: skip
-        together = next(_strips(shape), (0, 0))[1]
-        tifffile.imwrite(
-            part, packed, shape=(height, width), dtype=dtype, byteorder="<", compression="zlib",
-            rowsperstrip=together, photometric="minisblack",
-        )  # fmt: skip
+
+def _write_part(
+    strips: Iterable[NDArray[np.integer]],
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    part: Path,
+    georeference: Georeference | None,
+) -> None:
+    if georeference is not None:
+        _write_geotiff(strips, shape, dtype, part, georeference)
+        return
+    import tifffile
+
+    height, width = shape
+    packed = (zlib.compress(np.ascontiguousarray(s, dtype.newbyteorder("<")).data)
+              for s in strips)  # fmt: skip
+    together = next(_strips(shape), (0, 0))[1]
+    tifffile.imwrite(
+        part, packed, shape=(height, width), dtype=dtype, byteorder="<", compression="zlib",
+        rowsperstrip=together, photometric="minisblack",
+    )  # fmt: skip
 
 
 def _write_geotiff(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins import limits as L
 from fastsam_plugins.files import geo
+from fastsam_plugins.files.beside import Beside, aux_xml, mask_of
 from fastsam_plugins.files.deep import deep_values
 from fastsam_plugins.files.faults import Unreadable, check_there, told
 from fastsam_plugins.files.geo import is_tiff
@@ -21,6 +22,7 @@ from fastsam_plugins.files.shows import (
     TiffShows,
     Upright,
     Whole,
+    palette,
     turned_back,
     upright_size,
 )
@@ -76,6 +78,26 @@ def image_size(path: str | Path, limits: LimitOptions | None = None) -> tuple[in
             width, height = image.size
             lying = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
             return (width, height) if lying else (height, width)
+
+
+def orientation(path: str | Path, limits: LimitOptions | None = None) -> int:
+    """How the first page of an image file is stored, 1 to 8 as in EXIF; 1 if it stays so.
+
+    Raises
+    ------
+    ImageError
+        As :func:`image_size`.
+    """
+    path, limits = Path(path), limits or L.DEFAULT
+    with told(path):
+        check_there(path)
+        if is_tiff(path):
+            clock = L.Clock(limits)
+            if isinstance(_tiff_source(path, 0, limits, clock), RasterRows):
+                return 1
+            return TiffPixels(path, 0, limits, clock).orientation
+        with open_image(path, limits) as image:
+            return int(image.getexif().get(ORIENTATION, 1))
 
 
 def open_raster(
@@ -149,7 +171,8 @@ def _tiff_source(
     found, kinds = pixels.page, tifffile.PHOTOMETRIC
     if at_once:
         check_pixels((found.imagelength, found.imagewidth), limits)
-    if page == 0 and _gdal_reads(found):
+    beside = aux_xml(path) if page == 0 else Beside()
+    if page == 0 and palette(found, beside.palette) is None and _gdal_reads(found):
         return RasterRows(geo.Raster(path), limits, clock)
     if found.photometric in (32803, 34892) or (page == 0 and found.is_reduced and found.subifds):
         raise Unreadable("is the raw file of a camera: develop it to a TIFF first")
@@ -160,7 +183,9 @@ def _tiff_source(
         source.orientation = 1  # Pillow turns TIFF upright
         return source
     pixels.prepare()
-    return TiffShows(pixels)
+    if pixels.nodata is None:
+        pixels.nodata = beside.nodata
+    return TiffShows(pixels, mask_of(path, page, pixels, limits, clock), beside.palette)
 
 
 def _gdal_reads(page: Any) -> bool:

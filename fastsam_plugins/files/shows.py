@@ -32,16 +32,32 @@ class Source(Protocol):
 
 
 class TiffShows:
-    """A TIFF image: inverted gray, palettes and inks as colours, alpha and no data as a mask."""
+    """A TIFF image: inverted gray, palettes and inks as colours, alpha and no data as a mask.
 
-    def __init__(self, pixels: TiffPixels) -> None:
+    Parameters
+    ----------
+    pixels : TiffPixels
+    mask : TiffPixels, optional
+        Where it is 0, there are no data.
+    colors : uint8 array (n, 3), optional
+        A palette that lies beside the file.
+    """
+
+    def __init__(
+        self,
+        pixels: TiffPixels,
+        mask: TiffPixels | None = None,
+        colors: NDArray[np.uint8] | None = None,
+    ) -> None:
         import tifffile
+
+        self._mask = mask
 
         kinds, self._pixels = tifffile.PHOTOMETRIC, pixels
         self.step, self.colors, self.bits = pixels.step, pixels.colors, pixels.bits
         self.orientation = pixels.orientation
         self.dtype, kind, shape = pixels.dtype, pixels.page.photometric, pixels.shape
-        self.palette = palette(pixels) if kind == kinds.PALETTE else None
+        self.palette = palette(pixels.page, colors)
         self._inverted = kind == kinds.MINISWHITE and self.dtype.kind in "bu"
         self._inks = kind == kinds.SEPARATED and len(shape) == 3 and shape[2] in (4, 5)
         three = len(shape) == 3 and shape[2] - len(pixels.page.extrasamples) == 3
@@ -62,6 +78,8 @@ class TiffShows:
     @clock.setter
     def clock(self, clock: Any) -> None:
         self._pixels.clock = clock
+        if self._mask is not None:
+            self._mask.clock = clock
 
     def window(self, window: Window) -> NDArray:
         """Values of a window, masked where there are no data."""
@@ -73,6 +91,8 @@ class TiffShows:
             array = array[..., 0] if array.shape[2] == 1 else array
         if self._pixels.nodata is not None:
             hidden = geo.same(array, self._pixels.nodata)
+        if self._mask is not None:
+            hidden = masked(self._mask.window(window))
         if self.palette is not None:
             index = array if array.ndim == 2 else array[..., 0]
             array = self.palette[np.minimum(index, len(self.palette) - 1)]
@@ -89,11 +109,29 @@ class TiffShows:
         return np.ma.masked_array(array, mask)
 
 
-def palette(pixels: TiffPixels) -> NDArray[np.uint8] | None:
-    """The colours (n, 3) of a TIFF with a palette; None if it has none after all."""
-    table = pixels.page.colormap
-    if table is None:
+def masked(mask: NDArray) -> NDArray[np.bool_]:
+    """Where a mask (h, w) or (h, w, C) hides."""
+    return mask == 0 if mask.ndim == 2 else (mask == 0).all(axis=2)
+
+
+def palette(page: Any, beside: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
+    """The colours (n, 3) of a TIFF page; None if its values are no numbers of colours.
+
+    GDAL leaves an image gray that was given a palette after its pixels: the palette counts.
+    """
+    import tifffile
+
+    kinds, kind = tifffile.PHOTOMETRIC, page.photometric
+    gray = kind == kinds.MINISBLACK and page.samplesperpixel == 1
+    whole = page.dtype is not None and np.dtype(page.dtype).kind in "bu"
+    if kind != kinds.PALETTE and not (gray and whole and page.bitspersample <= 16):
         return None
+    table = page.colormap
+    if table is None:
+        if beside is None or not whole:
+            return None
+        black = np.zeros((1 << page.bitspersample, 3), np.uint8)
+        return np.concatenate([beside, black])[: len(black)]
     table = np.asarray(table).T
     # Some writers know 8 bits only.
     return (table >> 8 if table.max(initial=0) > 255 else table).astype(np.uint8)

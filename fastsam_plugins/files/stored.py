@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins import limits as L
 from fastsam_plugins.files import shows
+from fastsam_plugins.files.beside import aux_xml, mask_of
 from fastsam_plugins.files.deep import deep_values
 from fastsam_plugins.files.faults import check_there, told
 from fastsam_plugins.files.geo import is_tiff
@@ -120,21 +121,23 @@ def _tiff(path: Path, limits: LimitOptions) -> Stored:
     import tifffile
 
     with tifffile.TiffFile(path) as tiff:
-        number, mask = _pages(tiff, path)
+        number = _pages(tiff, path)
         page = tiff.pages[number]
         inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
         by_tifffile = page.software.startswith("tifffile")
         lossy = page.compression in _JPEG or page.photometric == tifffile.PHOTOMETRIC.YCBCR
-        colored = page.photometric == tifffile.PHOTOMETRIC.PALETTE
+    beside = aux_xml(path)
     pixels, values = _page(path, number, limits)
     values, hidden = _apart(values, pixels.alpha)
     # tifffile says so of the masks of bits that it writes, and does not invert them.
     if inverted and pixels.bits == 1 and not by_tifffile:
         values = ~values if values.dtype == np.bool_ else 1 - values
+    mask = mask_of(path, number, pixels, limits, L.Clock(limits))
     if mask is not None:
-        masked = _page(path, mask, limits)[1] == 0
+        masked = shows.turned(shows.masked(mask[:]), pixels.orientation)
         hidden = masked if hidden is None else hidden | masked
-    return Stored(values, pixels.nodata, hidden, shows.palette(pixels) if colored else None, lossy)
+    nodata = beside.nodata if pixels.nodata is None else pixels.nodata
+    return Stored(values, nodata, hidden, shows.palette(pixels.page, beside.palette), lossy)
 
 
 def _page(path: Path, number: int, limits: LimitOptions) -> tuple[TiffPixels, NDArray]:
@@ -144,19 +147,14 @@ def _page(path: Path, number: int, limits: LimitOptions) -> tuple[TiffPixels, ND
     return pixels, shows.turned(pixels[:], pixels.orientation)
 
 
-def _pages(tiff: Any, path: Path) -> tuple[int, int | None]:
-    """The one page that is an image, and the one that masks it; smaller copies are passed over."""
-    images, masks = [], []
+def _pages(tiff: Any, path: Path) -> int:
+    """The one page that is an image; masks and smaller copies are passed over."""
+    images = []
     for number, page in enumerate(tiff.pages):
-        kind = int(page.subfiletype)
-        if kind & 4:
-            masks.append((number, page.imagelength, page.imagewidth))
-        elif not kind & 1:
-            images.append((number, page.imagelength, page.imagewidth))
+        if not int(page.subfiletype) & 5:
+            images.append(number)
         if len(images) > 1:
             raise ImageError(f"{path} has {len(tiff.pages)} pages, and one is needed")
     if not images:
         raise ImageError(f"{path} is damaged or truncated (it has no page)")
-    number, *size = images[0]
-    same = [n for n, *other in masks if other == size]
-    return number, same[0] if same else None
+    return images[0]

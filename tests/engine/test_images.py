@@ -287,3 +287,17 @@ def test_a_stretch_takes_little_more_memory_than_its_result(dtype):
     finally:
         tracemalloc.stop()
     assert peak < out.nbytes + 40e6
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("contrast", ["auto", "minmax"])
+def test_the_largest_doubles_are_stretched_as_small_ones_are(contrast):
+    small = np.random.default_rng(0).uniform(-1, 1, (40, 50))
+    options = ReadOptions(contrast=contrast)
+    shown = to_rgb(small * 1.7e308, options)
+    assert np.array_equal(shown, to_rgb(small, options))
+    assert (shown.min(), shown.max()) == (0, 255)
+    far = small.copy()
+    far[0, 0], far[1, 1] = -1.7e308, 1.7e308  # of which a percentile takes no notice
+    assert to_rgb(far)[0, 0, 0] == 0
+    assert to_rgb(far)[1, 1, 0] == 255

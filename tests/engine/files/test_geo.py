@@ -11,6 +11,7 @@ import pytest
 import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from fastsam_plugins import files
 from fastsam_plugins.files import Georeference, Raster, geo, georeference, read_image
@@ -270,3 +271,51 @@ def test_without_the_extra_one_line_says_what_to_install(geotiff, monkeypatch):
     for ending in ("csv", "tif"):
         with pytest.warns(UserWarning, match=re.escape(install("geo"))):
             assert georeference(Path(f"b.{ending}"), path) is None
+
+
+# --- what is turned when it is read -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "palette.tif"])
+@pytest.mark.parametrize("slant", [0, 0.25])
+def test_what_is_turned_upright_lies_where_it_was_stored(slant, name, orientation, tmp_path):
+    """World files and the tags of a GeoTIFF are of the stored raster: as GDAL and QGIS have it."""
+    path = tmp_path / name
+    stored = np.full((12, 20), 20, np.uint8)
+    stored[3, 16] = 230  # the one pixel that is looked for
+    if path.suffix == ".tif":
+        tag, colors = (274, "H", 1, orientation, True), {}
+        if name.startswith("palette"):  # of these GDAL does not read the pixels
+            colors = {"colormap": np.stack([np.arange(256, dtype=np.uint16) * 256] * 3)}
+        tifffile.imwrite(path, stored, extratags=[tag], metadata=None, **colors)
+    else:
+        exif = Image.Exif()
+        exif[274] = orientation
+        Image.fromarray(stored).save(path, exif=exif, **({"quality": 100} if "jpg" in name else {}))
+    world = "".join(f"{v}\n" for v in (2, slant, slant, -2, 1001, 1999))
+    path.with_suffix(f".{path.suffix[1]}{path.suffix[-1]}w").write_text(world)
+    if name.startswith("palette"):
+        with rasterio.open(path, "r+") as file:
+            file.crs, file.transform = "EPSG:32616", file.transform
+    with rasterio.open(path) as file:
+        expected = file.transform * (16.5, 3.5)
+    shown = read_image(path)[..., 0]
+    y, x = np.unravel_index(shown.argmax(), shown.shape)
+    place = georeference(tmp_path / "out.tif", path)
+    assert place.crs == ("EPSG:32616" if name.startswith("palette") else "")
+    assert np.allclose(place.to_map([(x + 0.5, y + 0.5)])[0], expected)
+
+
+@pytest.mark.parametrize("place", [None, Georeference("EPSG:32616", UTM)])
+def test_what_gdal_noted_of_a_label_image_goes_with_it(place, tmp_path):
+    path = tmp_path / "out.tif"
+    note = "<PAMDataset><SRS>EPSG:4326</SRS><GeoTransform>1,2,0,3,0,-2</GeoTransform></PAMDataset>"
+    path.with_name("out.tif.aux.xml").write_text(note)
+    path.with_name("out.tif.msk").write_bytes(b"of what was here")
+    files.write_labels(np.arange(12).reshape(3, 4), path, place)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.tif"]
+    with rasterio.open(path) as file:
+        assert file.crs == (place and place.crs)
+        assert np.array_equal(file.read(1), np.arange(12).reshape(3, 4))
+        assert file.transform.is_identity == (place is None)

@@ -78,3 +78,23 @@ def test_the_command_says_one_line_of_a_file_that_a_library_has_much_to_say_of(t
     assert told.returncode == 1
     assert len(told.stderr.splitlines()) == 1
     assert "odd.tif is damaged" in told.stderr
+
+
+@pytest.mark.parametrize("kind", ["jxl", "jxl in a box", "jp2", "pfm"])
+def test_pictures_that_nobody_here_reads_are_told_with_what_to_do(kind, tmp_path):
+    import imagecodecs
+
+    path, color = tmp_path / "a.png", np.zeros((20, 30, 5), np.uint8)
+    if kind == "jp2":
+        path.write_bytes(imagecodecs.jpeg2k_encode(color))
+    elif kind == "pfm":
+        path.write_bytes(b"PF\n20 30\n-1.0\n" + bytes(20 * 30 * 12))
+    else:
+        boxed = kind == "jxl in a box"
+        path.write_bytes(imagecodecs.jpegxl_encode(color[..., :3], usecontainer=boxed))
+    for read in READERS:
+        with pytest.raises(ImageError, match=r"a\.png is .*, which this cannot read: save it as T"):
+            read(path)
+    path.write_bytes(b"anything")
+    with pytest.raises(ImageError, match=r"a\.png is not an image this can read"):
+        files.read_image(path)
