@@ -124,8 +124,9 @@ def check_stems(images: Sequence[Path]) -> None:
     """
     first: dict[str, Path] = {}
     for image in images:
-        other = first.setdefault(image.stem, image)
-        if other is not image:
+        other = first.get(image.stem)
+        first[image.stem] = image
+        if other is not None:
             raise ValueError(
                 f"{other} and {image} have the same name, and so would their results: write them "
                 "one folder after another, or all into one .json or .csv, which keep folders"
