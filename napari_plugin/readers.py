@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from fastsam_plugins.files import Raster, geo
+from fastsam_plugins.files import Raster, geo, kinds
 
 LAZY = 1 << 26  # bytes: larger rasters are read when they are looked at
 CHUNK = 1024  # pixels of a side, about
@@ -35,7 +35,7 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
     """napari's hook: a reader for georeferenced TIFF, None for what napari itself reads."""
-    if not isinstance(path, str) or not geo.is_geotiff(path):
+    if not isinstance(path, str) or not kinds.is_geotiff(path):
         return None
     if not geo.available():
         warnings.warn(f"{path} is georeferenced, which only rasterio reads: {geo.INSTALL}",

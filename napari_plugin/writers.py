@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins import files
-from fastsam_plugins.files import atomic, geo
+from fastsam_plugins.files import atomic
+from fastsam_plugins.files.place import check_installed, checked
 from fastsam_plugins.files.vectors import Feature, Layer, features, geojson, write_geopackage
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.outlines import signed_area
@@ -179,16 +180,15 @@ def georeference(about: About) -> files.Georeference | None:
 def _check(output: Path, place: files.Georeference | None, about: About) -> None:
     """Refuse what cannot be written, before anything is computed."""
     if output.suffix.lower() == ".gpkg":
-        if not geo.available():
-            raise ValueError(f"{output}: writing GeoPackage needs pyogrio: {geo.INSTALL}")
-        geo.checked(place, f"layer {about.get('name', 'labels')}")
+        check_installed(output)
+        checked(place, f"layer {about.get('name', 'labels')}")
 
 
 def _write_features(
     output: Path, found: list[Feature], place: files.Georeference | None, about: About, kind: str
 ) -> None:
     if output.suffix.lower() == ".gpkg":
-        layer = Layer(_source(about).stem, found, geo.checked(place, output))
+        layer = Layer(_source(about).stem, found, checked(place, output))
         write_geopackage(output, [layer])
         return
     atomic.write_json(output, geojson(found, place, kind))

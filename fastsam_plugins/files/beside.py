@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.files.faults import told
-from fastsam_plugins.files.geo import is_tiff
+from fastsam_plugins.files.kinds import is_tiff
 from fastsam_plugins.files.tiff import TiffPixels
 from fastsam_plugins.limits import Clock
 from fastsam_plugins.options import LimitOptions

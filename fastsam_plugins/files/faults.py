@@ -45,7 +45,7 @@ def told(path: Path) -> Iterator[None]:
     import tifffile
     from PIL import Image, UnidentifiedImageError
 
-    from fastsam_plugins.files.geo import is_tiff
+    from fastsam_plugins.files.kinds import is_tiff
 
     try:
         yield

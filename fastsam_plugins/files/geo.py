@@ -6,7 +6,6 @@ import functools
 import importlib.util
 import math
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsam_plugins.images import ImageError
 from fastsam_plugins.messages import install
 
-GEO_KEYS = 34735  # the TIFF tag that makes a GeoTIFF
-_PLACES = (GEO_KEYS, 33550, 34264)  # and those that place it, with a CRS or without
 INSTALL = install("geo")
 
 Transform = tuple[float, float, float, float, float, float]
@@ -214,127 +210,3 @@ def same(array: NDArray, nodata: float) -> NDArray[np.bool_]:
     """The pixels (H, W) of (H, W) or (H, W, C) whose every band has the value of no data."""
     found = np.isnan(array) if math.isnan(nodata) else array == nodata
     return found if array.ndim == 2 else found.all(axis=2)
-
-
-def check_installed(output: Path) -> None:
-    """Refuse a format that needs what is not installed."""
-    if output.suffix.lower() == ".gpkg" and not available():
-        raise ValueError(f"{output}: writing GeoPackage needs pyogrio: {INSTALL}")
-
-
-def georeference(output: Path, image: Path, page: int = 0) -> Georeference | None:
-    """Where an image lies, as far as a format needs it, before it is segmented.
-
-    Parameters
-    ----------
-    output : path
-        Its ending is the format.
-    image : path
-    page : int
-        The page read; only the first of a GeoTIFF is georeferenced.
-
-    Raises
-    ------
-    ImageError
-        If the format needs what the image lacks.
-    ValueError
-        If it needs what the installation lacks.
-    """
-    ending = output.suffix.lower()
-    vector = ending in (".geojson", ".gpkg")
-    if not vector and ending not in (".tif", ".tiff", ".csv"):
-        return None
-    place = None if page else _georeference(image, vector)
-    if place is None and not page and ending in (".tif", ".tiff"):
-        place = _placed(image)
-    if place is not None:
-        place = _upright(place, image)
-    if ending == ".gpkg":
-        checked(place, image)
-    if ending == ".geojson" and place is not None and place.name is None:
-        raise ImageError(
-            f"the CRS of {image} has no EPSG code for GeoJSON to name it by: write .gpkg"
-        )
-    return place
-
-
-def checked(place: Georeference | None, image: Path | str) -> Georeference:
-    """A georeference that a format cannot do without."""
-    if place is None:
-        raise ImageError(f"{image} has no CRS, which .gpkg needs: write .geojson, in pixels then")
-    return place
-
-
-def _georeference(image: Path, needed: bool) -> Georeference | None:
-    if not is_geotiff(image):
-        return None
-    if available():
-        return Raster(image).georeference
-    problem = f"{image} is georeferenced, which only rasterio reads: {INSTALL}"
-    if needed:
-        raise ValueError(problem)
-    warnings.warn(problem, stacklevel=2)
-    return None
-
-
-def _placed(image: Path) -> Georeference | None:
-    """Where an image lies that has a transform, its own or of a world file, but no CRS."""
-    ending = image.suffix.lower()
-    worlds = [f"{ending}w", f".{ending[1]}{ending[-1]}w", ".wld"] if len(ending) > 2 else []
-    beside = any(image.with_suffix(world).is_file() for world in worlds)
-    if not available() or not (beside or _has_tags(image, _PLACES)):
-        return None
-    transform = Raster(image).transform
-    return None if transform is None else Georeference("", transform)
-
-
-def _upright(place: Georeference, image: Path) -> Georeference:
-    """Where the pixels of an image lie that is turned when it is read.
-
-    Files say where pixels lie as they are stored, whatever the orientation of EXIF or TIFF.
-    """
-    from fastsam_plugins.files.reading import image_size, orientation
-
-    turn = orientation(image)
-    if turn == 1:
-        return place
-    height, width = image_size(image)
-    a, b, c, d, e, f = place.transform
-    across, right = (-1, width) if turn in (2, 3, 6, 7) else (1, 0)
-    down, bottom = (-1, height) if turn in (3, 4, 7, 8) else (1, 0)
-    if turn in (5, 6, 7, 8):  # the stored x runs down, and the stored y across
-        first = b * across, a * down, a * bottom + b * right + c
-        second = e * across, d * down, d * bottom + e * right + f
-    else:
-        first = a * across, b * down, a * right + b * bottom + c
-        second = d * across, e * down, d * right + e * bottom + f
-    return Georeference(place.crs, (*first, *second))
-
-
-def is_geotiff(path: str | Path) -> bool:
-    """Whether a file is a TIFF with the tags of a GeoTIFF; needs no rasterio."""
-    return _has_tags(path, (GEO_KEYS,))
-
-
-def _has_tags(path: str | Path, tags: Sequence[int]) -> bool:
-    """Whether the first page of a TIFF has one of some tags."""
-    import tifffile
-
-    try:
-        if not is_tiff(path):
-            return False
-        with tifffile.TiffFile(path) as tiff:
-            return any(tag in tiff.pages[0].tags for tag in tags)
-    except Exception:  # damaged bytes break the parser in any way: who reads it says how
-        return False
-
-
-def is_tiff(path: str | Path) -> bool:
-    """Whether a file is a TIFF, by its beginning: names are often wrong."""
-    if not Path(path).is_file():  # opening a pipe waits for someone who writes
-        return False
-    try:
-        with open(path, "rb") as file:
-            return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-    except OSError:
-        return False

@@ -16,7 +16,7 @@ from fastsam_plugins.files import geo
 from fastsam_plugins.files.beside import Beside, aux_xml, mask_of
 from fastsam_plugins.files.deep import deep_values
 from fastsam_plugins.files.faults import Unreadable, check_there, told
-from fastsam_plugins.files.geo import is_tiff
+from fastsam_plugins.files.kinds import GEO_KEYS, is_tiff
 from fastsam_plugins.files.rows import PillowRows, RasterRows, check_pixels
 from fastsam_plugins.files.shows import (
     TiffShows,
@@ -194,7 +194,7 @@ def _gdal_reads(page: Any) -> bool:
 
     kinds = tifffile.PHOTOMETRIC
     common = kinds.MINISBLACK, kinds.RGB, kinds.YCBCR
-    return geo.GEO_KEYS in page.tags and geo.available() and page.photometric in common
+    return GEO_KEYS in page.tags and geo.available() and page.photometric in common
 
 
 class _Timed(io.BufferedReader):

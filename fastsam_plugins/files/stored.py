@@ -14,7 +14,7 @@ from fastsam_plugins.files import shows
 from fastsam_plugins.files.beside import aux_xml, mask_of
 from fastsam_plugins.files.deep import deep_values
 from fastsam_plugins.files.faults import check_there, told
-from fastsam_plugins.files.geo import is_tiff
+from fastsam_plugins.files.kinds import is_tiff
 from fastsam_plugins.files.reading import ORIENTATION, open_image
 from fastsam_plugins.files.rows import check_pixels
 from fastsam_plugins.files.tiff import TiffPixels

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fastsam_plugins.files import atomic
-from fastsam_plugins.files.geo import check_installed, checked
 from fastsam_plugins.files.labels import write_instances
+from fastsam_plugins.files.place import check_installed, checked
 from fastsam_plugins.files.png import write_png
 from fastsam_plugins.files.reading import TIFF
 from fastsam_plugins.files.results import COLUMNS, Segmented, coco, table

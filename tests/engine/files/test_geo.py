@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fastsam_plugins import files
-from fastsam_plugins.files import Georeference, Raster, geo, georeference, read_image
+from fastsam_plugins.files import Georeference, Raster, geo, georeference, kinds, read_image
 from fastsam_plugins.images import ImageError
 from fastsam_plugins.messages import install
 from fastsam_plugins.options import ReadOptions
@@ -53,9 +53,9 @@ def test_a_tiff_without_crs_or_transform_has_no_georeference(geotiff, tmp_path):
     identity = geotiff("t.tif", BANDS, transform=rasterio.Affine.identity())
     assert Raster(identity).georeference is None
     tifffile.imwrite(tmp_path / "plain.tif", BANDS[0])
-    assert not geo.is_geotiff(tmp_path / "plain.tif")
-    assert geo.is_geotiff(geotiff("geo.tif", BANDS))
-    assert not geo.is_geotiff(tmp_path / "missing.tif")
+    assert not kinds.is_geotiff(tmp_path / "plain.tif")
+    assert kinds.is_geotiff(geotiff("geo.tif", BANDS))
+    assert not kinds.is_geotiff(tmp_path / "missing.tif")
 
 
 def test_a_crs_without_code_is_kept_as_wkt(geotiff):
