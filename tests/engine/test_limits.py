@@ -244,7 +244,7 @@ def test_safetensors_whose_description_is_nested_without_end_are_refused(tmp_pat
 
 
 def test_what_is_built_is_what_was_described(checkpoint):
-    assert torch.isfinite(answer(weights.load(checkpoint, DEFAULT).module)).all()
+    assert torch.isfinite(answer(weights.load(checkpoint, limits=DEFAULT).module)).all()
 
 
 def test_reading_in_python_takes_the_limits(tmp_path):
