@@ -99,8 +99,13 @@ def _write_rows(
 ) -> None:
     with atomic.replacing(path) as part:
         _write_part(strips, shape, dtype, part, georeference)
-    for ending in _SIDECARS:  # they say of the file that was here what is not so of this one
-        path.with_name(path.name + ending).unlink(missing_ok=True)
+    for beside in sidecars(path):  # they say of the file that was here what is not so of this one
+        beside.unlink(missing_ok=True)
+
+
+def sidecars(path: Path) -> list[Path]:
+    """What goes with a label image that is replaced: files that GDAL keeps beside a TIFF."""
+    return [path.with_name(path.name + ending) for ending in _SIDECARS]
 
 
 def _write_part(

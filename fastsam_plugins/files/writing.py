@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastsam_plugins.files import atomic
-from fastsam_plugins.files.labels import write_instances
+from fastsam_plugins.files.labels import sidecars, write_instances
 from fastsam_plugins.files.place import check_installed, checked
 from fastsam_plugins.files.png import write_png
 from fastsam_plugins.files.reading import TIFF
@@ -161,6 +161,7 @@ def check_output(output: Path, images: Sequence[Path]) -> None:
     if several:
         check_stems(images)
     outputs = [target(output, image) for image in images] if apart else [output]
-    atomic.check_apart(outputs, images)
+    gone = [s for o in outputs for s in sidecars(o)] if ending in (".tif", ".tiff") else []
+    atomic.check_apart([*outputs, *gone], images)
     for one in outputs:
         atomic.check_writable(one)

@@ -319,3 +319,11 @@ def test_what_gdal_noted_of_a_label_image_goes_with_it(place, tmp_path):
         assert file.crs == (place and place.crs)
         assert np.array_equal(file.read(1), np.arange(12).reshape(3, 4))
         assert file.transform.is_identity == (place is None)
+
+
+@pytest.mark.parametrize("ending", [".msk", ".ovr"])
+def test_an_input_is_not_removed_as_a_note_of_the_label_image(ending, tmp_path):
+    given = tmp_path / f"out.tif{ending}"
+    tifffile.imwrite(given, np.zeros((8, 8), np.uint8))
+    with pytest.raises(ValueError, match="would overwrite the input"):
+        files.check_output(tmp_path / "out.tif", [given])
