@@ -71,7 +71,7 @@ def read(path: str | Path, limits: LimitOptions | None = None) -> Segmentation:
         count = len(source)
         boxes = _array(arrays, "boxes", "f", (count, 4))
         scores = _array(arrays, "scores", "f", (count,))
-        prompts = _array(arrays, "prompts", "i", (count,))
+        prompts = _array(arrays, "prompts", "iu", (count,))
         return dataclasses.replace(Segmentation.from_source(source, boxes, scores), prompts=prompts)
     except FileNotFoundError:
         raise ValueError(f"there is no kept segmentation {path}") from None
@@ -94,7 +94,7 @@ def _arrays(path: Path, limits: LimitOptions) -> dict[str, NDArray]:
                 raise ValueError(f"{entry.filename} is cut off")
     with np.load(path, allow_pickle=False) as content:
         arrays = dict(content)
-    if int(_array(arrays, "version", "i", ())) != VERSION:
+    if int(_array(arrays, "version", "iu", ())) != VERSION:
         raise ValueError(f"it is of version {arrays['version']}, this reads {VERSION}")
     return arrays
 
@@ -110,25 +110,25 @@ def _size(stream: Any) -> int:
     return math.prod(shape) * dtype.itemsize
 
 
-def _array(arrays: dict[str, NDArray], name: str, kind: str, shape: tuple[int, ...]) -> NDArray:
-    """An array of finite numbers of a kind and a shape, in which -1 stands for any length."""
+def _array(arrays: dict[str, NDArray], name: str, kinds: str, shape: tuple[int, ...]) -> NDArray:
+    """An array of finite numbers of some kinds and a shape, in which -1 stands for any length."""
     if name not in arrays:
         raise ValueError(f"it has no {name}")
     found = arrays[name]
     same = found.ndim == len(shape) and all(
         b in (-1, a) for a, b in zip(found.shape, shape, strict=True)
     )
-    if not same or found.dtype.kind not in (kind, "u" if kind == "i" else kind):
+    if not same or found.dtype.kind not in kinds:
         raise ValueError(f"its {name} are {found.dtype} of shape {found.shape}")
-    if kind == "f" and not np.isfinite(found).all():
+    if kinds == "f" and not np.isfinite(found).all():
         raise ValueError(f"its {name} are not all finite")
     return found
 
 
 def _runs(arrays: dict[str, NDArray]) -> MaskSource:
-    shape = R.check_shape(_array(arrays, "shape", "i", (2,)).tolist())
-    stops = _array(arrays, "stops", "i", (-1,))
-    runs = _array(arrays, "runs", "i", (-1, 2))
+    shape = R.check_shape(_array(arrays, "shape", "iu", (2,)).tolist())
+    stops = _array(arrays, "stops", "iu", (-1,))
+    runs = _array(arrays, "runs", "iu", (-1, 2))
     if (np.diff(stops, prepend=0) < 0).any() or (stops[-1] if len(stops) else 0) != len(runs):
         raise ValueError("its stops do not divide its runs")
     masks = np.split(runs, stops)[:-1] if len(stops) else []
@@ -139,7 +139,7 @@ def _prototypes(arrays: dict[str, NDArray], limits: LimitOptions) -> MaskSource:
     places: dict[str, Any] = {}
     for field in dataclasses.fields(Letterbox):
         name = f"letterbox_{field.name}"
-        value = _array(arrays, name, "i", (2,) if field.name.endswith("shape") else ()).tolist()
+        value = _array(arrays, name, "iu", (2,) if field.name.endswith("shape") else ()).tolist()
         places[field.name] = tuple(value) if isinstance(value, list) else value
         if np.min(value) < field.name.endswith("shape"):
             raise ValueError(f"its {name} is {value}")

@@ -144,25 +144,25 @@ def outcome(ctx: Any, report: Report) -> Iterator[GeneratedMessage]:
     text = told(report)
     fine = not (report.failed or report.stopped or report.unanswered)
     view = types.Success if fine else types.Warning
-    shown = types.Object()
-    shown.view("outcome", view(label=text))
-    yield ctx.ops.notify(text, variant="success" if fine else "warning")
-    yield _shown(ctx, shown, {})
+    yield from _end(ctx, view(label=text), "success" if fine else "warning")
 
 
 def failed(ctx: Any, error: Exception) -> Iterator[GeneratedMessage]:
     """Why there is no result, where the person looks, and for programs at the end of the stream."""
     text = sentence(error)
-    if isinstance(error, Stopped):
-        yield ctx.ops.notify(text, variant="warning")
-    else:
-        if not isinstance(error, ValueError | OSError):
-            log.error("a run failed", exc_info=error)
-        yield ctx.ops.notify(text, variant="error")
-    shown = types.Object()
-    shown.view("outcome", types.Error(label=text))
-    yield _shown(ctx, shown, {})
+    if not isinstance(error, Stopped | ValueError | OSError):
+        log.error("a run failed", exc_info=error)
+    variant = "warning" if isinstance(error, Stopped) else "error"
+    yield from _end(ctx, types.Error(label=text), variant)
     yield Refused(text)
+
+
+def _end(ctx: Any, view: types.View, variant: str) -> Iterator[GeneratedMessage]:
+    """The last word of a run: a notification that goes by itself, and what stays."""
+    shown = types.Object()
+    shown.view("outcome", view)
+    yield ctx.ops.notify(view.label, variant=variant)
+    yield _shown(ctx, shown, {})
 
 
 def _shown(ctx: Any, shown: types.Object, results: dict[str, Any]) -> GeneratedMessage:

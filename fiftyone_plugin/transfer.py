@@ -11,7 +11,7 @@ from typing import Any
 import fiftyone as fo
 
 from fastsam_plugins.evaluation.files import Records, load_truth
-from fastsam_plugins.files import atomic
+from fastsam_plugins.files import atomic, results
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 from fiftyone_plugin import documents, labels
@@ -112,8 +112,7 @@ def _file_names(files: list[str]) -> dict[str, str]:
     paths = {file: Path(file) for file in files}
     if len({path.name for path in paths.values()}) == len(paths):
         return {file: path.name for file, path in paths.items()}
-    root = os.path.commonpath([path.parent for path in paths.values()])
-    return {file: path.relative_to(root).as_posix() for file, path in paths.items()}
+    return dict(zip(paths, results.names(list(paths.values())), strict=True))
 
 
 def _annotations(sample: fo.Sample, field: str) -> list[dict[str, Any]]:

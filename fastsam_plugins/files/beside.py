@@ -15,7 +15,7 @@ from fastsam_plugins.files.tiff import TiffPixels
 from fastsam_plugins.limits import Clock
 from fastsam_plugins.options import LimitOptions
 
-_REDUCED, _MASK = 1, 4  # bits of the subfile type
+REDUCED, MASK = 1, 4  # bits of a page's subfile type
 _MOST = 1 << 23  # bytes of an .aux.xml: a palette of 65536 colours has 4 MB
 
 
@@ -29,9 +29,9 @@ def mask_of(
     while after < len(pages):
         found = pages[after]
         kind = int(found.subfiletype)
-        if kind & _MASK and not kind & _REDUCED and (found.imagelength, found.imagewidth) == size:
+        if kind & MASK and not kind & REDUCED and (found.imagelength, found.imagewidth) == size:
             return _prepared(path, after, limits, clock)
-        if not kind & (_MASK | _REDUCED):
+        if not kind & (MASK | REDUCED):
             return None  # the next image: its masks are behind it
         after += 1
     beside = path.with_name(f"{path.name}.msk")

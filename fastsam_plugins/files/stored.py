@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins import limits as L
 from fastsam_plugins.files import shows
-from fastsam_plugins.files.beside import aux_xml, mask_of
+from fastsam_plugins.files.beside import MASK, REDUCED, aux_xml, mask_of
 from fastsam_plugins.files.deep import deep_values
 from fastsam_plugins.files.faults import check_there, told
 from fastsam_plugins.files.kinds import is_tiff
@@ -151,7 +151,7 @@ def _pages(tiff: Any, path: Path) -> int:
     """The one page that is an image; masks and smaller copies are passed over."""
     images = []
     for number, page in enumerate(tiff.pages):
-        if not int(page.subfiletype) & 5:
+        if not int(page.subfiletype) & (MASK | REDUCED):
             images.append(number)
         if len(images) > 1:
             raise ImageError(f"{path} has {len(tiff.pages)} pages, and one is needed")

@@ -54,13 +54,14 @@ def check(runs: Any, shape: Shape) -> Runs:
         return EMPTY
     if found.ndim != 2 or found.shape[1] != 2 or found.dtype.kind not in "iu":
         raise ValueError(f"a run array is whole numbers (K, 2), not {found.dtype} {found.shape}")
-    ends = found.astype(np.int64).ravel()
+    found = found.astype(np.int64, copy=False)
+    ends = found.ravel()
     if (np.diff(ends) <= 0).any() or ends[0] < 0 or ends[-1] > shape[0] * shape[1]:
         raise ValueError(
             f"runs must be [start, stop) in order, apart, within the {shape[0] * shape[1]} pixels "
             "of their image"
         )
-    return found.astype(np.int64, copy=False)
+    return found
 
 
 def _merge_sorted(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> Runs:
