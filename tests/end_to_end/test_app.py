@@ -31,14 +31,16 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+OURS = "@fastsam-plugins/fastsam/"
 PATIENCE = 60_000  # ms: the network is loaded in that time, on a machine that does other things
 
 SERVER = """
 import fiftyone as fo, sys, time
 from pathlib import Path
 from fastsam_plugins.demo import SAMPLES
-made = fo.Dataset("app", persistent=True)
-made.add_samples([fo.Sample(filepath=str(SAMPLES / n)) for n in ("coins.png", "coffee.jpg")])
+for name in ("elsewhere", "bare", "app"):
+    made = fo.Dataset(name, persistent=True)
+    made.add_samples([fo.Sample(filepath=str(SAMPLES / n)) for n in ("coins.png", "coffee.jpg")])
 fo.launch_app(made, remote=True, address="127.0.0.1", port=int(sys.argv[1]))
 print("ready", flush=True)
 time.sleep(3600)
@@ -80,16 +82,48 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(server):
+def browser():
     with playwright.sync_playwright() as program:
         browser = program.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
-        page.set_default_timeout(PATIENCE)
-        page.goto(f"{server}/datasets/app")
-        page.locator("[data-cy=looker], canvas").first.wait_for()
-        page.get_by_role("button", name="Dismiss").click()  # FiftyOne's advertisement
-        yield page
+        yield browser
         browser.close()
+
+
+@pytest.fixture
+def visit(browser, server):
+    """Open the App on a dataset, in a page that knows nothing of other tests."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+
+    def visit(dataset):
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        # The server gives every page the view and the panels of the last one, until another
+        # dataset is opened.
+        for name in ("elsewhere", dataset):
+            page.goto(f"{server}/datasets/{name}")
+            page.locator("[data-cy=looker], canvas").first.wait_for()
+        page.get_by_role("button", name="Dismiss").click()  # FiftyOne's advertisement
+        return page
+
+    yield visit
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def outcomes(server):
+    """Proposals, labels and an evaluation in the dataset "app", made by the server's routes."""
+    steps = {
+        "segment_everything": {"field": "proposals"},
+        "proposals_to_labels": {"proposals": "proposals", "field": "kept", "min_score": 0.5},
+        "evaluate_proposals": {"proposals": "proposals", "truth": "kept"},
+    }
+    return {
+        name: post(
+            server, "/operators/execute/generator", operator_uri=OURS + name,
+            dataset_name="app", params=params,
+        )
+        for name, params in steps.items()
+    }  # fmt: skip
 
 
 def post(server, route, **content):
@@ -126,7 +160,8 @@ def keep(page, name):
         page.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
-def test_segment_everything_from_the_menu(page, server):
+def test_segment_everything_from_the_menu(visit):
+    page = visit("bare")
     operate(page, "FastSAM: segment everything")
     outcome(page, "2 samples, [0-9]+ instances")
     page.locator("[data-cy*=proposals]").first.wait_for()
@@ -145,28 +180,18 @@ def hues(png):
     return (np.bincount(hue[saturation > 100] // 8, minlength=32) > 100).sum()
 
 
-def test_the_servers_routes_segment_and_evaluate(page, server):
-    uri = "@fastsam-plugins/fastsam/"
-    told = post(
-        server, "/operators/execute/generator", operator_uri=uri + "proposals_to_labels",
-        dataset_name="app", params={"proposals": "proposals", "field": "kept", "min_score": 0.5},
-    )  # fmt: skip
-    assert "2 samples" in told
-    told = post(
-        server, "/operators/execute/generator", operator_uri=uri + "evaluate_proposals",
-        dataset_name="app", params={"proposals": "proposals", "truth": "kept"},
-    )  # fmt: skip
-    assert "2 samples" in told
+def test_the_servers_routes_segment_and_evaluate(outcomes, server):
+    for name, answer in outcomes.items():
+        assert "2 samples" in answer, name
     wrong = post(
-        server, "/operators/resolve-type", operator_uri=uri + "segment_everything", target="inputs",
-        dataset_name="app", params={"field": "new", "model": "/no/such.pt"},
+        server, "/operators/resolve-type", operator_uri=OURS + "segment_everything",
+        target="inputs", dataset_name="app", params={"field": "new", "model": "/no/such.pt"},
     )  # fmt: skip
     assert "No weights at /no/such.pt" in wrong
 
 
-def test_an_export_says_where_it_wrote_and_a_refusal_can_be_read(page, tmp_path):
-    page.reload()  # routes were used meanwhile, of which this page knows nothing
-    page.locator("[data-cy=looker], canvas").first.wait_for()
+def test_an_export_says_where_it_wrote_and_a_refusal_can_be_read(visit, outcomes, tmp_path):
+    page = visit("app")
     path = tmp_path / "out.json"
     for answer in (
         f"written to {re.escape(str(path))}",
@@ -186,11 +211,10 @@ def test_an_export_says_where_it_wrote_and_a_refusal_can_be_read(page, tmp_path)
         keep(page, "refused")
         page.keyboard.press("Escape")
     assert len(json.loads(path.read_text())["images"]) == 2
-    page.reload()
 
 
-def test_the_panel_shows_recall_and_a_click_opens_what_was_missed(page):
-    page.reload()  # routes were used meanwhile, of which this page knows nothing
+def test_the_panel_shows_recall_and_a_click_opens_what_was_missed(visit, outcomes):
+    page = visit("app")
     page.locator("[data-cy=new-panel-btn]").first.click()
     page.get_by_text("FastSAM recall", exact=True).first.click()
     plot = page.locator(".js-plotly-plot").first
@@ -206,7 +230,8 @@ def test_the_panel_shows_recall_and_a_click_opens_what_was_missed(page):
     keep(page, "missed")
 
 
-def test_the_run_is_in_the_model_evaluation_panel(page):
+def test_the_run_is_in_the_model_evaluation_panel(visit, outcomes):
+    page = visit("app")
     page.locator("[data-cy=new-panel-btn]").first.click()
     page.get_by_text("Model Evaluation", exact=True).first.click()
     card = page.get_by_text("Needs Review").first.locator(
