@@ -12,7 +12,7 @@ import sys
 import torch
 
 from benchmarks.common import median_seconds, milliseconds, row
-from fastsam_plugins import backends, weights
+from fastsam_plugins.network import backends, weights
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import click
 import numpy as np
 
 from benchmarks.common import row
-from fastsam_plugins.console import progress
+from fastsam_plugins.cli.common import progress
 from fastsam_plugins.evaluation.edge_files import evaluate_boundaries
 
 COLUMNS = {"ODS": 3, "OIS": 6, "AP": 7}  # of eval_bdry.txt

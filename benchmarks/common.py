@@ -15,9 +15,9 @@ import psutil
 import torch
 
 from fastsam_plugins import FastSAM, read_image
-from fastsam_plugins.demo import SAMPLES
 from fastsam_plugins.geometry import Letterbox
-from fastsam_plugins.nms import nms
+from fastsam_plugins.network.nms import nms
+from fastsam_plugins.paths import SAMPLES
 
 IMGSZ = 1024
 

@@ -26,12 +26,12 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from fastsam_plugins import FastSAM, files, kept
-from fastsam_plugins.datasets import label_images
-from fastsam_plugins.demo import SAMPLES
+from fastsam_plugins import FastSAM
+from fastsam_plugins.datasets import label_images, sources
 from fastsam_plugins.evaluation import proposal_files
+from fastsam_plugins.io import ImageResult, npz, open_raster, read_image, write_results
 from fastsam_plugins.options import LimitOptions
-from fastsam_plugins.training import sources
+from fastsam_plugins.paths import SAMPLES
 
 LIMITS = LimitOptions(max_pixels=4_000_000, max_memory=200, max_seconds=20)
 SIZE = (72, 96)
@@ -40,7 +40,7 @@ Use = Callable[[Path], Any]
 
 def picture(kind: str = "uint8") -> np.ndarray:
     """A piece of a sample image."""
-    image = files.read_image(SAMPLES / "ihc.jpg")[: SIZE[0], : SIZE[1]]
+    image = read_image(SAMPLES / "ihc.jpg")[: SIZE[0], : SIZE[1]]
     return image if kind == "uint8" else image.astype(np.uint16) * 16
 
 
@@ -77,8 +77,8 @@ def label_file(ending: str) -> bytes:
 
 def read(path: Path) -> None:
     """An image, at once and in windows."""
-    files.read_image(path, limits=LIMITS)
-    files.open_raster(path, limits=LIMITS)[0:40, 0:40]
+    read_image(path, limits=LIMITS)
+    open_raster(path, limits=LIMITS)[0:40, 0:40]
 
 
 def plain_image(path: Path) -> None:
@@ -106,11 +106,11 @@ def uses(folder: Path) -> Iterator[tuple[str, str, bytes, Use, Use]]:
         yield (f"labels {ending}", ending, label_file(ending),
                lambda p: label_images.read(p, limits=LIMITS), plain)  # fmt: skip
     segmentation = FastSAM("FastSAM-n", "cpu").segment(picture(), imgsz=96, conf=0.01)[:20]
-    kept.write(segmentation, folder / "kept.npz")
+    npz.write(segmentation, folder / "kept.npz")
     good = (folder / "kept.npz").read_bytes()
-    yield "kept", "npz", good, lambda p: kept.read(p, LIMITS), plain_numbers
+    yield "kept", "npz", good, lambda p: npz.read(p, LIMITS), plain_numbers
     results = folder / "results.json"
-    files.write([files.Segmented(Path("i.png"), None, segmentation, None)], results)
+    write_results([ImageResult(Path("i.png"), None, segmentation, None)], results)
     truth = results.read_bytes()
 
     def plain_json(path: Path) -> None:

@@ -32,7 +32,7 @@ def images(folder: Path) -> list[Path]:
     from rasterio.transform import from_origin
 
     from fastsam_plugins import read_image
-    from fastsam_plugins.demo import SAMPLES
+    from fastsam_plugins.paths import SAMPLES
 
     image = read_image(SAMPLES / "ihc.jpg")
     paths = []
@@ -50,14 +50,14 @@ def images(folder: Path) -> list[Path]:
 
 def segment(paths: list[Path], output: Path) -> None:
     """The command, in this process."""
-    from fastsam_plugins import cli
+    from fastsam_plugins.cli.main import main as command
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
     words = ["segment", *map(str, paths), "-o", str(output), "--imgsz", "160", "--conf", "0.01"]
-    cli.main.main(words)
+    command.main(words)
 
 
 def plain(content: bytes, output: Path) -> None:

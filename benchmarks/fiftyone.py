@@ -32,11 +32,11 @@ import numpy as np
 
 from benchmarks.common import row
 from fastsam_plugins import FastSAM, read_image
+from fastsam_plugins.datasets.sources import Labelled, read
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.network.weights import BUNDLED
 from fastsam_plugins.options import SegmentOptions
-from fastsam_plugins.training.sources import Labelled, read
-from fastsam_plugins.weights import BUNDLED
-from fiftyone_plugin import labels, recall, segmenting
+from fiftyone_plugin import labels, recall, segment_job
 from fiftyone_plugin.storage import StoreOptions
 from tests.oracle import as_ultralytics_checkpoint
 
@@ -110,7 +110,7 @@ def main(data: Path, images: int, imgsz: int | None) -> None:
     list(model.segment_many(pixels[:8], options))  # the first forward pass is slow
 
     def ours(field: str, storing: StoreOptions) -> None:
-        for _ in segmenting.everything(made, field, model, options, storing=storing):
+        for _ in segment_job.everything(made, field, model, options, storing=storing):
             pass
 
     one = seconds(lambda: [model.segment(p, options) for p in pixels])

@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 
 from benchmarks.common import row
-from fastsam_plugins.training.sources import read
+from fastsam_plugins.datasets.sources import read
 
 FIGURES = ("box AR@10", "box AR@100", "mask AR@10", "mask AR@100", "mask AR@1000")
 

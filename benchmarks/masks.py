@@ -29,7 +29,7 @@ from benchmarks.common import (
 )
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks.prototypes import PrototypeMasks
-from fastsam_plugins.nms import nms
+from fastsam_plugins.network.nms import nms
 
 
 def ours(output: Output) -> list[dict]:

@@ -32,7 +32,7 @@ def picture(height: int, width: int, dtype: str) -> np.ndarray:
     import cv2
 
     from fastsam_plugins import read_image
-    from fastsam_plugins.demo import SAMPLES
+    from fastsam_plugins.paths import SAMPLES
 
     pixels = cv2.resize(read_image(SAMPLES / "coffee.jpg"), (width, height))
     return pixels.astype(np.uint16) * 200 if dtype == "uint16" else pixels
@@ -55,14 +55,14 @@ def write(path: Path, height: int, width: int) -> None:
 
 def measure(path: Path, work: str, imgsz: int) -> None:
     """Do the work in this process, and print what it took as JSON."""
-    from fastsam_plugins import FastSAM, files
-    from fastsam_plugins.demo import SAMPLES
+    from fastsam_plugins import FastSAM, io
+    from fastsam_plugins.paths import SAMPLES
 
     network = FastSAM("FastSAM-n", device="cpu")
     folder = Path(tempfile.mkdtemp())
 
     def go(image: Path, imgsz: int) -> int:
-        read = files.open_raster if work.startswith("tiled") else files.read_image
+        read = io.open_raster if work.startswith("tiled") else io.read_image
         pixels = read(image)
         if work == "read":
             return 0
@@ -72,7 +72,9 @@ def measure(path: Path, work: str, imgsz: int) -> None:
             seg = next(network.segment_many([pixels], conf=0.1, imgsz=imgsz))
         if work != "segment":
             shown = pixels if work.endswith(".png") else None
-            files.write([files.Segmented(image, shown, seg)], folder / f"out{Path(work).suffix}")
+            io.write_results(
+                [io.ImageResult(image, shown, seg)], folder / f"out{Path(work).suffix}"
+            )
         return len(seg)
 
     go(SAMPLES / "coins.png", 64)  # imports, and loops that are compiled when they are first used

@@ -59,9 +59,9 @@ def main() -> None:
     from qtpy.QtGui import QMouseEvent
     from qtpy.QtWidgets import QApplication
 
-    from napari_plugin import geometry
-    from napari_plugin.scene import Prompts, Scene
-    from napari_plugin.worker import Found, picture
+    from napari_plugin.inference.worker import Found, picture
+    from napari_plugin.model.slice_instances import Prompts, SliceInstances
+    from napari_plugin.view import geometry
 
     viewer = napari.Viewer()
     viewer.window.resize(1500, 950)
@@ -96,7 +96,7 @@ def main() -> None:
     seg = instances()
     plane = geometry.shown_plane(image, viewer.dims)
     now = widget._open(image, plane).annotation
-    scene = Scene(seg, (0, 0, SIDE, SIDE), (SIDE, SIDE), "benchmark")
+    scene = SliceInstances(seg, (0, 0, SIDE, SIDE), (SIDE, SIDE), "benchmark")
     _ = seg.areas, seg.stability
     now.found(Found((), scene, picture(scene)))
     settle(0.5)

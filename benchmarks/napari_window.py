@@ -44,7 +44,7 @@ def milliseconds(seconds: float) -> str:
 def coins() -> np.ndarray:
     """The sample, gray."""
     from fastsam_plugins import read_image
-    from fastsam_plugins.demo import SAMPLES
+    from fastsam_plugins.paths import SAMPLES
 
     return np.ascontiguousarray(read_image(SAMPLES / "coins.png")[:, :, 0])
 
@@ -232,7 +232,7 @@ class _Driver:
     def saved(self) -> bool:
         """Whether nothing is on its way to the disk, or into the labels."""
         busy = getattr(self.widget.now, "working", False)
-        return not busy and not self.widget.opened.saver._busy
+        return not busy and not self.widget.workspace.saver._busy
 
     def filters(self) -> None:
         self.measure("filters", lambda: self.set_filter(0.3), lambda: not self.widget.pictures.busy)

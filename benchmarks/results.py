@@ -20,12 +20,12 @@ from PIL import Image
 
 from benchmarks.common import row
 from fastsam_plugins import FastSAM, PromptOptions, SegmentOptions, read_image
+from fastsam_plugins.datasets.sources import read
 from fastsam_plugins.evaluation import files, published
 from fastsam_plugins.evaluation.edge_files import evaluate_boundaries
 from fastsam_plugins.evaluation.everything import PROPOSALS, measure
 from fastsam_plugins.evaluation.instances import average_precision, prompt_with_boxes
-from fastsam_plugins.evaluation.prompting import evaluate_prompts
-from fastsam_plugins.training.sources import read
+from fastsam_plugins.evaluation.prompt_iou import evaluate_prompts
 
 
 def everything(model: FastSAM, folder: Path) -> None:

@@ -28,7 +28,7 @@ from PIL import Image
 from benchmarks.common import network_output, peak_extra_megabytes, row
 from benchmarks.prompts import ours
 from fastsam_plugins import FastSAM, Segmentation, TextOptions, read_image
-from fastsam_plugins.demo import SAMPLES
+from fastsam_plugins.paths import SAMPLES
 from fastsam_plugins.text import dense
 from fastsam_plugins.text.clip import Clip
 from fastsam_plugins.text.crops import cut_out

@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 
 from benchmarks.common import peak_extra_megabytes, row
 from fastsam_plugins import FastSAM, Segmentation, read_image
-from fastsam_plugins.linking import overlaps
+from fastsam_plugins.datasets import sources
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.training import sources
+from fastsam_plugins.masks.matching import overlaps
 
 SIDE = 512
 OVERLAP = 0.25

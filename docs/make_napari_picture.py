@@ -21,7 +21,7 @@ def main() -> None:
     from qtpy.QtWidgets import QApplication
 
     from fastsam_plugins import read_image
-    from fastsam_plugins.demo import SAMPLES
+    from fastsam_plugins.paths import SAMPLES
 
     viewer = napari.Viewer()
     viewer.window.resize(1250, 830)

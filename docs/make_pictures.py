@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from fastsam_plugins import FastSAM, Segmentation, read_image
-from fastsam_plugins.demo import CONF, DEMO
-from fastsam_plugins.draw import overlay
+from fastsam_plugins.cli.demo import CONF, DEMO
+from fastsam_plugins.datasets.synthetic import KINDS, scene
+from fastsam_plugins.io.overlay import overlay
 from fastsam_plugins.tiling import windows
-from fastsam_plugins.training.synthetic import KINDS, scene
 
 HEIGHT = 260
 DOCS = Path(__file__).parent

@@ -23,16 +23,19 @@ _HOMES = {
     "TextOptions": "options",
     "TileOptions": "options",
     "TrainOptions": "options",
-    "WeightsError": "checkpoints",
-    "ImageError": "images",
-    "read_image": "files",
+    "WeightsError": "network.checkpoints",
+    "ImageError": "images.contrast",
+    "WindowedImage": "images.windowed_image",
+    "open_raster": "io",
+    "read_image": "io",
 }
 
 if TYPE_CHECKING:
-    from fastsam_plugins.checkpoints import WeightsError
-    from fastsam_plugins.files import read_image
-    from fastsam_plugins.images import ImageError
+    from fastsam_plugins.images.contrast import ImageError
+    from fastsam_plugins.images.windowed_image import WindowedImage
+    from fastsam_plugins.io import open_raster, read_image
     from fastsam_plugins.model import FastSAM
+    from fastsam_plugins.network.checkpoints import WeightsError
     from fastsam_plugins.options import (
         CleanOptions,
         EdgeOptions,
@@ -62,6 +65,8 @@ __all__ = [
     "TileOptions",
     "TrainOptions",
     "WeightsError",
+    "WindowedImage",
+    "open_raster",
     "read_image",
 ]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from fastsam_plugins.images import ImageError
+from fastsam_plugins.images.contrast import ImageError
 
 I = TypeVar("I")  # noqa: E741
 T = TypeVar("T")
@@ -21,12 +21,12 @@ class Skipped:
     ----------
     count : int
         How many images there are.
-    tell : callable
+    log : callable
         Takes a line for the person as soon as there is one, unless it is all there is to say.
     """
 
     count: int = 0
-    tell: Callable[[str], None] = print
+    log: Callable[[str], None] = print
     reasons: dict[Path, str] = field(default_factory=dict)
 
     def add(self, path: Path, error: Exception) -> None:
@@ -35,7 +35,7 @@ class Skipped:
         reason = reason if str(path) in reason else f"{path}: {reason}"
         self.reasons[path] = reason
         if self.count > 1:
-            self.tell(f"Skipped: {reason}")
+            self.log(f"Skipped: {reason}")
 
     def check(self) -> None:
         """Say so in the end, if there were any.

@@ -14,15 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins import backends, weights
 from fastsam_plugins import limits as L
-from fastsam_plugins.devices import pick_device
 from fastsam_plugins.geometry import Letterbox, snap_to_canvas
-from fastsam_plugins.images import to_rgb
+from fastsam_plugins.images.contrast import to_rgb
+from fastsam_plugins.images.windowed_image import WindowedImage
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.prototypes import PrototypeMasks
 from fastsam_plugins.masks.sources import Window
-from fastsam_plugins.nms import nms
+from fastsam_plugins.network import backends, weights
+from fastsam_plugins.network.devices import pick_device
+from fastsam_plugins.network.nms import nms
+from fastsam_plugins.network.thread_pool import Workers
 from fastsam_plugins.options import (
     LimitOptions,
     SegmentOptions,
@@ -30,9 +32,7 @@ from fastsam_plugins.options import (
     WeightsOptions,
     check_count,
 )
-from fastsam_plugins.parallel import Workers
 from fastsam_plugins.segmentation import Segmentation
-from fastsam_plugins.shown import Shown
 from fastsam_plugins.tiling import Mosaic, window_count, windows
 
 
@@ -57,7 +57,7 @@ class FastSAM:
     device : str
         ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     backend : str
-        What runs the network; see :mod:`fastsam_plugins.backends`.
+        What runs the network; see :mod:`fastsam_plugins.network.backends`.
     options : WeightsOptions, optional
         How weights are found and what of them is trusted.
     limits : LimitOptions, optional
@@ -117,7 +117,7 @@ class FastSAM:
         Parameters
         ----------
         image : array (H, W) or (H, W, C)
-            RGB, gray or many bands; see :func:`fastsam_plugins.images.to_rgb`.
+            RGB, gray or many bands; see :func:`fastsam_plugins.images.contrast.to_rgb`.
         options : SegmentOptions
         shape : (H, W), optional
             Where the array is a reduced copy, as from a pyramid: the size of the image itself, in
@@ -210,11 +210,11 @@ class FastSAM:
 
         Parameters
         ----------
-        raster : array (H, W) or (H, W, C), or Shown
+        raster : array (H, W) or (H, W, C), or WindowedImage
             Anything that has ``shape`` and ``dtype`` and can be sliced: numpy, dask, zarr, an open
             raster. Values that are not 8-bit get one contrast for all windows; for another, or
-            other bands, pass :class:`fastsam_plugins.shown.Shown`, or a file by
-            :func:`fastsam_plugins.files.open_raster`.
+            other bands, pass a :class:`fastsam_plugins.WindowedImage`, or a file by
+            :func:`fastsam_plugins.open_raster`.
         options : SegmentOptions
             Of every window: ``max_det``, for example, is the most that is found in one.
         tiling : TileOptions
@@ -241,7 +241,7 @@ class FastSAM:
         of_tiles = {f.name for f in dataclasses.fields(TileOptions)} & changes.keys()
         tiling = TileOptions.of(tiling, **{n: changes.pop(n) for n in of_tiles})
         options, batch = SegmentOptions.of(options, **changes), check_count("batch", batch)
-        shown = raster if isinstance(raster, Shown) else Shown(raster)
+        shown = raster if isinstance(raster, WindowedImage) else WindowedImage(raster)
         shape, imgsz = shown.shape[:2], options.imgsz or self.imgsz
         side = tiling.tile or imgsz
         if max(shape) <= side:

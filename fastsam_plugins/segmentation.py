@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsam_plugins import indices, prompts
-from fastsam_plugins.cleaning import clean, filtered
-from fastsam_plugins.edges import edges
-from fastsam_plugins.images import to_rgb
-from fastsam_plugins.labels import Overlap, labels
+from fastsam_plugins.images.contrast import to_rgb
 from fastsam_plugins.masks import quality, rle
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.masks.cleaning import clean, filtered
+from fastsam_plugins.masks.edge_map import edges
+from fastsam_plugins.masks.label_image import Overlap, labels
 from fastsam_plugins.masks.sources import MaskSource, MergedMasks, RunMasks, Window
 from fastsam_plugins.options import (
     CleanOptions,
@@ -406,5 +406,8 @@ class Segmentation:
         return clean(self, CleanOptions.of(options, **changes))
 
     def edges(self, options: EdgeOptions | None = None, **changes: Any) -> NDArray[np.float32]:
-        """Edge strength (H, W) in [0, 1] of every pixel; see :mod:`fastsam_plugins.edges`."""
+        """Edge strength (H, W) in [0, 1] of every pixel.
+
+        See :mod:`fastsam_plugins.masks.edge_map`.
+        """
         return edges(self, EdgeOptions.of(options, **changes))

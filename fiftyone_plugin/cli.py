@@ -16,9 +16,9 @@ from typing import Any
 import click
 
 from fastsam_plugins import messages
-from fastsam_plugins.console import Command, as_json, flags, pick, say, tell
-from fastsam_plugins.doctor import Finding
-from fastsam_plugins.doctor import as_json as findings_json
+from fastsam_plugins.cli.common import Command, as_json, flags, log, pick, print_result
+from fastsam_plugins.cli.doctor import Finding
+from fastsam_plugins.cli.doctor import as_json as findings_json
 from fiftyone_plugin.parameters import TidyOptions
 
 NAME = "@fastsam-plugins/fastsam"
@@ -71,7 +71,7 @@ def copy() -> Path:
 def install() -> None:
     """Put the plugin into FiftyOne's plugins folder."""
     place = copy()
-    tell(f"Installed in {place}: open the App and press ` to find the FastSAM operators")
+    print_result(f"Installed in {place}: open the App and press ` to find the FastSAM operators")
 
 
 @fiftyone.command()
@@ -83,7 +83,7 @@ def uninstall() -> None:
     shutil.rmtree(place)
     if not any(place.parent.iterdir()):
         place.parent.rmdir()
-    tell(f"Removed from {place}")
+    print_result(f"Removed from {place}")
 
 
 @fiftyone.command()
@@ -97,22 +97,22 @@ def tidy(delete: bool, as_json: bool, **values: Any) -> None:
     """
     options = pick(TidyOptions, values)
     folder()  # says so if there is no FiftyOne
-    from fiftyone_plugin import tidying
+    from fiftyone_plugin import tidy
 
-    found = tidying.find(options)
+    found = tidy.find(options)
     if delete:
         found.delete()
     if as_json:
         paths = {"files": found.files, "strange": found.strange}
         listed = {name: [str(p) for p in own] for name, own in paths.items()}
-        tell(json.dumps({**listed, "bytes": found.size, "deleted": delete}))
+        print_result(json.dumps({**listed, "bytes": found.size, "deleted": delete}))
         return
     for place, count in Counter(f.parents[1] for f in found.files).items():
-        tell(f"{count} in {place}")
+        print_result(f"{count} in {place}")
     done = "deleted" if delete else "nothing refers to them; --delete deletes them"
-    tell(f"{len(found.files)} files, {found.size / 1e6:.1f} MB: {done}")
+    print_result(f"{len(found.files)} files, {found.size / 1e6:.1f} MB: {done}")
     if found.strange:
-        say(
+        log(
             f"{len(found.strange)} folders were left alone, which may be another database's: "
             f"{found.strange[0]}, ... (--unknown looks at them too)"
         )
@@ -126,11 +126,11 @@ def doctor(as_json: bool) -> None:
     version = importlib.metadata.version("fiftyone")
     findings = [Finding("fiftyone", True, version), _database(), *_plugin()]
     if as_json:
-        tell(json.dumps(findings_json(findings)))
+        print_result(json.dumps(findings_json(findings)))
     else:
         for f in findings:
             mend = f"  ->  {f.mend}" if f.mend else ""
-            tell(f"{'ok     ' if f.ok else 'MISSING'} {f.name:<12} {f.detail}{mend}")
+            print_result(f"{'ok     ' if f.ok else 'MISSING'} {f.name:<12} {f.detail}{mend}")
     sys.exit(not all(f.ok for f in findings))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastsam_plugins.demo import CONF, DEMO
+from fastsam_plugins.cli.demo import CONF, DEMO
 from fastsam_plugins.messages import install
 from fastsam_plugins.options import SegmentOptions
 
@@ -32,7 +32,7 @@ PORT = 5151  # FiftyOne's own, if it is free
 def run(
     output: Path,
     model: FastSAM,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     app: bool,
     address: str = "127.0.0.1",
 ) -> None:
@@ -43,7 +43,7 @@ def run(
     output : Path
         What is made lies in ``fiftyone/`` of this folder.
     model : FastSAM
-    say : callable
+    log : callable
         Takes lines for the person.
     app : bool
         Whether to open the App.
@@ -57,13 +57,13 @@ def run(
     """
     root = (output / "fiftyone").resolve()
     port = _free_port(address) if app else 0
-    say("Starting FiftyOne and its database: this takes up to some minutes on a busy machine")
+    log("Starting FiftyOne and its database: this takes up to some minutes on a busy machine")
     _own(root)
-    from fiftyone_plugin import colours, segmenting
+    from fiftyone_plugin import colours, segment_job
     from fiftyone_plugin.recall import run as measure
 
     made = _dataset(root)
-    *_, done = segmenting.everything(
+    *_, done = segment_job.everything(
         made, "proposals", model, SegmentOptions(conf=CONF), existing="overwrite"
     )
     drawn = made.exists("ground_truth")
@@ -71,14 +71,14 @@ def run(
     colours.by_instance(made, "proposals")
     colours.missed(made, "ground_truth", "recall")
     found = made.load_evaluation_results("recall").summary
-    say(
+    log(
         f"FiftyOne: {done.instances} proposals on {done.done} images; mask AR@100 is "
         f"{found['mask AR@100']:.2f} on {len(drawn)} scenes drawn with their ground truth"
     )
     if app:
-        _show(made, say, address, port)
+        _show(made, log, address, port)
     else:
-        say("`fastsam demo --app` shows them in FiftyOne's App")
+        log("`fastsam demo --app` shows them in FiftyOne's App")
 
 
 def _own(root: Path) -> None:
@@ -148,8 +148,8 @@ def _dataset(root: Path) -> fo.Dataset:
     import fiftyone as fo
     from PIL import Image
 
+    from fastsam_plugins.datasets.synthetic import KINDS, scene
     from fastsam_plugins.segmentation import Segmentation
-    from fastsam_plugins.training.synthetic import KINDS, scene
     from fiftyone_plugin.cli import copy
     from fiftyone_plugin.labels import detections
 
@@ -166,10 +166,10 @@ def _dataset(root: Path) -> fo.Dataset:
     return made
 
 
-def _show(made: fo.Dataset, say: Callable[[str], None], address: str, port: int) -> None:
+def _show(made: fo.Dataset, log: Callable[[str], None], address: str, port: int) -> None:
     import fiftyone as fo
 
-    say(f"Starting the App at {address}, port {port}")
+    log(f"Starting the App at {address}, port {port}")
     session = fo.launch_app(made, address=address, port=port)
-    say(f"The App is at {session.url} (Ctrl+C ends it): press ` for FastSAM's operators")
+    log(f"The App is at {session.url} (Ctrl+C ends it): press ` for FastSAM's operators")
     session.wait(-1)

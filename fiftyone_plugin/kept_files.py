@@ -9,7 +9,7 @@ from typing import Any
 import fiftyone as fo
 import numpy as np
 
-from fastsam_plugins import kept
+from fastsam_plugins.io import npz
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import documents, references
 from fiftyone_plugin.documents import Document
@@ -104,7 +104,7 @@ def _cure(name: str, kept: Any) -> str:
 def _read(path: Path) -> Segmentation | None:
     """What a file holds; a file that is gone or damaged costs a look at the image."""
     try:
-        return kept.read(path)
+        return npz.read(path)
     except ValueError:
         return None
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.segmentation import Segmentation
-from fiftyone_plugin.packing import unpacked
+from fiftyone_plugin.mask_codec import unpacked
 
 KINDS = (fo.Detections, fo.Detection, fo.Polylines, fo.Polyline, fo.Segmentation)
 OBJECT = "object"  # the label of an instance that nobody named

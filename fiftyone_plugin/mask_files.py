@@ -3,7 +3,7 @@
 They lie in ``fastsam/DATASET/FIELD.DATABASE.RUN/SAMPLE/`` of FiftyOne's folder of datasets. Labels
 hold their absolute paths, so that fields and datasets can be renamed and cloned; a file goes when
 labels that named it were replaced and nothing in the database names it any more. What a kill leaves
-behind is found by :mod:`fiftyone_plugin.tidying`.
+behind is found by :mod:`fiftyone_plugin.tidy`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastsam_plugins import kept
-from fastsam_plugins.files import atomic
+from fastsam_plugins.io import atomic, npz
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import references
 from fiftyone_plugin.documents import Document
@@ -69,7 +68,7 @@ class RunFiles:
     def keep(self, sample: str, seg: Segmentation) -> str:
         """Write what prompts asked later need, and give its path."""
         path = self._path(sample, ".npz")
-        kept.write(seg, path)
+        npz.write(seg, path)
         return str(path)
 
     def _path(self, sample: str, suffix: str) -> Path:

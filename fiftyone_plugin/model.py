@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins import FastSAM, ImageError
-from fastsam_plugins.files import read_image
+from fastsam_plugins.io import read_image
 from fastsam_plugins.options import (
     LimitOptions,
     PromptOptions,

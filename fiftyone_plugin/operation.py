@@ -11,12 +11,12 @@ import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fastsam_plugins.checkpoints import WeightsError
+from fastsam_plugins.network.checkpoints import WeightsError
 from fastsam_plugins.options import Options, check_names
-from fiftyone_plugin import colours, given, telling, transfer
+from fiftyone_plugin import coco_transfer, colours, form_values, run_report
 from fiftyone_plugin import parameters as own
-from fiftyone_plugin.running import StopSign
-from fiftyone_plugin.saving import Report
+from fiftyone_plugin.run_owner import StopSign
+from fiftyone_plugin.save_job import Report
 
 NOTICES = ("problem", "warning", "only", "more")
 """What forms hold beside parameters: the App may send it."""
@@ -80,7 +80,7 @@ class Operation(foo.Operator):
         try:
             self._checked(ctx, view)
         except (ValueError, OSError, WeightsError) as error:
-            text = telling.sentence(error)
+            text = run_report.sentence(error)
             problem = inputs.view("problem", types.Error(label=text))
             problem.invalid, problem.error_message = True, text
             # First: below a long form nobody sees why it cannot be executed.
@@ -97,14 +97,14 @@ class Operation(foo.Operator):
             yield from self._execute(ctx)
         except Exception as error:
             if ctx.delegated:
-                ctx.set_progress(label=f"Failed: {telling.sentence(error)}")
+                ctx.set_progress(label=f"Failed: {run_report.sentence(error)}")
             if not _is_streamed(ctx):
                 raise
-            yield from telling.failed(ctx, error)
+            yield from run_report.failed(ctx, error)
 
     def _execute(self, ctx: Any) -> Iterator[Any]:
-        clock, sign, last = telling.Clock(), StopSign(ctx.dataset), 0.0
-        can_stop = not ctx.delegated and foo.operator_exists(telling.STOP)
+        clock, sign, last = run_report.Clock(), StopSign(ctx.dataset), 0.0
+        can_stop = not ctx.delegated and foo.operator_exists(run_report.STOP)
 
         def work() -> Iterator[Report]:
             yield from self._checked(ctx, self._target(ctx))
@@ -113,23 +113,23 @@ class Operation(foo.Operator):
             if ctx.delegated:
                 ctx.set_progress(progress=share, label=line)
             else:
-                yield telling.progress(ctx, share, line, can_stop)
+                yield run_report.progress(ctx, share, line, can_stop)
 
         report = None
-        yield from tell(*telling.how_far(report, clock))
-        for report in telling.watched(work()):
+        yield from tell(*run_report.how_far(report, clock))
+        for report in run_report.watched(work()):
             if report is not None and sign.is_up():
                 report.stop = True
-            if time.monotonic() - last >= telling.EVERY / 2:
+            if time.monotonic() - last >= run_report.EVERY / 2:
                 last = time.monotonic()
-                yield from tell(*telling.how_far(report, clock))
+                yield from tell(*run_report.how_far(report, clock))
         assert report is not None
         if ctx.delegated:
-            ctx.set_progress(progress=1.0, label=telling.told(report))
+            ctx.set_progress(progress=1.0, label=run_report.told(report))
             return
         is_chosen = colours.is_chosen(ctx.dataset)
         is_new = self._colour(ctx.dataset, ctx.params)
-        yield from telling.outcome(ctx, report)
+        yield from run_report.outcome(ctx, report)
         yield ctx.ops.reload_dataset()
         if is_new and not is_chosen:
             yield ctx.trigger("set_color_scheme", colours.in_app(ctx.dataset))
@@ -150,7 +150,7 @@ class Operation(foo.Operator):
         """The work that a form, or a program that speaks to the server, asks for."""
         self._check(n for n in ctx.params if n not in NOTICES)
         if "path" in own.names(*self.options_):
-            given.check_path(ctx.params.get("path"))
+            form_values.check_path(ctx.params.get("path"))
         return self.start(ctx.params, view, selected_labels(ctx))
 
     def _check(self, sent: Iterable[str]) -> None:
@@ -188,7 +188,7 @@ class Operation(foo.Operator):
         if not isinstance(delegate, bool):
             raise ValueError(f"delegate must be true or false, got {delegate!r}")
         if isinstance(params.get("path"), str) and params["path"]:
-            params["path"] = str(transfer.absolute(params["path"]))
+            params["path"] = str(coco_transfer.absolute(params["path"]))
         if delegate:
             context = {"dataset": view} if isinstance(view, fo.Dataset) else {"view": view}
             return foo.execute_operator(

@@ -23,21 +23,21 @@ from fastsam_plugins.options import (
     TextOptions,
 )
 from fiftyone_plugin import (
+    coco_transfer,
     colours,
+    form_values,
     forms,
-    given,
     labels,
-    promoting,
     prompts,
+    proposals_to_labels,
     recall,
-    segmenting,
-    transfer,
+    segment_job,
 )
 from fiftyone_plugin import form_parts as parts
 from fiftyone_plugin import parameters as own
 from fiftyone_plugin.operation import Operation, selected_labels
-from fiftyone_plugin.running import StopSign
-from fiftyone_plugin.saving import Report
+from fiftyone_plugin.run_owner import StopSign
+from fiftyone_plugin.save_job import Report
 from fiftyone_plugin.storage import StoreOptions
 
 
@@ -46,7 +46,7 @@ class SegmentEverything(Operation):
 
     name_, label_ = "segment_everything", "FastSAM: segment everything"
     help_ = "Find all instances of every image"
-    options_ = (*given.NETWORK, StoreOptions)
+    options_ = (*form_values.NETWORK, StoreOptions)
     writes_ = "proposals"
 
     def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
@@ -57,8 +57,10 @@ class SegmentEverything(Operation):
         parts.seldom(ctx, inputs)
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
-        return segmenting.everything(
-            view, **given.network(params, "proposals"), storing=forms.read(params, StoreOptions)
+        return segment_job.everything(
+            view,
+            **form_values.network(params, "proposals"),
+            storing=forms.read(params, StoreOptions),
         )
 
 
@@ -67,8 +69,8 @@ class SegmentFromPrompts(Operation):
 
     name_, label_ = "segment_from_prompts", "FastSAM: segment from prompts"
     help_ = "Find the instances that boxes, points or words ask for, or the selected labels"
-    options_ = (*given.NETWORK, own.PromptFields, prompts.TextPrompt, PromptOptions, TextOptions,
-                StoreOptions)  # fmt: skip
+    options_ = (*form_values.NETWORK, own.PromptFields, prompts.TextPrompt, PromptOptions,
+                TextOptions, StoreOptions)  # fmt: skip
     by_labels_ = True
     writes_ = "prompted"
 
@@ -106,8 +108,8 @@ class SegmentFromPrompts(Operation):
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
         asked = forms.read(params, own.PromptFields)
-        return segmenting.from_prompts(
-            view, **given.network(params, "prompted"), boxes=asked.boxes, points=asked.points,
+        return segment_job.from_prompts(
+            view, **form_values.network(params, "prompted"), boxes=asked.boxes, points=asked.points,
             only=set(selected) or None, proposals=asked.proposals,
             asked={name for name, value in params.items() if value not in (None, "")},
             prompting=forms.read(params, PromptOptions), storing=forms.read(params, StoreOptions),
@@ -133,7 +135,7 @@ class EvaluateProposals(Operation):
         forms.add(inputs, own.EvaluateOptions, leave_out)
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
-        asked = given.needed(forms.read(params, own.EvaluateOptions), "proposals", "truth")
+        asked = form_values.needed(forms.read(params, own.EvaluateOptions), "proposals", "truth")
         return recall.run(
             view, asked.proposals, asked.truth, asked.eval_key, asked.max_proposals,
             asked.overwrite,
@@ -150,8 +152,8 @@ class ProposalsToLabels(Operation):
 
     name_, label_ = "proposals_to_labels", "FastSAM: proposals to labels"
     help_ = "Choose proposals by score, area and overlap, and write them to another field"
-    options_ = (promoting.Fields, own.WriteOptions, promoting.PromoteOptions, CleanOptions,
-                StoreOptions)  # fmt: skip
+    options_ = (proposals_to_labels.Fields, own.WriteOptions,
+                proposals_to_labels.PromoteOptions, CleanOptions, StoreOptions)  # fmt: skip
     by_labels_ = True
     writes_ = "labels"
 
@@ -164,15 +166,15 @@ class ProposalsToLabels(Operation):
             inputs.view("only", types.Notice(label="Only the selected labels are chosen from"))
         parts.field(ctx, inputs, "truth", "Ground truth", labels.KINDS, "What is labelled already")
         parts.options(
-            ctx, inputs, (promoting.PromoteOptions, CleanOptions, StoreOptions),
+            ctx, inputs, (proposals_to_labels.PromoteOptions, CleanOptions, StoreOptions),
             ("label", "min_score", "max_truth_iou", "mask_iou"), leave_out=("keep",),
         )  # fmt: skip
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
-        asked = given.needed(forms.read(params, promoting.Fields), "proposals")
-        return promoting.promote(
-            view, asked.proposals, **given.written(params, "labels"),
-            options=forms.read(params, promoting.PromoteOptions),
+        asked = form_values.needed(forms.read(params, proposals_to_labels.Fields), "proposals")
+        return proposals_to_labels.promote(
+            view, asked.proposals, **form_values.written(params, "labels"),
+            options=forms.read(params, proposals_to_labels.PromoteOptions),
             cleaning=forms.read(params, CleanOptions), truth=asked.truth,
             storing=forms.read(params, StoreOptions), only=set(selected) or None,
         )  # fmt: skip
@@ -193,8 +195,8 @@ class ExportProposals(Operation):
             forms.add(inputs, own.ExportOptions, ("field", "path"))
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
-        asked = given.needed(forms.read(params, own.ExportOptions), "field", "path")
-        return transfer.export(view, asked.field, asked.path, asked.overwrite)
+        asked = form_values.needed(forms.read(params, own.ExportOptions), "field", "path")
+        return coco_transfer.export(view, asked.field, asked.path, asked.overwrite)
 
 
 class ImportProposals(Operation):
@@ -211,9 +213,9 @@ class ImportProposals(Operation):
         forms.add(inputs, StoreOptions, leave_out=["keep"])
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
-        asked = given.needed(forms.read(params, own.ImportOptions), "path")
-        return transfer.import_(
-            view, path=asked.path, **given.written(params, "imported"),
+        asked = form_values.needed(forms.read(params, own.ImportOptions), "path")
+        return coco_transfer.import_(
+            view, path=asked.path, **form_values.written(params, "imported"),
             storing=forms.read(params, StoreOptions),
         )  # fmt: skip
 

@@ -33,11 +33,11 @@ from fastsam_plugins.evaluation import proposals
 from fastsam_plugins.evaluation.everything import EverythingRecall
 from fastsam_plugins.evaluation.proposals import SIZES
 from fastsam_plugins.masks import runs as R
-from fiftyone_plugin import documents, labels, running
+from fiftyone_plugin import documents, labels, run_owner
 from fiftyone_plugin.documents import Change
-from fiftyone_plugin.matching import Compared, Match, compare
+from fiftyone_plugin.image_matches import Compared, Match, compare
 from fiftyone_plugin.parameters import EvaluateOptions
-from fiftyone_plugin.saving import GONE, Report
+from fiftyone_plugin.save_job import GONE, Report
 from fiftyone_plugin.views import images
 
 
@@ -96,7 +96,7 @@ def _check_free(dataset: fo.Dataset, key: str) -> None:
         config = run["config"]
         if run.get("results") or config.get("method") != ProposalRecallConfig.METHOD:
             raise ValueError(f"there is a run {key} already: overwrite it, or name another")
-        if config.get("process") and running.is_alive(config["process"]):
+        if config.get("process") and run_owner.is_alive(config["process"]):
             raise ValueError(f"a run {key} is going on: let it end, overwrite it, or name another")
 
 
@@ -143,7 +143,7 @@ def _run(
     todo = dict(zip(*view.values(["id", "filepath"]), strict=True))
     report = Report(total=len(todo))
     yield report
-    config = ProposalRecallConfig(proposals, truth, max_proposals=limit, process=running.here())
+    config = ProposalRecallConfig(proposals, truth, max_proposals=limit, process=run_owner.here())
     method = config.build()
     dataset = view._dataset
     # What is to be replaced stays until there is something in its place.
@@ -245,7 +245,7 @@ class ProposalRecallConfig(DetectionEvaluationConfig):
     max_proposals : int
         Of an image, by confidence.
     process : str, optional
-        What does it (:func:`fiftyone_plugin.running.here`), to tell whether it was killed.
+        What does it (:func:`fiftyone_plugin.run_owner.here`), to tell whether it was killed.
     """
 
     METHOD = "class-agnostic recall"
@@ -356,7 +356,7 @@ class ProposalRecall(DetectionEvaluation):
         truths: list[labels.Object],
         found: list[labels.Object],
     ) -> Compared:
-        """Count one image: see :func:`fiftyone_plugin.matching.compare`."""
+        """Count one image: see :func:`fiftyone_plugin.image_matches.compare`."""
         return compare(self.recall, self.config.max_proposals, file, shape, truths, found)
 
     def generate_results(

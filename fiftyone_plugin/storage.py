@@ -19,8 +19,8 @@ from fastsam_plugins.options import Options, option
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import documents, kept_files, labels
 from fiftyone_plugin.documents import Document
+from fiftyone_plugin.mask_codec import packed
 from fiftyone_plugin.mask_files import ATTRIBUTE, RunFiles, delete, root
-from fiftyone_plugin.packing import packed
 
 LIMIT = 12_000_000
 """Bytes of masks in one sample. MongoDB refuses 16 MB, and the sample may hold other fields."""

@@ -14,7 +14,7 @@ import fiftyone.core.odm as foo
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from fiftyone_plugin import documents, references, running
+from fiftyone_plugin import documents, references, run_owner
 
 OWNER = "owner"
 PREFIX = "fastsam.undo."
@@ -51,10 +51,10 @@ class Undo:
             If another import into the field is going on.
         """
         owner = self._before.find_one({"_id": OWNER})
-        if owner is not None and not running.is_alive(owner["process"]):
+        if owner is not None and not run_owner.is_alive(owner["process"]):
             self._put_back(owner["when"])
         try:
-            own = {"_id": OWNER, "process": running.here(), "when": self.when}
+            own = {"_id": OWNER, "process": run_owner.here(), "when": self.when}
             self._before.insert_one(own)
         except DuplicateKeyError:
             raise ValueError(

@@ -10,8 +10,8 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from fastsam_plugins import weights
-from fastsam_plugins.files import atomic
+from fastsam_plugins.io import atomic
+from fastsam_plugins.network import weights
 from fastsam_plugins.options import (
     LimitOptions,
     PromptOptions,

@@ -64,7 +64,7 @@ def one_thread():
 def coins() -> np.ndarray:
     """A bundled sample image, (303, 384, 3)."""
     from fastsam_plugins import read_image
-    from fastsam_plugins.demo import SAMPLES
+    from fastsam_plugins.paths import SAMPLES
 
     return read_image(SAMPLES / "coins.png")
 

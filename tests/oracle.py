@@ -11,11 +11,11 @@ def as_ultralytics_checkpoint(weights: Path, path: Path) -> Path:
     """Write weights as the .pt that ultralytics would have written."""
     from ultralytics.nn.tasks import SegmentationModel
 
-    from fastsam_plugins import checkpoints, shape
+    from fastsam_plugins.network import checkpoints, shape_terms
 
     checkpoint = checkpoints.read(weights)
     network = SegmentationModel({**checkpoint.architecture, "nc": 1}, nc=1, verbose=False)
-    shape.give(network)
+    shape_terms.give(network)
     network.load_state_dict(checkpoint.state, strict=False)
     network.names = {0: "object"}
     network.args = {"task": "segment", "imgsz": checkpoint.imgsz}

@@ -8,8 +8,8 @@ import pytest
 import torch
 from ultralytics.nn.tasks import SegmentationModel, yaml_model_load
 
-from fastsam_plugins import weights
-from fastsam_plugins.checkpoints import WeightsError
+from fastsam_plugins.network import weights
+from fastsam_plugins.network.checkpoints import WeightsError
 
 INPUT = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from fastsam_plugins.files import typed
+from fastsam_plugins.io import typed_json
 from fastsam_plugins.masks import polygons
 from fastsam_plugins.masks import runs as R
 
@@ -160,15 +160,15 @@ def read(path: Path) -> Dataset:
     ValueError
         If it is none, or a record does not fit: one line that names it.
     """
-    found = typed.read(path, Dataset, TRUTH)
+    found = typed_json.read(path, Dataset, TRUTH)
     _check(found, path)
     return found
 
 
 def read_plain(path: Path) -> dict[str, Any]:
     """The same, checked, as dictionaries with all their keys."""
-    found = typed.plain(typed.content(path), path)
-    _check(typed.convert(found, Dataset, path, TRUTH), path)
+    found = typed_json.plain(typed_json.content(path), path)
+    _check(typed_json.convert(found, Dataset, path, TRUTH), path)
     return dict(found)
 
 
@@ -202,7 +202,7 @@ def read_results(path: Path) -> Results:
     ValueError
         As :func:`read`.
     """
-    found: Any = typed.read(path, _Results, RESULTS)  # type: ignore[arg-type]
+    found: Any = typed_json.read(path, _Results, RESULTS)  # type: ignore[arg-type]
     if isinstance(found, _Annotated):
         return Results(list(found.annotations), found.images or [])
     return Results(list(found))
@@ -210,8 +210,8 @@ def read_results(path: Path) -> Results:
 
 def read_plain_results(path: Path) -> Results:
     """The same, checked, as dictionaries with all their keys."""
-    found = typed.plain(typed.content(path), path)
-    checked: Any = typed.convert(found, _Results, path, RESULTS)  # type: ignore[arg-type]
+    found = typed_json.plain(typed_json.content(path), path)
+    checked: Any = typed_json.convert(found, _Results, path, RESULTS)  # type: ignore[arg-type]
     if isinstance(checked, _Annotated):
         return Results(list(found["annotations"]), checked.images or [])
     return Results(list(found))
@@ -225,7 +225,7 @@ def read_single(path: Path) -> SingleImage:
     ValueError
         As :func:`read`.
     """
-    found = typed.read(path, SingleImage, "of SA-1B")
+    found = typed_json.read(path, SingleImage, "of SA-1B")
     _check_size(found.image, path, "image")
     return found
 
@@ -238,7 +238,7 @@ def typed_records(records: list[Record], path: Path) -> list[Annotation]:
     ValueError
         As :func:`read`.
     """
-    return typed.convert(records, list[Annotation], path, RESULTS)
+    return typed_json.convert(records, list[Annotation], path, RESULTS)
 
 
 def typed_images(images: list[Record], path: Path) -> list[Image]:
@@ -249,7 +249,7 @@ def typed_images(images: list[Record], path: Path) -> list[Image]:
     ValueError
         As :func:`read`.
     """
-    return typed.convert(images, list[Image], path, TRUTH)
+    return typed_json.convert(images, list[Image], path, TRUTH)
 
 
 def _check(found: Dataset, path: Path) -> None:
@@ -260,7 +260,7 @@ def _check(found: Dataset, path: Path) -> None:
         _check_size(image, path, f"images[{i}]")
         if sizes.setdefault(image.id, image.shape) != image.shape:
             raise ValueError(
-                f"{path}: images[{i}] has the id {typed.shown(image.id)} of another image, "
+                f"{path}: images[{i}] has the id {typed_json.shown(image.id)} of another image, "
                 "which has another size"
             )
     again = len(found.images) - len(sizes)

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.files.stored import Stored, read_stored
-from fastsam_plugins.images import ImageError
+from fastsam_plugins.images.contrast import ImageError
+from fastsam_plugins.io.raw_values import Stored, read_stored
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import LabelKind, LimitOptions
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fastsam_plugins.datasets import coco
 from fastsam_plugins.evaluation.files import Records, decode
 from fastsam_plugins.evaluation.proposals import FlatMasks
-from fastsam_plugins.files import typed
+from fastsam_plugins.io import typed_json
 from fastsam_plugins.masks import runs as R
 
 AT_ONCE = 20_000  # records whose objects are let go together
@@ -43,7 +43,7 @@ def read(path: Path) -> Records | None:
     That is a list of objects whose ``image_id`` and ``category_id`` are whole numbers and whose
     ``segmentation`` has a ``size`` and compressed ``counts``.
     """
-    content = typed.content(path)
+    content = typed_json.content(path)
     try:
         records: list[Any] = msgspec.json.decode(content, type=list[_Record])
     except (msgspec.MsgspecError, UnicodeError, RecursionError):

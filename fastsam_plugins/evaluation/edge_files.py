@@ -112,7 +112,7 @@ def read_truth(path: Path) -> list[NDArray[np.bool_]]:
 def read_map(path: Path) -> NDArray[np.float64] | list[NDArray[np.int64]]:
     """An edge map (H, W) in [0, 1], or the label images of a file of segmentations."""
     if path.suffix == ".png":
-        from fastsam_plugins.files import open_image
+        from fastsam_plugins.io import open_image
 
         try:
             with open_image(path) as image:

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.batch import Skipped, readable
+from fastsam_plugins.datasets.sources import Labelled
 from fastsam_plugins.evaluation.proposals import ProposalRecall, Regions
-from fastsam_plugins.files import read_image
-from fastsam_plugins.images import ImageError
+from fastsam_plugins.images.contrast import ImageError
+from fastsam_plugins.io import read_image
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.model import FastSAM
 from fastsam_plugins.options import SegmentOptions
 from fastsam_plugins.segmentation import Segmentation
-from fastsam_plugins.training.sources import Labelled
 
 PROPOSALS = SegmentOptions(conf=0.001, iou=0.9, max_det=1000)
 """The paper's settings for proposals; its script keeps 100, AR@1000 needs 1000."""

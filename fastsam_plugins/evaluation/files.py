@@ -15,7 +15,7 @@ from fastsam_plugins.datasets import coco
 from fastsam_plugins.datasets.coco import Record
 from fastsam_plugins.evaluation import names
 from fastsam_plugins.evaluation.proposals import FlatMasks, Regions
-from fastsam_plugins.files import typed
+from fastsam_plugins.io import typed_json
 from fastsam_plugins.masks import runs as R
 
 IouType = Literal["bbox", "segm"]
@@ -71,7 +71,7 @@ def images_of(content: coco.Dataset, truth: Path, *parts: Records) -> Iterator[t
 
 
 def _named(image: Any) -> str:
-    return str(image) if isinstance(image, int) and image < 2**63 else typed.shown(image)
+    return str(image) if isinstance(image, int) and image < 2**63 else typed_json.shown(image)
 
 
 @dataclass
@@ -199,7 +199,7 @@ def decode(
     FlatMasks or None
         None if one is malformed; the long way says which and why.
     """
-    from fastsam_plugins.evaluation import compiled
+    from fastsam_plugins.evaluation import kernels
 
-    *masks, bad = compiled.decode(text, starts, stops, shape[0] * shape[1], escaped)
+    *masks, bad = kernels.decode(text, starts, stops, shape[0] * shape[1], escaped)
     return None if bad >= 0 else FlatMasks(*masks)

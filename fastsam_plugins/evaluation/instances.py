@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fastsam_plugins.evaluation.files import FREQUENCIES, Records
-from fastsam_plugins.files import typed
+from fastsam_plugins.io import typed_json
 from fastsam_plugins.messages import install
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def prompt_with_boxes(
         If no image can be read, or a record lacks what is needed.
     """
     from fastsam_plugins.batch import Skipped, readable
-    from fastsam_plugins.files import read_image
+    from fastsam_plugins.io import read_image
 
     boxes = defaultdict(list)
     for number, record in enumerate(detections):
@@ -152,7 +152,7 @@ def _check(
         strange = sorted(records.images.keys() - shapes.keys(), key=str)
         if strange:
             raise ValueError(
-                f"{path} has records of image {typed.shown(strange[0])}, "
+                f"{path} has records of image {typed_json.shown(strange[0])}, "
                 f"which {names[0]} does not list"
             )
         for image, places in records.images.items():

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fastsam_plugins.datasets import coco
-from fastsam_plugins.files import typed
+from fastsam_plugins.io import typed_json
 
 _CURE = "or leave the list of images out of it, so that ids count"
 
@@ -71,20 +71,20 @@ def _match(
     for i in used:
         if i not in named:
             raise ValueError(
-                f"{paths[1]} has records of image {typed.shown(i)}, which it does not name: name "
-                f"every image in it, {_CURE}"
+                f"{paths[1]} has records of image {typed_json.shown(i)}, which it does not name: "
+                f"name every image in it, {_CURE}"
             )
         same = by_last[_parts(named[i])[-1]]
         best = max((_alike(named[i], known[k]) for k in same), default=0)
         same = [k for k in same if _alike(named[i], known[k]) == best and best]
         if not same:
             raise ValueError(
-                f"{paths[1]} names image {typed.shown(i)} {named[i]!r}, and {paths[0]} lists no "
-                f"image of that name: are they of the same images? Rename it, {_CURE}"
+                f"{paths[1]} names image {typed_json.shown(i)} {named[i]!r}, and {paths[0]} lists "
+                f"no image of that name: are they of the same images? Rename it, {_CURE}"
             )
         if len(same) > 1:
             raise ValueError(
-                f"{paths[1]} names image {typed.shown(i)} {named[i]!r}, as {paths[0]} names "
+                f"{paths[1]} names image {typed_json.shown(i)} {named[i]!r}, as {paths[0]} names "
                 f"{known[same[0]]!r} and {known[same[1]]!r}: give it with its folder, {_CURE}"
             )
         if same[0] in taken:

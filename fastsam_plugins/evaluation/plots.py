@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsam_plugins import draw
 from fastsam_plugins.evaluation.boundaries import BoundaryScores
 from fastsam_plugins.evaluation.proposals import SIZES, ProposalRecall
-from fastsam_plugins.files import atomic
+from fastsam_plugins.io import atomic, overlay
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +31,7 @@ def recall_data(recall: ProposalRecall) -> dict[str, Any]:
 
 def draw_recall(recall: ProposalRecall, picture: Path) -> None:
     """Recall against the number of proposals, for each size, and AR@1000 by size."""
-    figure, (curves, bars) = draw.figure(2)
+    figure, (curves, bars) = overlay.figure(2)
     for size in SIZES:
         curve = recall.curve(size)
         if not np.isnan(curve).any():
@@ -47,7 +46,7 @@ def draw_recall(recall: ProposalRecall, picture: Path) -> None:
 
 def draw_boundaries(scores: BoundaryScores, picture: Path) -> None:
     """Precision against recall of boundaries, over lines of equal F."""
-    figure, (plot,) = draw.figure(1)
+    figure, (plot,) = overlay.figure(1)
     grid = np.linspace(0.01, 1, 200)
     for f in np.arange(0.1, 1, 0.1):
         beyond = grid[grid > f / 2]

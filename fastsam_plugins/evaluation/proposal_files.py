@@ -15,7 +15,7 @@ from fastsam_plugins.evaluation.files import (
     is_lvis,
 )
 from fastsam_plugins.evaluation.proposals import ProposalRecall
-from fastsam_plugins.files import typed
+from fastsam_plugins.io import typed_json
 
 COMPILE_FROM = 2000  # results: fewer are measured before machine code is loaded
 COMPILE_FROM_BYTES = 200 * COMPILE_FROM  # of a file: the same before it was read
@@ -63,7 +63,7 @@ def _group(annotations: Records, i: int, groups: dict[Any, str]) -> str:
     category = annotations.field(i, "category_id")
     if category not in groups:
         raise ValueError(
-            f"{annotations.path}: annotations[{i}] has category {typed.shown(category)}, "
+            f"{annotations.path}: annotations[{i}] has category {typed_json.shown(category)}, "
             "which is not listed"
         )
     return groups[category]

@@ -89,9 +89,9 @@ class Regions:
     @classmethod
     def of_flat(cls, masks: FlatMasks, height: int) -> Regions:
         """The same for compiled code."""
-        from fastsam_plugins.evaluation import compiled
+        from fastsam_plugins.evaluation import kernels
 
-        boxes, *measured = compiled.measure(masks.runs, masks.starts, masks.stops, height)
+        boxes, *measured = kernels.measure(masks.runs, masks.starts, masks.stops, height)
         return cls(boxes, masks, *measured)
 
     def __len__(self) -> int:
@@ -252,7 +252,7 @@ def overlaps(truth: Regions, found: Regions) -> NDArray[np.float64]:
 
 
 def _compiled_overlaps(truth: Regions, found: Regions) -> NDArray[np.float64]:
-    from fastsam_plugins.evaluation import compiled
+    from fastsam_plugins.evaluation import kernels
 
     both: list[Any] = []
     for regions in (truth, found):
@@ -260,7 +260,7 @@ def _compiled_overlaps(truth: Regions, found: Regions) -> NDArray[np.float64]:
         masks = regions.masks
         both += [masks.runs, masks.starts, masks.stops, regions.boxes, regions.areas]
         both.append(regions.simple)
-    return np.asarray(compiled.overlaps(*both, float(THRESHOLDS[0])))
+    return np.asarray(kernels.overlaps(*both, float(THRESHOLDS[0])))
 
 
 def _box_overlaps(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[NDArray, ...]:
@@ -300,7 +300,7 @@ def match(iou: NDArray[np.float64], compiled: bool = False) -> Ranks:
     """
     limits = np.minimum(THRESHOLDS, 1 - 1e-10)
     if compiled:
-        from fastsam_plugins.evaluation import compiled as machine
+        from fastsam_plugins.evaluation import kernels as machine
 
         return np.asarray(machine.match(iou, limits, int(MISSED)))
     ranks = np.full((len(iou), len(limits)), MISSED, np.int32)

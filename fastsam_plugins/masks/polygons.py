@@ -79,13 +79,13 @@ def _fill(flat: ArrayLike, shape: R.Shape, least: int) -> R.Runs:
     height, width = shape
     if width and height > _MOST // width:
         raise ValueError(f"an image of {height} x {width} has more pixels than can be counted")
-    from fastsam_plugins import compiled
+    from fastsam_plugins.masks import kernels
 
     grid = (numbers.reshape(-1, 2) * _FINE + 0.5).astype(np.int64)
-    most = compiled.most_crossings(grid, width)
+    most = kernels.most_crossings(grid, width)
     if most > _MOST_CROSSINGS:
         raise ValueError(f"a polygon crosses columns of its image {most} times, too many")
-    toggles = compiled.crossings(grid, height, width, most)
+    toggles = kernels.crossings(grid, height, width, most)
     places, count = np.unique(toggles, return_counts=True)
     edges = places[count % 2 == 1]  # a place toggled twice stays as it was
     if len(edges) % 2:

@@ -70,7 +70,7 @@ class PrototypeMasks(MaskSource):
         return len(self._coefficients)
 
     def arrays(self, rows: Rows) -> dict[str, Floats]:
-        """What masks are made from, some of them: see :mod:`fastsam_plugins.kept`."""
+        """What masks are made from, some of them: see :mod:`fastsam_plugins.io.npz`."""
         return {
             "prototypes": np.moveaxis(self._prototypes, 2, 0),
             "coefficients": self._coefficients[rows],
@@ -141,7 +141,7 @@ class PrototypeMasks(MaskSource):
         return [R.area(runs) for runs in self._traces(row, window, *thresholds)]
 
     def _traces(self, row: int, window: Window, *thresholds: float) -> list[R.Runs]:
-        from fastsam_plugins import compiled
+        from fastsam_plugins.masks import kernels
 
         x0, y0, x1, y1 = window
         if x1 <= x0 or y1 <= y0:
@@ -155,7 +155,7 @@ class PrototypeMasks(MaskSource):
         columns = self._x.pixels.apply(cells, x0, x1, b0)
         places, ratio = self._y.pixels_on_grid
         height = self.shape[0]
-        return [compiled.trace(columns, t, g0, places, ratio, window, height) for t in thresholds]
+        return [kernels.trace(columns, t, g0, places, ratio, window, height) for t in thresholds]
 
     def _cells(self, row: int, b0: int, b1: int, c0: int, c1: int) -> Floats:
         """Logits of a mask at the cells of columns [b0, b1) and rows [c0, c1), (b, c)."""

@@ -33,10 +33,10 @@ def encode(masks: Sequence[R.Runs], shape: R.Shape) -> list[dict[str, Any]]:
     list of dict
         ``{"size": [H, W], "counts": str}`` per mask.
     """
-    from fastsam_plugins import compiled
+    from fastsam_plugins.masks import kernels
 
     height, width = int(shape[0]), int(shape[1])
-    texts = (compiled.to_text(mask, height * width).tobytes() for mask in masks)
+    texts = (kernels.to_text(mask, height * width).tobytes() for mask in masks)
     return [{"size": [height, width], "counts": text.decode("ascii")} for text in texts]
 
 

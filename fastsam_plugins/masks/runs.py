@@ -131,10 +131,10 @@ def from_bitmap(
     offset : (x, y)
         Position of the bitmap's top-left pixel in the image.
     """
-    from fastsam_plugins import compiled
+    from fastsam_plugins.masks import kernels
 
     height = bitmap.shape[0] if shape is None else shape[0]
-    return compiled.scan(_turned(np.asarray(bitmap, np.bool_)), height, *offset)
+    return kernels.scan(_turned(np.asarray(bitmap, np.bool_)), height, *offset)
 
 
 def from_labels(labels: NDArray[np.integer]) -> dict[int, Runs]:
@@ -155,11 +155,11 @@ def to_bitmap(
     runs: Runs, shape: Shape, window: tuple[int, int, int, int] | None = None
 ) -> NDArray[np.bool_]:
     """Decode to a bool bitmap of shape (H, W), or of a window ``(x0, y0, x1, y1)`` of the image."""
-    from fastsam_plugins import compiled
+    from fastsam_plugins.masks import kernels
 
     height, width = shape
     x0, y0, x1, y1 = window or (0, 0, width, height)
-    return _turned(compiled.paint(runs, height, x0, y0, x1, y1).view(np.bool_))
+    return _turned(kernels.paint(runs, height, x0, y0, x1, y1).view(np.bool_))
 
 
 def _turned(bitmap: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -208,9 +208,9 @@ def bounds(runs: Runs, height: int) -> tuple[int, int, int, int]:
     """Tight box ``(x0, y0, x1, y1)`` in pixels, half-open; all zero for an empty mask."""
     if not len(runs):
         return 0, 0, 0, 0
-    from fastsam_plugins import compiled
+    from fastsam_plugins.masks import kernels
 
-    top, bottom = compiled.rows_spanned(runs, height)
+    top, bottom = kernels.rows_spanned(runs, height)
     return int(runs[0, 0] // height), top, int((runs[-1, 1] - 1) // height) + 1, bottom
 
 

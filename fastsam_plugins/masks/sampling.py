@@ -77,10 +77,10 @@ class Taps:
 
     def apply(self, values: Floats, start: int, stop: int, origin: int) -> Floats:
         """Outputs [start, stop) along axis 0; ``values[0]`` is input ``origin``."""
-        from fastsam_plugins import compiled
+        from fastsam_plugins.masks import kernels
 
         part = slice(start, stop)
-        return compiled.interpolate(
+        return kernels.interpolate(
             np.ascontiguousarray(values), self.inputs[part], self.weights[part], origin
         )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import Precision, TextOptions
-from fastsam_plugins.text import crops, dense, words
+from fastsam_plugins.text import crops, dense, text_encoder
 from fastsam_plugins.text.pixels import Pixels
 from fastsam_plugins.text.precision import halved, is_half
 
@@ -64,7 +64,7 @@ class Clip:
 
             with torch.inference_mode():
                 tokens = self._tokenizer(new).to(self.device)
-                found = _units(words.encode(self.model, tokens))
+                found = _units(text_encoder.encode(self.model, tokens))
             self._texts.update(zip(new, found, strict=True))
         out = np.stack([self._texts[t] for t in texts])
         for text in texts:

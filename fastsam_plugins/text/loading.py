@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from fastsam_plugins.checkpoints import WeightsError
 from fastsam_plugins.messages import install, one_line
+from fastsam_plugins.network.checkpoints import WeightsError
 from fastsam_plugins.text.clip import Clip
 
 CONFIG = "open_clip_config.json"
@@ -58,7 +58,7 @@ def load(name: str | Path, device: str | Any = "auto") -> Clip:
         If open_clip is not installed, or there is no such network, tag or file, or the weights
         are not on this machine, cannot be read, or do not fit. One line that says what to do.
     """
-    from fastsam_plugins.devices import pick_device
+    from fastsam_plugins.network.devices import pick_device
 
     found = find(name)
     stamp = found.file.stat().st_mtime_ns if found.file else 0

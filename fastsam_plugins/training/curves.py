@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from fastsam_plugins.draw import figure
-from fastsam_plugins.files import atomic
+from fastsam_plugins.io import atomic
+from fastsam_plugins.io.overlay import figure
 
 LOSSES = {"box_loss": "boxes", "seg_loss": "masks", "cls_loss": "objectness", "dfl_loss": "edges"}
 

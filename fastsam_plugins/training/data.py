@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.files import atomic
-from fastsam_plugins.images import ImageError
+from fastsam_plugins.datasets import sources
+from fastsam_plugins.datasets.sources import Labelled, read
+from fastsam_plugins.images.contrast import ImageError
+from fastsam_plugins.io import atomic
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.polygons import keyhole_polygon
 from fastsam_plugins.options import DataOptions, TrainOptions
-from fastsam_plugins.training import sources
-from fastsam_plugins.training.sources import Labelled, read
 
 MISSING_CURE = "name the folder that they are in with --images (DataOptions.images in Python)"
 
@@ -77,7 +77,7 @@ def convert(
     Parameters
     ----------
     data : paths or names
-        See :func:`fastsam_plugins.training.sources.read`.
+        See :func:`fastsam_plugins.datasets.sources.read`.
     output : path
         Folder to write: ``images/`` (links, or PNG of what is not 8-bit), ``labels/`` (polygons),
         ``train.txt`` and ``data.yaml``; ``held_out.json``, COCO instances, if images are held out.
@@ -254,7 +254,7 @@ class _HeldOut:
 
 def _unusable(labelled: Labelled) -> str:
     """Why an image cannot be trained on; empty if it can."""
-    from fastsam_plugins.files.reading import image_size
+    from fastsam_plugins.io.read import image_size
 
     if not sources.is_file(labelled.image):
         return sources.MISSING
@@ -272,7 +272,7 @@ def _place(image: Path, target: Path) -> Path:
     """
     from PIL import Image
 
-    from fastsam_plugins.files import open_image
+    from fastsam_plugins.io import open_image
 
     suffix = image.suffix.lower()
     with_suffix = target.with_suffix(suffix)
@@ -283,7 +283,7 @@ def _place(image: Path, target: Path) -> Path:
             # Not every reader turns a PNG; looking at its EXIF reads the file.
             exact = plain and opened.getexif().get(0x0112, 1) == 1
     if not exact:
-        from fastsam_plugins.files import read_image
+        from fastsam_plugins.io import read_image
 
         with_suffix = target.with_suffix(".png")
         Image.fromarray(read_image(image)).save(with_suffix)

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from fastsam_plugins import shape
-from fastsam_plugins.guarded import crop_mask, v8SegmentationLoss
+from fastsam_plugins.network import shape_terms
+from fastsam_plugins.network.ultralytics_guard import crop_mask, v8SegmentationLoss
 
 
 class MaskLoss(v8SegmentationLoss):
@@ -35,7 +35,7 @@ class MaskLoss(v8SegmentationLoss):
     ) -> None:
         super().__init__(model)
         self._dice, self._gain, self._per_image = dice, gain, per_image
-        self._shaped = isinstance(model.model[-1], shape.ShapedSegment)
+        self._shaped = isinstance(model.model[-1], shape_terms.ShapedSegment)
         self._mean = 0.0  # anchors per image of the batch, of the images that have any
 
     def calculate_segmentation_loss(self, fg_mask: torch.Tensor, *rest: Any) -> torch.Tensor:
@@ -136,8 +136,12 @@ def _losses(
 ) -> torch.Tensor:
     """Of each mask (N,) in a window; ``cells`` and ``sizes`` are of its box and its whole truth."""
     if shaped:
-        logits = torch.einsum("nc,chw->nhw", pred[:, : -shape.TERMS], proto[: -shape.TERMS])
-        logits = logits + shape.quadrics(pred[:, -shape.TERMS :].to(boxes), boxes, *truth.shape[1:])
+        logits = torch.einsum(
+            "nc,chw->nhw", pred[:, : -shape_terms.TERMS], proto[: -shape_terms.TERMS]
+        )
+        logits = logits + shape_terms.quadrics(
+            pred[:, -shape_terms.TERMS :].to(boxes), boxes, *truth.shape[1:]
+        )
     else:
         logits = torch.einsum("nc,chw->nhw", pred, proto)
     entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fastsam_plugins import weights
-from fastsam_plugins.files import atomic, typed
+from fastsam_plugins.io import atomic, typed_json
+from fastsam_plugins.network import weights
 from fastsam_plugins.options import DataOptions, TrainOptions, WeightsOptions
 from fastsam_plugins.training import data as training_data
 
@@ -33,7 +33,7 @@ def train(
     ----------
     data : paths or names
         COCO JSON files, folders, or what other programs hold; see
-        :func:`fastsam_plugins.training.sources.read`.
+        :func:`fastsam_plugins.datasets.sources.read`.
     output : path
         Folder for the converted data, the recipe, the curves and the weights.
     options : TrainOptions
@@ -130,11 +130,11 @@ def read_recipe(path: Path) -> TrainOptions:
     ValueError
         If the file holds no such options: one line that names it and the option.
     """
-    found = typed.read(path, dict[str, Any], "a training recipe")
+    found = typed_json.read(path, dict[str, Any], "a training recipe")
     unknown = sorted(found.keys() - {f.name for f in dataclasses.fields(TrainOptions)})
     if unknown:
-        raise ValueError(f"{path}: there is no option {typed.shown(unknown[0])}")
-    return typed.convert(found, TrainOptions, path, "a training recipe")
+        raise ValueError(f"{path}: there is no option {typed_json.shown(unknown[0])}")
+    return typed_json.convert(found, TrainOptions, path, "a training recipe")
 
 
 def _checkpoint(output: Path) -> Path:

@@ -14,23 +14,24 @@ from unittest import mock
 
 import torch
 
-from fastsam_plugins import checkpoints, guarded, shape
-from fastsam_plugins.checkpoints import SHAPE_TERMS
+from fastsam_plugins.datasets import sources
 from fastsam_plugins.evaluation.everything import measure
-from fastsam_plugins.files import atomic
-from fastsam_plugins.guarded import (
+from fastsam_plugins.io import atomic
+from fastsam_plugins.model import FastSAM
+from fastsam_plugins.network import checkpoints, shape_terms, ultralytics_guard
+from fastsam_plugins.network.checkpoints import SHAPE_TERMS
+from fastsam_plugins.network.ultralytics_guard import (
     SegmentationTrainer,
     strip_optimizer,
     unwrap_model,
     yaml_model_load,
 )
-from fastsam_plugins.model import FastSAM
+from fastsam_plugins.network.weights import read_checked
 from fastsam_plugins.options import TrainOptions, WeightsOptions
-from fastsam_plugins.training import curves, sources
+from fastsam_plugins.training import curves
+from fastsam_plugins.training.augmented_dataset import Mixed
 from fastsam_plugins.training.loss import MaskLoss
-from fastsam_plugins.training.mixing import Mixed
 from fastsam_plugins.training.train import DATA, RUN
-from fastsam_plugins.weights import read_checked
 
 SUCCESS = "mask AR@1000"  # what makes weights the best
 MEASURED = ("box AR@1000", "mask AR@100", SUCCESS)
@@ -72,7 +73,7 @@ class Trainer(SegmentationTrainer):
         settings = _settings(output, options, device)
         if resume:
             settings["resume"] = str(output / RUN / "weights" / "last.pt")
-        with guarded.alone():
+        with ultralytics_guard.alone():
             super().__init__(overrides=settings)
         if self.device.type == "cpu":
             self.args.workers = options.workers  # ultralytics then loads in the training process
@@ -81,7 +82,7 @@ class Trainer(SegmentationTrainer):
 
     def train(self) -> None:
         """Train, and tell nobody."""
-        with guarded.alone():
+        with ultralytics_guard.alone():
             super().train()
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: Any = None) -> Any:
@@ -95,7 +96,7 @@ class Trainer(SegmentationTrainer):
         """A network from scratch, from a file read without running code in it, or to go on with."""
         if weights is not None:
             model = super().get_model(cfg, weights, verbose)
-            shape.give(model)
+            shape_terms.give(model)
             return model
         start = None
         if self.options.weights:
@@ -103,13 +104,13 @@ class Trainer(SegmentationTrainer):
         architecture = start.architecture if start else _architecture(self.options)
         began = bool(architecture.get(SHAPE_TERMS))
         if self.options.shape_terms:
-            architecture = {**architecture, SHAPE_TERMS: shape.TERMS}
+            architecture = {**architecture, SHAPE_TERMS: shape_terms.TERMS}
         model = super().get_model(architecture, None, verbose)
-        shape.give(model)
+        shape_terms.give(model)
         if start:
             model.load_state_dict(start.state, strict=False)
         if self.options.shape_terms and not began:
-            shape.begin(model)
+            shape_terms.begin(model)
         return model
 
     def validate(self) -> tuple[dict[str, float], float]:
@@ -140,7 +141,7 @@ class Trainer(SegmentationTrainer):
             unknown = SimpleNamespace(
                 root=None, branch=None, commit=None, message=None, origin=None
             )
-            engine = guarded.module("engine.trainer")
+            engine = ultralytics_guard.module("engine.trainer")
             with atomic.replacing(last) as self.last, mock.patch.object(engine, "GIT", unknown):
                 self.best = self.last.with_name(best.name)
                 saved: bool = super().save_model()
@@ -195,7 +196,7 @@ def _mask_loss(options: TrainOptions) -> type[MaskLoss]:
     if not options.mask_scores:
         return MaskLoss
     try:
-        from fastsam_plugins.training.ranking import RankedByMask
+        from fastsam_plugins.training.mask_score_loss import RankedByMask
     except ImportError:
         raise ValueError("mask scores need ultralytics 8.4.190 or newer: upgrade it") from None
     return RankedByMask
@@ -261,5 +262,5 @@ def bfloat16_on_cpu(device: str) -> Iterator[None]:
     def bfloat16(*_: object, **__: object) -> torch.autocast:
         return torch.autocast("cpu", dtype=torch.bfloat16)
 
-    with mock.patch.object(guarded.module("engine.trainer"), "autocast", bfloat16):
+    with mock.patch.object(ultralytics_guard.module("engine.trainer"), "autocast", bfloat16):
         yield

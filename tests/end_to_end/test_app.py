@@ -37,7 +37,7 @@ PATIENCE = 60_000  # ms: the network is loaded in that time, on a machine that d
 SERVER = """
 import fiftyone as fo, sys, time
 from pathlib import Path
-from fastsam_plugins.demo import SAMPLES
+from fastsam_plugins.paths import SAMPLES
 for name in ("elsewhere", "bare", "app"):
     made = fo.Dataset(name, persistent=True)
     made.add_samples([fo.Sample(filepath=str(SAMPLES / n)) for n in ("coins.png", "coffee.jpg")])

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fastsam_plugins.demo import SAMPLES
+from fastsam_plugins.paths import SAMPLES
 
 pytest.importorskip("fiftyone", reason="FiftyOne is not installed")
 

@@ -15,7 +15,7 @@ pytest.importorskip("fiftyone", reason="FiftyOne is not installed")
 
 SCHEDULE = """
 import fiftyone as fo, fiftyone.operators as foo
-from fastsam_plugins.demo import SAMPLES
+from fastsam_plugins.paths import SAMPLES
 made = fo.Dataset("later", persistent=True)
 made.add_samples([fo.Sample(filepath=str(SAMPLES / n)) for n in ("coins.png", "coffee.jpg")])
 segment = foo.get_operator("@fastsam-plugins/fastsam/segment_everything")

@@ -10,9 +10,10 @@ import tifffile
 from click.testing import CliRunner
 from PIL import Image
 
-from fastsam_plugins import cli, weights
+from fastsam_plugins.cli import main
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.network import weights
 from tests.conftest import disks
 
 QUICK = ("--imgsz", "96", "--device", "cpu", "--conf", "0.05")
@@ -91,12 +92,12 @@ COMMANDS = {
 @pytest.mark.parametrize("name", COMMANDS)
 def test_inputs_stay(inputs, name, tmp_path, monkeypatch):
     if name == "demo":  # its own process: FiftyOne of the tests is in use here
-        monkeypatch.setattr(cli, "find_spec", lambda _: None)
+        monkeypatch.setattr(main, "find_spec", lambda _: None)
     monkeypatch.chdir(inputs)
     before = state(inputs)
     words = [word.replace("OUT", str(tmp_path / "out")) for word in COMMANDS[name]]
     (tmp_path / "out").mkdir()
-    result = CliRunner().invoke(cli.main, words)
+    result = CliRunner().invoke(main.main, words)
     assert result.exit_code == 0, result.output
     assert state(inputs) == before
 
@@ -121,7 +122,7 @@ def test_what_would_write_over_inputs_is_refused(inputs, words, tmp_path, monkey
     monkeypatch.chdir(inputs)
     (inputs / "data").mkdir(exist_ok=True)  # a person's own, where a training would put its data
     before = state(inputs)
-    result = CliRunner().invoke(cli.main, words)
+    result = CliRunner().invoke(main.main, words)
     assert result.exit_code == 1, result.output
     assert "Traceback" not in result.output
     assert isinstance(result.exception, SystemExit)

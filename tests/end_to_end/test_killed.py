@@ -78,10 +78,10 @@ def test_every_sample_is_done_once_and_nothing_is_lost(images):
     masks = [Path(p) for paths in images.values("found.detections.mask_path") for p in paths]
     assert len(masks) == len(set(masks)) > IMAGES
     assert all(mask.is_file() for mask in masks)
-    from fiftyone_plugin import tidying
+    from fiftyone_plugin import tidy
     from fiftyone_plugin.parameters import TidyOptions
 
     folder = masks[0].parents[2]
-    tidying.find(TidyOptions(min_age=0)).delete()
+    tidy.find(TidyOptions(min_age=0)).delete()
     assert {p for p in folder.rglob("*") if p.suffix == ".png"} == set(masks)
     assert len(list(folder.rglob("*.npz"))) == IMAGES

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from fastsam_plugins import Segmentation, answers
-from fastsam_plugins.cli import main
+from fastsam_plugins.cli.main import main
 from fastsam_plugins.options import PromptOptions
 from tests.conftest import disks
 

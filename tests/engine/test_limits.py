@@ -16,9 +16,11 @@ from click.testing import CliRunner
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from fastsam_plugins import FastSAM, checkpoints, cli, files, weights
+from fastsam_plugins import FastSAM, io
+from fastsam_plugins.cli import main
 from fastsam_plugins.limits import DEFAULT
 from fastsam_plugins.model import input_memory
+from fastsam_plugins.network import checkpoints, weights
 from fastsam_plugins.options import LimitOptions, SegmentOptions
 from tests.conftest import ROOT
 from tests.tiny_network import answer, content, describe, error_of
@@ -112,7 +114,7 @@ def test_windows_beyond_counting_are_refused(model, limited):
 
 
 def said(*words):
-    done = CliRunner().invoke(cli.main, [str(w) for w in words])
+    done = CliRunner().invoke(main.main, [str(w) for w in words])
     return done.exit_code, done.output.strip()
 
 
@@ -249,6 +251,6 @@ def test_what_is_built_is_what_was_described(checkpoint):
 
 def test_reading_in_python_takes_the_limits(tmp_path):
     Image.fromarray(SMALL).save(tmp_path / "a.png")
-    assert files.read_image(tmp_path / "a.png", None, LimitOptions(max_pixels=6144)).any() == 0
+    assert io.read_image(tmp_path / "a.png", None, LimitOptions(max_pixels=6144)).any() == 0
     with pytest.raises(ValueError, match="max_pixels"):
-        files.read_image(tmp_path / "a.png", limits=LimitOptions(max_pixels=6143))
+        io.read_image(tmp_path / "a.png", limits=LimitOptions(max_pixels=6143))

@@ -12,12 +12,12 @@ import torch
 from ultralytics.models.fastsam.utils import adjust_bboxes_to_image_border
 
 from fastsam_plugins import FastSAM, read_image
-from fastsam_plugins.demo import SAMPLES
 from fastsam_plugins.geometry import Letterbox
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.model import Interrupted, instances
+from fastsam_plugins.network.weights import BUNDLED
 from fastsam_plugins.options import SegmentOptions
-from fastsam_plugins.weights import BUNDLED
+from fastsam_plugins.paths import SAMPLES
 from tests import oracle
 
 SETTINGS = {"imgsz": 320, "conf": 0.05, "iou": 0.9, "max_det": 300}

@@ -34,7 +34,7 @@ def samples(tmp_path):
     """Two sample images of different size and one file that is no image."""
     import fiftyone as fo
 
-    from fastsam_plugins.demo import SAMPLES
+    from fastsam_plugins.paths import SAMPLES
 
     bad = tmp_path / "bad.png"
     bad.write_text("no image")

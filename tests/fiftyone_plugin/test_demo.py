@@ -136,7 +136,7 @@ def test_the_app_needs_fiftyone(tmp_path):
     program = (
         "import importlib.util as u, sys; found = u.find_spec\n"
         "u.find_spec = lambda name, *a: None if name == 'fiftyone' else found(name, *a)\n"
-        "from fastsam_plugins.cli import main; main()"
+        "from fastsam_plugins.cli.main import main; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, "demo", "--app", "-o", str(tmp_path / "out")],

@@ -10,7 +10,7 @@ from bson import ObjectId
 from fastsam_plugins import Segmentation
 from fiftyone_plugin import documents, labels, recall
 from fiftyone_plugin.documents import Change
-from fiftyone_plugin.packing import packed
+from fiftyone_plugin.mask_codec import packed
 
 SHAPE = (40, 50)
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastsam_plugins import SegmentOptions, kept, read_image
+from fastsam_plugins import SegmentOptions, read_image
+from fastsam_plugins.io import npz
 from fastsam_plugins.options import CleanOptions
-from fiftyone_plugin import mask_files, segmenting
+from fiftyone_plugin import mask_files, segment_job
 from fiftyone_plugin.kept_files import Kept
-from fiftyone_plugin.promoting import PromoteOptions, promote
+from fiftyone_plugin.proposals_to_labels import PromoteOptions, promote
 from fiftyone_plugin.storage import StoreOptions
 
 SEGMENTING = SegmentOptions(conf=0.25, max_det=12, imgsz=320)
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def run(samples, model, field="p", existing="refuse", conf=0.25, keep=True, storage="files"):
-    *_, report = segmenting.everything(
+    *_, report = segment_job.everything(
         samples, field, model, SEGMENTING.replace(conf=conf), existing=existing, batch=2,
         storing=StoreOptions(storage=storage, keep=keep),
     )  # fmt: skip
@@ -144,7 +145,7 @@ def test_a_damaged_kept_file_costs_a_look_at_the_image(samples, model):
     good.set_values("boxes", [boxes])
     (file,) = (p for p in on_disk(samples) if p.suffix == ".npz")
     file.write_bytes(file.read_bytes()[:500])
-    *_, report = segmenting.from_prompts(
+    *_, report = segment_job.from_prompts(
         good, "asked", model, boxes="boxes", proposals="p", segmenting=SEGMENTING
     )
     assert (report.instances, report.failed) == (1, {})
@@ -183,7 +184,7 @@ def old(samples, model):
         del sample["p"]["fastsam"]
         sample.save()
         seg = model.segment(read_image(sample.filepath), SEGMENTING)
-        kept.write(seg, folder / "kept.npz")
+        npz.write(seg, folder / "kept.npz")
     for file in on_disk(samples):
         if "." in file.parents[1].name:
             file.unlink()

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from fastsam_plugins import SegmentOptions
-from fastsam_plugins.demo import SAMPLES
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.paths import SAMPLES
 from fiftyone_plugin import labels
 from fiftyone_plugin.model import FastSAMModel
 

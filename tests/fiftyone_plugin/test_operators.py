@@ -24,7 +24,6 @@ from fiftyone.operators.types import RiskLevel
 
 import fiftyone_plugin
 from fastsam_plugins import FastSAM, read_image
-from fastsam_plugins.demo import SAMPLES
 from fastsam_plugins.options import (
     CleanOptions,
     PromptOptions,
@@ -33,6 +32,7 @@ from fastsam_plugins.options import (
     TileOptions,
     parameters,
 )
+from fastsam_plugins.paths import SAMPLES
 from fiftyone_plugin.operators import OPERATORS, Stop
 from fiftyone_plugin.storage import StoreOptions
 from tests.tiny_clip import FOLDER

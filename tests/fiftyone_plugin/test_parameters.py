@@ -7,7 +7,7 @@ import re
 import pytest
 
 from fastsam_plugins.options import TileOptions, parameters
-from fiftyone_plugin import promoting, recall, segmenting, transfer
+from fiftyone_plugin import coco_transfer, proposals_to_labels, recall, segment_job
 from tests.fiftyone_plugin.test_operators import context, executed, form, operator, plugin, samples
 
 __all__ = ["plugin", "samples"]
@@ -83,9 +83,9 @@ def wrong_values(p):
 def test_names_that_no_field_can_have_are_refused(samples, field):
     before = state(samples)
     for start in (
-        lambda: segmenting.everything(samples, field),
-        lambda: segmenting.from_prompts(samples, field, boxes="boxes"),
-        lambda: promoting.promote(samples, "boxes", field),
+        lambda: segment_job.everything(samples, field),
+        lambda: segment_job.from_prompts(samples, field, boxes="boxes"),
+        lambda: proposals_to_labels.promote(samples, "boxes", field),
     ):
         with pytest.raises(ValueError, match=r"cannot be a field|is no field of"):
             list(start())
@@ -95,32 +95,38 @@ def test_names_that_no_field_can_have_are_refused(samples, field):
 @pytest.mark.parametrize(
     ("start", "message"),
     [
-        (lambda s: segmenting.everything(s, "p", existing="skp"), "do you mean skip"),
-        (lambda s: segmenting.everything(s, "p", batch=0), "batch must be at least 1, got 0"),
-        (lambda s: segmenting.everything(s, "p", model=5), "model must be text, got 5"),
-        (lambda s: segmenting.everything(s, 5), "field must be text, got 5"),
-        (lambda s: segmenting.everything("d", "p"), "works on a dataset or view, not on str"),
-        (lambda s: segmenting.from_prompts(s, "p", boxes=["boxes"]), "boxes must be text"),
+        (lambda s: segment_job.everything(s, "p", existing="skp"), "do you mean skip"),
+        (lambda s: segment_job.everything(s, "p", batch=0), "batch must be at least 1, got 0"),
+        (lambda s: segment_job.everything(s, "p", model=5), "model must be text, got 5"),
+        (lambda s: segment_job.everything(s, 5), "field must be text, got 5"),
+        (lambda s: segment_job.everything("d", "p"), "works on a dataset or view, not on str"),
+        (lambda s: segment_job.from_prompts(s, "p", boxes=["boxes"]), "boxes must be text"),
         (
-            lambda s: segmenting.from_prompts(s, "p", boxes="boxes", proposals="none"),
+            lambda s: segment_job.from_prompts(s, "p", boxes="boxes", proposals="none"),
             "none is no field of detections or polylines",
         ),
         (
-            lambda s: segmenting.from_prompts(s, "p", boxes="boxes", only=["zzz"]),
+            lambda s: segment_job.from_prompts(s, "p", boxes="boxes", only=["zzz"]),
             "only must hold ids of labels, got 'zzz'",
         ),
         (
-            lambda s: segmenting.from_prompts(s, "p", boxes="boxes", only=["a" * 24]),
+            lambda s: segment_job.from_prompts(s, "p", boxes="boxes", only=["a" * 24]),
             "no label of boxes has an id that only names",
         ),
-        (lambda s: promoting.promote(s, "boxes", "p", existing="x"), "existing must be one of"),
-        (lambda s: promoting.promote(s, 5, "p"), "proposals must be text, got 5"),
+        (
+            lambda s: proposals_to_labels.promote(s, "boxes", "p", existing="x"),
+            "existing must be one of",
+        ),
+        (lambda s: proposals_to_labels.promote(s, 5, "p"), "proposals must be text, got 5"),
         (lambda s: recall.run(s, "boxes", "boxes", 5), "eval_key must be text, got 5"),
         (lambda s: recall.run(s, "boxes", "boxes", "a b"), "'a b' cannot be a key"),
         (lambda s: recall.run(s, "boxes", "boxes", "r", -5), "max_proposals must be at least 1"),
         (lambda s: recall.run(s, "boxes", "boxes", "r", overwrite="no"), "overwrite must be true"),
-        (lambda s: transfer.export(s, "boxes", "/no/x.json", overwrite=1), "overwrite must be"),
-        (lambda s: transfer.import_(s, "p", "/no/x.json"), "there is no file /no/x.json"),
+        (
+            lambda s: coco_transfer.export(s, "boxes", "/no/x.json", overwrite=1),
+            "overwrite must be",
+        ),
+        (lambda s: coco_transfer.import_(s, "p", "/no/x.json"), "there is no file /no/x.json"),
     ],
 )
 def test_functions_refuse_what_the_operators_refuse(samples, start, message):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from fastsam_plugins import SegmentOptions, TextOptions, WeightsError
 from fastsam_plugins.masks import runs as R
-from fiftyone_plugin import labels, segmenting
+from fiftyone_plugin import labels, segment_job
 from fiftyone_plugin.model import FastSAMModel
 from fiftyone_plugin.operators import SegmentFromPrompts
 from fiftyone_plugin.prompts import Words
@@ -82,7 +82,7 @@ def test_several_texts_are_divided_by_semicolons(scenes, drawn, model) -> None:
     words = Words.of(" ; ".join(texts), f"{drawn[0].captions[0]}", WORDING)
     assert words.texts == texts
     assert words.negatives == drawn[0].captions[:1]
-    *_, report = segmenting.from_prompts(
+    *_, report = segment_job.from_prompts(
         scenes[:1], "asked", model, segmenting=SEGMENTING, words=words
     )
     assert report.instances == 2
@@ -94,14 +94,14 @@ def test_kept_proposals_answer_a_text_without_the_network(
     scenes, drawn, model, monkeypatch, storage
 ) -> None:
     good = scenes[:2]
-    list(segmenting.everything(good, "proposals", model, SEGMENTING))
+    list(segment_job.everything(good, "proposals", model, SEGMENTING))
 
     def no_network(*_, **__):
         raise AssertionError("the network was asked")
 
     words = Words.of(drawn[0].captions[0], None, WORDING.replace(features="dense", dense_size=448))
     monkeypatch.setattr(model, "_run", no_network)
-    *_, report = segmenting.from_prompts(
+    *_, report = segment_job.from_prompts(
         good, "kept", model, proposals="proposals", words=words,
         storing=StoreOptions(storage=storage),
     )  # fmt: skip

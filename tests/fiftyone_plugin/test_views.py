@@ -8,9 +8,9 @@ import pytest
 from fiftyone import ViewField as F
 from PIL import Image
 
-from fastsam_plugins.demo import SAMPLES
 from fastsam_plugins.options import SegmentOptions
-from fiftyone_plugin import labels, promoting, segmenting
+from fastsam_plugins.paths import SAMPLES
+from fiftyone_plugin import labels, proposals_to_labels, segment_job
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -65,7 +65,7 @@ def test_promotion_takes_what_the_view_shows(boxes, name):
     view = VIEWS[name](boxes)
     hidden = "p" not in view.get_field_schema()
     shown = (boxes if hidden else view).values("p.detections.label", unwind=True)
-    report = last(promoting.promote(view, "p", "q", batch=1))
+    report = last(proposals_to_labels.promote(view, "p", "q", batch=1))
     assert not report.failed
     boxes.reload()
     assert boxes.values("q.detections.label", unwind=True) == shown
@@ -81,7 +81,9 @@ def test_prompts_are_what_the_view_shows_but_crowds(boxes, model, name):
     hidden = "p" not in view.get_field_schema()
     shown = (boxes if hidden else view).values("p.detections.label", unwind=True)
     report = last(
-        segmenting.from_prompts(view, "r", model, "p", segmenting=SegmentOptions(imgsz=64), batch=1)
+        segment_job.from_prompts(
+            view, "r", model, "p", segmenting=SegmentOptions(imgsz=64), batch=1
+        )
     )
     assert not report.failed
     assert report.prompts == len(shown) - shown.count("crowd")
@@ -93,11 +95,13 @@ def test_prompts_are_what_the_view_shows_but_crowds(boxes, model, name):
 def test_only_some_proposals_are_promoted_and_all_ground_truth_is_known(boxes):
     boxes.clone_sample_field("p", "truth")
     chosen = boxes.first().p.detections[1].id
-    report = last(promoting.promote(boxes, "p", "q", only=[chosen]))
+    report = last(proposals_to_labels.promote(boxes, "p", "q", only=[chosen]))
     assert (report.done, report.instances) == (1, 1)
     assert boxes.values("q.detections.source", unwind=True) == [chosen]
-    options = promoting.PromoteOptions(max_truth_iou=0.5)
-    report = last(promoting.promote(boxes, "p", "none", options, truth="truth", only=[chosen]))
+    options = proposals_to_labels.PromoteOptions(max_truth_iou=0.5)
+    report = last(
+        proposals_to_labels.promote(boxes, "p", "none", options, truth="truth", only=[chosen])
+    )
     assert report.instances == 0
 
 
@@ -105,7 +109,7 @@ def test_only_some_proposals_are_promoted_and_all_ground_truth_is_known(boxes):
 def coins(model):
     made = fo.Dataset()
     made.add_sample(fo.Sample(filepath=str(SAMPLES / "coins.png")))
-    *_, report = segmenting.everything(made, "p", model, SegmentOptions(conf=0.6))
+    *_, report = segment_job.everything(made, "p", model, SegmentOptions(conf=0.6))
     assert report.instances
     yield made
     made.delete()
@@ -126,10 +130,12 @@ def test_prompts_without_answer_are_counted_with_the_reason(coins, model):
     points = [[(x + w / 2, y + h / 2)], [(nan, nan)], [(-0.5, 0.5)], [(nan, 0.5), (nan, nan)], []]
     sample["points"] = fo.Keypoints(keypoints=[fo.Keypoint(label="k", points=p) for p in points])
     sample.save()
-    report = last(segmenting.from_prompts(coins, "by_box", model, "boxes", proposals="p"))
+    report = last(segment_job.from_prompts(coins, "by_box", model, "boxes", proposals="p"))
     assert (report.answered, report.prompts) == (1, 3)
     assert report.unanswered == {"the box is empty or outside the image": 2}
-    report = last(segmenting.from_prompts(coins, "by_point", model, points="points", proposals="p"))
+    report = last(
+        segment_job.from_prompts(coins, "by_point", model, points="points", proposals="p")
+    )
     assert (report.answered, report.prompts) == (1, 5)
     assert report.unanswered == {
         "no point of the prompt is marked": 3, "the points are outside the image": 1
@@ -148,7 +154,7 @@ def test_prompts_without_answer_are_counted_with_the_reason(coins, model):
 )
 def test_settings_that_what_was_kept_cannot_answer_are_refused(coins, model, settings, message):
     with pytest.raises(ValueError, match=message):
-        segmenting.from_prompts(
+        segment_job.from_prompts(
             coins, "x", model, "p", proposals="p", segmenting=SegmentOptions(**settings)
         )
 
@@ -157,7 +163,9 @@ def test_settings_that_what_was_kept_cannot_answer_are_refused(coins, model, set
 def test_stricter_settings_answer_from_what_was_kept_as_the_network_would(coins, model, settings):
     settings = SegmentOptions(**settings)
     for field, kept in (("kept", "p"), ("anew", None)):
-        last(segmenting.from_prompts(coins, field, model, "p", proposals=kept, segmenting=settings))
+        last(
+            segment_job.from_prompts(coins, field, model, "p", proposals=kept, segmenting=settings)
+        )
     sample = coins.first()
     kept, anew = ([d.mask.sum() for d in sample[f].detections] for f in ("kept", "anew"))
     assert kept == anew

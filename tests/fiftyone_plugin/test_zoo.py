@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fiftyone_plugin
-from fastsam_plugins import weights
+from fastsam_plugins.network import weights
 from fiftyone_plugin.labels import masks
 from fiftyone_plugin.model import FastSAMModel
 

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("napari", reason="napari is not installed: pip install 'fastsam-plugins[gui]'")
 
 from fastsam_plugins.segmentation import Segmentation
-from napari_plugin.scene import Scene
+from napari_plugin.model.slice_instances import SliceInstances
 from tests.conftest import disks
 
 
@@ -154,13 +154,13 @@ class Window:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     """A step is made before the next line of a test, however busy the machine is."""
-    monkeypatch.setattr("napari_plugin.jobs.SLICE", 600)
+    monkeypatch.setattr("napari_plugin.view.jobs.SLICE", 600)
 
 
 @pytest.fixture(scope="session")
 def shared_network(own_places):
     """One process for all windows: loading PyTorch takes seconds."""
-    from napari_plugin.network import Network
+    from napari_plugin.inference.network import Network
 
     made = Network()
     yield made
@@ -173,7 +173,7 @@ def window(screen, shared_network, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "places"))
     import napari
 
-    from napari_plugin.network import Network
+    from napari_plugin.inference.network import Network
 
     class Lent(Network):
         def load(self, *names):
@@ -186,7 +186,7 @@ def window(screen, shared_network, monkeypatch, tmp_path):
         def pick(self, *request):
             return shared_network.pick(*request)
 
-    monkeypatch.setattr("napari_plugin.widget.Network", Lent)
+    monkeypatch.setattr("napari_plugin.view.widget.Network", Lent)
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1300, 900)
     made = Window(viewer)
@@ -215,20 +215,20 @@ def seg():
 
 def scene_of(seg, window=None, shape=None):
     height, width = seg.shape
-    return Scene(seg, window or (0, 0, width, height), shape or seg.shape, "digest")
+    return SliceInstances(seg, window or (0, 0, width, height), shape or seg.shape, "digest")
 
 
 def put(window, seg, key=(), image=None, part=None):
     """What the network would have found, in a slice."""
-    from napari_plugin import geometry
-    from napari_plugin.worker import Found, picture
+    from napari_plugin.inference.worker import Found, picture
+    from napari_plugin.view import geometry
 
     widget = window.widget
     image = image or widget.image.value
     plane = geometry.shown_plane(image, window.viewer.dims)
     now = widget._open(image, plane).annotation
     height, width = now.shape
-    scene = Scene(seg, part or (0, 0, width, height), now.shape, "digest").filtered(
+    scene = SliceInstances(seg, part or (0, 0, width, height), now.shape, "digest").filtered(
         widget.filters.read()
     )
     widget._answered(now, Found(key, scene, picture(scene)))

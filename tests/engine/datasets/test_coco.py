@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from fastsam_plugins.cli import main
-from fastsam_plugins.datasets import coco
+from fastsam_plugins.cli.main import main
+from fastsam_plugins.datasets import coco, sources
 from fastsam_plugins.masks import rle
-from fastsam_plugins.training import data, sources
+from fastsam_plugins.training import data
 from tests.engine.datasets import mutations
 
 

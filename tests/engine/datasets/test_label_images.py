@@ -11,12 +11,11 @@ import tifffile
 from click.testing import CliRunner
 from PIL import Image
 
-from fastsam_plugins.cli import main
-from fastsam_plugins.datasets import label_images
+from fastsam_plugins.cli.main import main
+from fastsam_plugins.datasets import label_images, sources
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import DataOptions, TrainOptions
 from fastsam_plugins.training import data as training_data
-from fastsam_plugins.training import sources
 
 SHAPE = (70, 90)
 

@@ -188,7 +188,7 @@ def test_maps_of_every_kind_are_read(folders):
 def test_the_command_prints_what_was_measured(folders):
     from click.testing import CliRunner
 
-    from fastsam_plugins.cli import main
+    from fastsam_plugins.cli.main import main
 
     words = ["evaluate", "boundaries", folders / "truth", folders / "maps", "--json"]
     result = CliRunner().invoke(main, [str(w) for w in words])

@@ -11,7 +11,7 @@ from PIL import Image
 from skimage.measure import label
 
 from benchmarks import recall as through_files
-from fastsam_plugins.cli import main
+from fastsam_plugins.cli.main import main
 
 
 def test_what_pycocotools_finds_is_found(data, model):
@@ -21,8 +21,8 @@ def test_what_pycocotools_finds_is_found(data, model):
     content["images"] = content["images"][:3]
     kept = {i["id"] for i in content["images"]}
     content["annotations"] = [a for a in content["annotations"] if a["image_id"] in kept]
+    from fastsam_plugins.datasets.sources import read
     from fastsam_plugins.evaluation.everything import measure
-    from fastsam_plugins.training.sources import read
 
     labelled = list(read(folder / "instances.json"))[:3]
     found = measure(model, labelled).summary()

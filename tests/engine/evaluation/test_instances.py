@@ -13,7 +13,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from fastsam_plugins.cli import main
+from fastsam_plugins.cli.main import main
 from fastsam_plugins.evaluation import files
 from fastsam_plugins.evaluation.instances import NAMES, average_precision
 

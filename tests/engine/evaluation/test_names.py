@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from fastsam_plugins import Segmentation, files
-from fastsam_plugins.cli import main
-from fastsam_plugins.files import Segmented
+from fastsam_plugins import Segmentation, io
+from fastsam_plugins.cli.main import main
+from fastsam_plugins.io import ImageResult
 from tests.conftest import disks
 
 SHAPE = (60, 80)
@@ -102,7 +102,7 @@ def test_names_that_do_not_tell_are_refused(tmp_path, kind, known, named, said):
 
 def segmented(*paths):
     seg = Segmentation.from_masks(disks(SHAPE, [(20, 20, 9), (50, 30, 8)]))
-    return [Segmented(path, None, seg) for path in paths]
+    return [ImageResult(path, None, seg) for path in paths]
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -111,7 +111,7 @@ def test_images_of_one_name_stay_apart_in_json_and_csv(tmp_path, streamed):
     wanted = ["plate1/1.png", "plate2/sub/1.png"]
     for ending in ("json", "csv"):
         results = segmented(*paths)
-        files.write(iter(results) if streamed else results, tmp_path / f"o.{ending}")
+        io.write_results(iter(results) if streamed else results, tmp_path / f"o.{ending}")
     content = json.loads((tmp_path / "o.json").read_text())
     assert [i["file_name"] for i in content["images"]] == wanted
     rows = list(csv.DictReader((tmp_path / "o.csv").open()))
@@ -120,7 +120,7 @@ def test_images_of_one_name_stay_apart_in_json_and_csv(tmp_path, streamed):
 
 
 def test_images_of_one_folder_go_by_their_names(tmp_path):
-    files.write(segmented(tmp_path / "a.png", tmp_path / "b.png"), tmp_path / "o.json")
+    io.write_results(segmented(tmp_path / "a.png", tmp_path / "b.png"), tmp_path / "o.json")
     content = json.loads((tmp_path / "o.json").read_text())
     assert [i["file_name"] for i in content["images"]] == ["a.png", "b.png"]
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from fastsam_plugins.cli import main
+from fastsam_plugins.cli.main import main
 from fastsam_plugins.evaluation import published
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ultralytics.utils.ops import process_mask_native
 
-from fastsam_plugins.compiled import first_pixel_at
 from fastsam_plugins.geometry import Letterbox
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.masks.kernels import first_pixel_at
 from fastsam_plugins.masks.prototypes import PrototypeMasks
 from fastsam_plugins.masks.sampling import Axis
 from tests.conftest import dummy_arrays

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from fastsam_plugins import cli, files
+from fastsam_plugins import io
+from fastsam_plugins.cli import main
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 from tests.tiny_clip import FOLDER
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def run(*words):
-    return CliRunner().invoke(cli.main, [str(w) for w in words])
+    return CliRunner().invoke(main.main, [str(w) for w in words])
 
 
 def done(*words):
@@ -103,7 +104,7 @@ def test_negatives_and_threshold_keep_off(drawn, image, tmp_path) -> None:
 def test_the_overlay_says_what_was_found(drawn, image, tmp_path) -> None:
     output = tmp_path / "found.png"
     done("segment", image, "-o", output, *QUICK, "--text", drawn.captions[0])
-    plain = files.read_image(output).astype(int)
+    plain = io.read_image(output).astype(int)
     y, x = np.argwhere(drawn.masks[0]).mean(0).round().astype(int)
     # A dark plate with white letters in the middle of the object.
     plate = plain[y - 4 : y + 5, x - 12 : x + 13]

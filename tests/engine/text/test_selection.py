@@ -11,7 +11,7 @@ import pytest
 
 from fastsam_plugins import Segmentation, TextOptions
 from fastsam_plugins.masks.sources import RunMasks
-from fastsam_plugins.text import words
+from fastsam_plugins.text import text_encoder
 from tests.tiny_clip import FOLDER
 from tests.tiny_clip.scenes import COLORS, SHAPES, Scene, scene
 
@@ -55,7 +55,7 @@ def calls(tiny, monkeypatch):
         monkeypatch.setattr(owner, method, ask)
 
     count("encode_image", tiny.model, "encode_image")
-    count("encode_text", words, "encode")
+    count("encode_text", text_encoder, "encode")
     count("visual.forward_intermediates", tiny.model.visual, "forward_intermediates")
     tiny._texts.clear()
     return counts

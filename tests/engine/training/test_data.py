@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
+from fastsam_plugins.datasets import sources
 from fastsam_plugins.masks import polygons
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import TrainOptions
 from fastsam_plugins.training import data as training_data
-from fastsam_plugins.training import sources
 from fastsam_plugins.training.train import train
 from tests.conftest import disks
 

@@ -13,9 +13,9 @@ from ultralytics.utils.metrics import bbox_iou
 from ultralytics.utils.ops import crop_mask
 from ultralytics.utils.tal import dist2bbox
 
-from fastsam_plugins import checkpoints, shape
+from fastsam_plugins.network import checkpoints, shape_terms
 from fastsam_plugins.training.loss import MaskLoss
-from fastsam_plugins.training.ranking import RankedByMask
+from fastsam_plugins.training.mask_score_loss import RankedByMask
 
 
 def example(seed=0):
@@ -82,8 +82,8 @@ def test_dice_is_one_minus_twice_the_overlap_over_both_inside_the_box():
 def test_shape_terms_are_seen_as_the_head_will_give_them():
     truth, coefficients, prototypes, boxes, areas = example()
     sizes = torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], 1)
-    terms = shape.in_image(coefficients[:, -6:].T[None], sizes.T[None], 20, 24)[0].T
-    maps = shape.maps(prototypes[None])[0]
+    terms = shape_terms.in_image(coefficients[:, -6:].T[None], sizes.T[None], 20, 24)[0].T
+    maps = shape_terms.maps(prototypes[None])[0]
     as_given = torch.cat([coefficients[:, :-6], terms], 1), torch.cat([prototypes[:-6], maps])
     expected = loss(1.0).single_mask_loss(truth, *as_given, boxes, areas)
     found = loss(1.0, shaped=True).single_mask_loss(truth, coefficients, prototypes, boxes, areas)
@@ -146,7 +146,7 @@ def test_scores_are_taught_how_well_masks_fit(kind, minds, terms):
     """Two anchors with the same, right box: one has the object's mask, the other what is around."""
     described = {**yaml_model_load("yolov8n-seg.yaml"), checkpoints.SHAPE_TERMS: terms}
     model = SegmentationModel(described, nc=1, verbose=False)
-    shape.give(model)
+    shape_terms.give(model)
     model.args = IterableSimpleNamespace(**{**vars(DEFAULT_CFG), "overlap_mask": False})
     criterion = kind(model, dice=1.0)
     sides = (8, 4, 2)  # cells of an image of 64 x 64

@@ -17,9 +17,9 @@ from PIL import Image
 from ultralytics.utils.torch_utils import ModelEMA
 
 from fastsam_plugins import FastSAM, TrainOptions
-from fastsam_plugins.files import atomic
+from fastsam_plugins.io import atomic
+from fastsam_plugins.network.shape_terms import ShapedSegment
 from fastsam_plugins.options import PRESETS
-from fastsam_plugins.shape import ShapedSegment
 from fastsam_plugins.training import train as rooms
 from fastsam_plugins.training.loss import MaskLoss
 from fastsam_plugins.training.trainer import Trainer, averaging
@@ -53,8 +53,8 @@ def test_training_gives_weights_that_load(trained):
 
 
 def test_the_best_weights_are_those_with_the_best_recall_on_images_held_out(trained):
+    from fastsam_plugins.datasets.sources import read
     from fastsam_plugins.evaluation.everything import measure
-    from fastsam_plugins.training.sources import read
 
     output, best = trained
     with open(output / "run" / "results.csv", newline="") as stream:
@@ -235,7 +235,7 @@ def test_the_options_reach_the_loss(pictures, tmp_path, monkeypatch):
 
 
 def test_an_older_ultralytics_cannot_teach_mask_scores(trained, monkeypatch):
-    monkeypatch.setitem(sys.modules, "fastsam_plugins.training.ranking", None)
+    monkeypatch.setitem(sys.modules, "fastsam_plugins.training.mask_score_loss", None)
     with pytest.raises(ValueError, match="mask scores need ultralytics"):
         Trainer(trained[0], SMALL.replace(mask_scores=True), device="cpu")
 

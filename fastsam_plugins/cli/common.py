@@ -1,0 +1,175 @@
+"""What all commands share: results and messages, errors in one line, flags from ``options.py``.
+
+Results go to standard output, progress and messages to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import EntryPoints, entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from fastsam_plugins.options import LimitOptions, Options, WeightsOptions, parameters
+
+F = TypeVar("F", bound=Callable[..., Any])
+O = TypeVar("O", bound=Options)  # noqa: E741
+
+
+class Command(click.Command):
+    """A command whose libraries cannot print among its results."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run it; standard output is kept for :func:`print_result`."""
+        context.obj = sys.stdout
+        # Ultralytics logs to standard output, which is for results.
+        with contextlib.redirect_stdout(sys.stderr):
+            return super().invoke(context)
+
+
+class Commands(click.Group):
+    """Commands whose errors are one line and exit status 1; ``FASTSAM_DEBUG=1`` shows where."""
+
+    command_class = Command
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Own commands, and those of adapters (entry points ``fastsam_plugins.commands``)."""
+        return sorted({*super().list_commands(context), *_adapters().names})
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """A command; an adapter's module imports no more than click."""
+        own = super().get_command(context, name)
+        if own is None and name in _adapters().names:
+            own = _adapters()[name].load()
+        return own
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command that was named."""
+        warnings.showwarning = lambda message, *_, **__: log(f"Warning: {message}")
+        try:
+            return super().invoke(context)
+        except click.exceptions.Exit:  # a RuntimeError, but how --help ends
+            raise
+        except (ValueError, RuntimeError, OSError) as error:
+            if os.environ.get("FASTSAM_DEBUG"):
+                raise
+            log(f"Error: {error}")
+            sys.exit(1)
+
+
+def _adapters() -> EntryPoints:
+    return entry_points(group="fastsam_plugins.commands")
+
+
+def print_result(text: str) -> None:
+    """A result, on standard output."""
+    click.echo(_printable(text), file=click.get_current_context().obj)
+
+
+def log(text: str) -> None:
+    """A line for the person, on standard error."""
+    click.echo(_printable(text), err=True)
+
+
+def _printable(text: str) -> str:
+    """Names of files need not be UTF-8: what is not is shown by its number."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def progress(label: str, length: int | None = None) -> Callable[[Iterable[Any]], Iterable[Any]]:
+    """A progress bar on standard error around an iteration."""
+
+    def bar(items: Iterable[Any]) -> Iterator[Any]:
+        with click.progressbar(items, length=length, label=label, file=sys.stderr) as shown:
+            yield from shown
+
+    return bar
+
+
+def flags(
+    options: type[Options], presets: Mapping[str, Mapping[str, Any]] | None = None
+) -> Callable[[F], F]:
+    """Add a flag for every parameter of an options class to a command.
+
+    Help says which default each preset has instead.
+    """
+
+    def add(command: F) -> F:
+        for p in reversed(parameters(options)):
+            dashed = p.name.replace("_", "-")
+            name = f"--{dashed}/--no-{dashed}" if p.type is bool else f"--{dashed}"
+            text = p.help + (f" [{p.unit}]" if p.unit else "")
+            others = [f"{k} {v[p.name]}" for k, v in (presets or {}).items() if p.name in v]
+            text += f" [presets: {', '.join(others)}]" if others else ""
+            kind = click.Choice(p.choices) if p.choices else p.type
+            command = click.option(
+                name, p.name, type=kind, default=p.default, show_default=p.default is not None,
+                help=text,
+            )(command)  # fmt: skip
+        return command
+
+    return add
+
+
+def pick(options: type[O], values: dict[str, Any]) -> O:
+    """Build options from a command's values, taking their names out."""
+    return options(**{p.name: values.pop(p.name) for p in parameters(options)})
+
+
+def given(context: click.Context, name: str) -> bool:
+    """Whether the person wrote a flag, rather than left its default."""
+    return context.get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable results.")
+device = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
+)
+backend = click.option(
+    "--backend", default="auto", show_default=True,
+    help="What runs the network: torch, openvino or onnx; auto is torch.",
+)  # fmt: skip
+_named = click.option(
+    "--model", default="FastSAM-n", show_default=True,
+    help="FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file.",
+)  # fmt: skip
+trust = flags(WeightsOptions)
+
+
+def model(command: F) -> F:
+    """The flag ``--model``, and those about weights and about what files and inputs may take."""
+    return _named(trust(flags(LimitOptions)(command)))
+
+
+def folder(default: str) -> Callable[[F], F]:
+    """The flag ``--output``, a folder."""
+    return click.option(
+        "-o", "--output", default=default, show_default=True, help="Folder to write to.",
+        type=click.Path(path_type=Path, file_okay=False),
+    )  # fmt: skip
+
+
+def load(values: dict[str, Any]) -> Any:
+    """The network that ``--model``, ``--device`` and ``--backend`` name, within its limits."""
+    from fastsam_plugins.model import FastSAM
+
+    trusted, limits = pick(WeightsOptions, values), pick(LimitOptions, values)
+    return FastSAM(
+        values.pop("model"), values.pop("device"), values.pop("backend"), trusted, limits
+    )
+
+
+def check_model(values: dict[str, Any]) -> None:
+    """Refuse weights, a device or a backend that there is not, before data are read."""
+    from fastsam_plugins.network import backends, weights
+    from fastsam_plugins.network.devices import pick_device
+
+    weights.known(values["model"])
+    backends.check(values["backend"], pick_device(values["device"]))

@@ -1,0 +1,129 @@
+"""``fastsam doctor``: what works here, what is missing, and the one command that mends it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fastsam_plugins import __version__
+from fastsam_plugins.messages import install, one_line, restore
+from fastsam_plugins.network import weights
+from fastsam_plugins.paths import BUNDLED
+
+OPENCV = "pip install --force-reinstall --no-deps opencv-python-headless"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. ``needed`` tells a fault from an option that is not installed."""
+
+    name: str
+    ok: bool
+    detail: str
+    mend: str = ""
+    needed: bool = False
+
+
+def examine() -> list[Finding]:
+    """Look at everything."""
+    found = [
+        Finding("fastsam-plugins", True, __version__),
+        Finding("python", sys.version_info >= (3, 11), platform.python_version(), needed=True),
+    ]
+    for package in ("torch", "torchvision", "ultralytics", "scikit-image", "numba", "numpy"):
+        found.append(_package(package, install(), needed=True))
+    found.append(_try("opencv", _opencv, OPENCV, needed=True))
+    found.append(_try("device", _device, "", needed=True))
+    found.append(_try("FastSAM-n", _bundled, restore(BUNDLED), True))
+    for official in weights.OFFICIAL.values():
+        found.append(_official(official))
+    for package, extra in (
+        ("open_clip_torch", "text"),
+        ("fiftyone", "fiftyone"),
+        ("napari", "napari"),
+        ("rasterio", "geo"),
+        ("pyogrio", "geo"),
+        ("ray", "ray"),
+        ("openvino", "openvino"),
+        ("onnxruntime", "onnx"),
+    ):
+        found.append(_package(package, install(extra)))
+    found.append(_qt())
+    found.append(_mongod())
+    return found
+
+
+def as_json(findings: list[Finding]) -> list[dict[str, Any]]:
+    """Findings as plain dictionaries."""
+    return [asdict(f) for f in findings]
+
+
+def _package(name: str, mend: str, needed: bool = False) -> Finding:
+    try:
+        return Finding(name, True, importlib.metadata.version(name), needed=needed)
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, False, "not installed", mend, needed)
+
+
+def _try(name: str, look: Callable[[], str], mend: str, needed: bool = False) -> Finding:
+    try:
+        return Finding(name, True, look(), needed=needed)
+    except Exception as error:  # whatever is broken here is what the user came to hear about
+        first = one_line(error)
+        return Finding(name, False, first, mend, needed)
+
+
+def _opencv() -> str:
+    import cv2
+
+    return str(cv2.__version__)
+
+
+def _device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return f"cuda: {torch.cuda.get_device_name()}"
+    if torch.backends.mps.is_available():
+        return "mps"
+    return f"cpu, {torch.get_num_threads()} threads (no accelerator found)"
+
+
+def _bundled() -> str:
+    network = weights.load("FastSAM-n")
+    return f"imgsz {network.imgsz}, reg_max {network.reg_max}, sha256 {network.sha256[:12]}"
+
+
+def _official(official: weights.Official) -> Finding:
+    path = weights.local_path(official)
+    mend = f"fastsam models --download {official.name}"
+    if not path.is_file():
+        return Finding(official.name, False, f"not downloaded to {path.parent}", mend)
+    if weights.sha256_of(path) == official.sha256:
+        return Finding(official.name, True, f"{path} (its SHA-256 is the known one)")
+    return Finding(official.name, False, f"{path} is another file (by its SHA-256)", "remove it")
+
+
+def _qt() -> Finding:
+    for name in ("PyQt6", "PySide6", "PyQt5"):
+        if importlib.util.find_spec(name):
+            return Finding("qt", True, name)
+    return Finding("qt", False, "no Qt for napari's window", install("gui"))
+
+
+def _mongod() -> Finding:
+    mend = install("mongod")
+    spec = importlib.util.find_spec("fiftyone")
+    bundled = [Path(p) / "db" / "bin" / "mongod" for p in (spec.submodule_search_locations or ())] \
+        if spec else []  # fmt: skip
+    for candidate in (*bundled, shutil.which("mongod")):
+        if candidate and Path(candidate).is_file():
+            return Finding("mongod", True, str(candidate))
+    return Finding("mongod", False, "no MongoDB for FiftyOne", mend)

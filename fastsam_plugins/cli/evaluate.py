@@ -1,0 +1,300 @@
+"""``fastsam evaluate``: results against ground truth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastsam_plugins.cli.common import (
+    Command,
+    as_json,
+    backend,
+    check_model,
+    device,
+    flags,
+    load,
+    log,
+    model,
+    pick,
+    print_result,
+    progress,
+)
+from fastsam_plugins.evaluation.published import Table, compare
+from fastsam_plugins.options import BoundaryOptions, DataOptions, PromptOptions, SegmentOptions
+
+if TYPE_CHECKING:
+    from fastsam_plugins.datasets.sources import Labelled
+
+
+@click.group()
+def evaluate() -> None:
+    """Measure results against ground truth."""
+
+
+evaluate.command_class = Command
+
+
+against = click.option(
+    "--against", type=click.Choice(["paper"]), help="Show the paper's figures as well.",
+)  # fmt: skip
+plot = click.option(
+    "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture of curves to write.",
+)  # fmt: skip
+
+
+def report(summary: dict[str, Any], as_json: bool, table: Table | None = None) -> None:
+    """Print figures: a line each, or JSON, where null is what was not measured.
+
+    With a table of the paper, what it has of them stands beside them.
+    """
+    beside = compare(summary, table) if table else []
+    if as_json:
+        # NaN is not JSON.
+        content: dict[str, Any] = {k: None if v != v else v for k, v in summary.items()}
+        if table:
+            content["paper"] = {"table": table.number, "protocol": table.protocol, "rows": beside}
+        print_result(json.dumps(content))
+        return
+    width = max(map(len, summary)) + 1
+    for name, value in summary.items():
+        shown = f"{value:.4f}" if isinstance(value, float) else value
+        print_result(f"{name:<{width}} {shown}")
+    if table:
+        print_result(f"\nTable {table.number} of the paper: {table.title} ({table.protocol})")
+        print_result(f"{'':<{width}} {'measured':>9} {'published':>9} {'difference':>10}")
+        for row in beside:
+            print_result(
+                f"{row['name']:<{width}} {row['measured']:9.1f} {row['published']:9.1f} "
+                f"{row['difference']:+10.1f}"
+            )
+
+
+def check_plot(plot: Path | None, *inputs: Path) -> None:
+    """Refuse a picture that would replace what is read, or cannot be written."""
+    if plot:
+        from fastsam_plugins.io import atomic
+
+        atomic.check_apart([plot], inputs)
+        atomic.check_writable(plot)
+
+
+def warn_of(failed: dict[str, str]) -> None:
+    """Name the images that were left out, and why, on standard error."""
+    for image, why in failed.items():
+        log(f"Left out: {why if image in why else f'{image}: {why}'}")
+
+
+def read_all(data: Iterable[str], values: dict[str, Any]) -> list[Labelled]:
+    """Labelled images; says on standard error what was read, and what cannot be used and why."""
+    from fastsam_plugins.datasets import sources
+
+    reading = pick(DataOptions, values)
+    labelled = [item for source in data for item in sources.read(source, reading)]
+    count = sum(len(item.masks) for item in labelled)
+    more = sources.told(labelled)
+    log(f"{count} instances of {len(labelled)} images" + (f"; {more}" if more else ""))
+    return labelled
+
+
+@evaluate.command()
+@click.argument("truth", type=click.Path(path_type=Path))
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option(
+    "--iou-type", type=click.Choice(["bbox", "segm"]), default="segm", show_default=True,
+    help="Compare boxes or masks.",
+)  # fmt: skip
+@against
+@plot
+@as_json
+def proposals(truth: Path, results: Path, iou_type: Any, against: str | None, plot: Path | None,
+              as_json: bool) -> None:  # fmt: skip
+    """Class-agnostic average recall of RESULTS (COCO results) against TRUTH (COCO or LVIS).
+
+    Of LVIS, frequent, common and rare categories are counted apart as well. The paper measures
+    boxes on COCO, boxes and masks on LVIS.
+    """
+    from fastsam_plugins.evaluation import published
+    from fastsam_plugins.evaluation.proposal_files import evaluate_proposals
+
+    check_plot(plot, truth, results)
+    recall = evaluate_proposals(truth, results, iou_type)
+    table = None
+    if against:
+        tables = {
+            ("bbox", False): published.COCO_PROPOSALS,
+            ("bbox", True): published.LVIS_BOXES,
+            ("segm", True): published.LVIS_MASKS,
+        }
+        table = tables.get((iou_type, "frequent" in recall.ranks or "rare" in recall.ranks))
+        if table is None:
+            raise ValueError("the paper has no mask proposals on COCO: use --iou-type bbox")
+    if plot:
+        from fastsam_plugins.evaluation import plots
+
+        plots.draw_recall(recall, plot)
+    summary = recall.summary() | {"iou_type": iou_type}
+    if plot and as_json:
+        summary["curves"] = plots.recall_data(recall)
+    report(summary, as_json, table)
+
+
+@evaluate.command()
+@click.argument("truth", type=click.Path(path_type=Path))
+@click.argument("maps", type=click.Path(path_type=Path))
+@flags(BoundaryOptions)
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+@against
+@plot
+@as_json
+def boundaries(
+    truth: Path,
+    maps: Path,
+    workers: int,
+    against: str | None,
+    plot: Path | None,
+    as_json: bool,
+    **values: Any,
+) -> None:
+    """ODS, OIS, AP and R50 of edge MAPS against TRUTH, two folders as BSDS500 has them.
+
+    TRUTH holds .mat files; MAPS a PNG (or .mat) of the same name for each, for example from
+    `fastsam edges`.
+    """
+    from fastsam_plugins.evaluation import published
+    from fastsam_plugins.evaluation.edge_files import evaluate_boundaries
+
+    check_plot(plot, *(f for folder in (truth, maps) if folder.is_dir() for f in folder.iterdir()))
+    count = len(list(truth.glob("*.mat")))
+    comparing = pick(BoundaryOptions, values)
+    scores = evaluate_boundaries(truth, maps, comparing, workers, progress("Comparing", count))
+    if plot:
+        from fastsam_plugins.evaluation.plots import draw_boundaries
+
+        draw_boundaries(scores, plot)
+    summary: dict[str, Any] = scores.summary()
+    if plot and as_json:
+        recall, precision = scores.curve()
+        summary["curves"] = {
+            "thresholds": scores.thresholds.tolist(),
+            "recall": recall.tolist(),
+            "precision": precision.tolist(),
+        }
+    report(summary, as_json, published.BOUNDARIES if against else None)
+
+
+@evaluate.command()
+@click.argument("truth", type=click.Path(path_type=Path))
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option(
+    "--images", type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of the images: prompt with the boxes of RESULTS instead of taking its masks.",
+)  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
+              help="COCO results file for the masks that answer the boxes.")  # fmt: skip
+@model
+@device
+@backend
+@flags(SegmentOptions)
+@flags(PromptOptions)
+@against
+@as_json
+def instances(truth: Path, results: Path, images: Path | None, output: Path | None,
+              against: str | None, as_json: bool, **values: Any) -> None:  # fmt: skip
+    """Average precision of RESULTS (COCO results) against TRUTH (COCO or LVIS).
+
+    With --images, RESULTS are a detector's boxes: each is a prompt, and the mask of the instance
+    that answers it is measured under the box's own score and category. A box that nothing answers
+    has no mask.
+    """
+    from fastsam_plugins.evaluation import files, published
+    from fastsam_plugins.evaluation.instances import average_precision, prompt_with_boxes
+    from fastsam_plugins.io import atomic
+
+    content = files.load_truth(truth)
+    found = files.load_results(results, content, truth)
+    given, failed = len(found), dict[str, str]()
+    if output:
+        pictures = images.iterdir() if images else ()
+        atomic.check_apart([output], [truth, results, *pictures])
+        atomic.check_writable(output)
+    if images:
+        segmenting, prompting = pick(SegmentOptions, values), pick(PromptOptions, values)
+        network = load(values)
+        found = prompt_with_boxes(
+            network, content, found, images, segmenting, prompting, progress("Prompting"), failed
+        )
+        warn_of(failed)
+        if output:
+            atomic.write_json(output, found)
+    elif output:
+        raise ValueError("--output goes with --images: without them no masks are made")
+    elif not all("segmentation" in r for r in found):
+        raise ValueError(f"{results} has boxes without masks: name their --images to prompt with")
+    lvis = files.is_lvis(content)
+    summary: dict[str, Any] = average_precision(content, found, "segm", lvis, (truth, results))
+    summary |= {"detections": given, "masks": len(found), "failed": len(failed)}
+    table = published.LVIS_INSTANCES if lvis else published.COCO_INSTANCES
+    report(summary, as_json, table if against else None)
+
+
+@evaluate.command()
+@click.argument("data", nargs=-1, required=True)
+@model
+@device
+@backend
+@click.option(
+    "--imgsz", type=click.IntRange(32), help="Input size; by default the model's own [px]"
+)
+@flags(DataOptions)
+@plot
+@as_json
+def everything(data: tuple[str, ...], imgsz: int | None, plot: Path | None, as_json: bool,
+               **values: Any) -> None:  # fmt: skip
+    """Recall of a model's everything mode on DATA, as `fastsam train` takes it.
+
+    Class-agnostic average recall of boxes and masks at the paper's settings for proposals (conf
+    0.001, iou 0.9, 1000 of an image at most).
+    """
+    from fastsam_plugins.evaluation.everything import PROPOSALS, measure
+
+    check_plot(plot)
+    check_model(values)
+    labelled = read_all(data, values)
+    check_plot(plot, *map(Path, data), *(file for item in labelled for file in item.files))
+    recall = measure(load(values), labelled, PROPOSALS.replace(imgsz=imgsz), progress("Segmenting"))
+    warn_of(recall.failed)
+    if plot:
+        from fastsam_plugins.evaluation.plots import draw_recall
+
+        draw_recall(recall.masks, plot)
+    report(recall.summary(), as_json)
+
+
+@evaluate.command()
+@click.argument("data", nargs=-1, required=True)
+@model
+@device
+@backend
+@flags(SegmentOptions)
+@flags(DataOptions)
+@as_json
+def prompts(data: tuple[str, ...], as_json: bool, **values: Any) -> None:
+    """Mean IoU of what prompts select, for every labelled instance of DATA.
+
+    DATA is what `fastsam train` takes: COCO instances, or folders of images and masks. Prompts
+    are one, three and five points and a box, in each mode; `everything` is the best instance there
+    is to select.
+    """
+    from fastsam_plugins.evaluation.prompt_iou import evaluate_prompts
+
+    segmenting = pick(SegmentOptions, values)
+    check_model(values)
+    labelled = read_all(data, values)
+    network = load(values)
+    scores = evaluate_prompts(network, labelled, segmenting, progress("Prompting"))
+    warn_of(scores.failed)
+    report(scores.summary(), as_json)

@@ -1,0 +1,400 @@
+"""The command ``fastsam``; ``fastsam evaluate`` is in ``cli/evaluate.py``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections import deque
+from collections.abc import Iterator
+from functools import partial
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fastsam_plugins import __version__
+from fastsam_plugins.cli.common import (
+    Commands,
+    as_json,
+    backend,
+    device,
+    flags,
+    folder,
+    given,
+    load,
+    log,
+    model,
+    pick,
+    print_result,
+    progress,
+    trust,
+)
+from fastsam_plugins.cli.evaluate import evaluate
+from fastsam_plugins.messages import install
+from fastsam_plugins.options import (
+    PRESETS,
+    DataOptions,
+    EdgeOptions,
+    LimitOptions,
+    PromptOptions,
+    ReadOptions,
+    SegmentOptions,
+    TextOptions,
+    TileOptions,
+    TrainOptions,
+    WeightsOptions,
+    parameters,
+)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fastsam")
+def main() -> None:
+    """Segment anything, fast: all instances of an image, then any prompt from what was kept."""
+    # What it finds odd in a file is no line for a person: who reads the file says what is wrong.
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+main.add_command(evaluate)
+
+
+class _Numbers(click.ParamType):
+    """Comma-separated numbers, as many as one of ``counts``."""
+
+    def __init__(self, form: str, counts: tuple[int, ...]) -> None:
+        self.name, self._counts = form, counts
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        try:
+            numbers = tuple(float(v) for v in value.split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) not in self._counts:
+            self.fail(f"{value!r} is not of the form {self.name}", param, ctx)
+        return numbers
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path),
+    help="Its ending decides: .png overlay, .json COCO, .tif labels, .csv table, .geojson or .gpkg "
+    "polygons in the raster's CRS. {stem} stands for the image's name.",
+)  # fmt: skip
+@click.option(
+    "--point",
+    "points",
+    multiple=True,
+    type=_Numbers("X,Y[,0|1]", (2, 3)),
+    help="Point prompt in pixels; 1 is foreground (default), 0 background.",
+)
+@click.option("--box", "boxes", multiple=True, type=_Numbers("X1,Y1,X2,Y2", (4,)),
+              help="Box prompt in pixels.")  # fmt: skip
+@click.option("--text", "texts", multiple=True, help="Text prompt, such as 'a dog'.")
+@click.option("--negative", "negatives", multiple=True,
+              help="Text that keeps off what resembles it more than the text prompt.")  # fmt: skip
+@model
+@device
+@backend
+@click.option("--batch", default=4, show_default=True, help="Images per forward pass.")
+@flags(SegmentOptions)
+@click.option(
+    "--tiled", is_flag=True, help="Look at images in windows: for those too large for one look."
+)
+@flags(TileOptions)
+@flags(PromptOptions)
+@flags(TextOptions)
+@flags(ReadOptions)
+@as_json
+@click.pass_context
+def segment(context: click.Context, images: tuple[Path, ...], output: Path, points: Any,
+            boxes: Any, texts: Any, negatives: Any, batch: int, tiled: bool, as_json: bool,
+            **values: Any) -> None:  # fmt: skip
+    """Segment IMAGES; with prompts, keep what they select."""
+    from fastsam_plugins import answers, io, prompts
+    from fastsam_plugins.batch import Skipped, readable
+    from fastsam_plugins.images.contrast import ImageError
+    from fastsam_plugins.text import loading, selection
+
+    # Everything that can be wrong is looked at before the network is loaded.
+    segmenting, prompting = pick(SegmentOptions, values), pick(PromptOptions, values)
+    wording, reading = pick(TextOptions, values), pick(ReadOptions, values)
+    tiling, limits = pick(TileOptions, values), pick(LimitOptions, dict(values))
+    for p in parameters(TileOptions):
+        if given(context, p.name) and not tiled:
+            raise ValueError(f"--{p.name.replace('_', '-')} is about windows: it needs --tiled")
+    io.check_output(output, images)
+    if texts or negatives:
+        selection.check_alone(texts or None, points or None, boxes or None)
+        selection.check_texts("text", texts)
+        selection.check_texts("negatives", negatives)
+        loading.find(wording.clip)
+    clicks = [p[:2] for p in points] or None
+    labels = [p[2] if len(p) > 2 else 1 for p in points]
+    prompts.check_labels(labels, len(prompts.check_points(clicks or [])))
+    prompts.check_boxes(boxes)
+    read = io.open_raster if tiled else io.read_image
+
+    skipped = Skipped(len(images), log)
+
+    def all_of(path: Path) -> tuple[Any, io.Georeference | None]:
+        return read(path, reading, limits), io.georeference(output, path, reading.page)
+
+    found_in = readable(images, all_of, skipped)
+    if len(images) == 1:  # who finds fault with it does so before the network is loaded
+        found_in = iter(list(found_in))
+        skipped.check()
+    clip = loading.load(wording.clip, values["device"]) if texts else None
+    network = load(values)
+    pictured = output.suffix.lower() == ".png" or bool(texts)
+    counts: list[tuple[Path, int, answers.Answers | None]] = []
+    waiting: deque[tuple[Path, io.Georeference | None]] = deque()  # for their instances
+
+    def opened() -> Iterator[Any]:
+        for path, (image, place) in found_in:
+            waiting.append((path, place))
+            yield image
+
+    def everything() -> Iterator[Any]:
+        """The instances of each image, with the image where it is needed."""
+        if not tiled:
+            bar = progress("Segmenting", len(images))
+            yield from bar(network.segment_many(opened(), segmenting, batch))
+            return
+        for raster in opened():
+            path, _ = waiting[0]
+            bar = progress(f"Segmenting {path.name}")
+            try:
+                seg = network.segment_tiled(raster, segmenting, tiling, batch, bar)
+                yield seg.with_image(raster[:, :], network.device) if pictured else seg
+            except (ImageError, OSError) as error:  # further down in the file
+                skipped.add(waiting.popleft()[0], error)
+
+    def results() -> Iterator[io.ImageResult]:
+        """What was asked for in each, one after another: nothing is kept once it is written."""
+        for seg in everything():
+            path, place = waiting.popleft()
+            image = seg.image_features.image if pictured else None
+            answer, there = None, seg
+            if points or boxes:
+                asked = clicks, labels if clicks else None, boxes or None, prompting
+                seg = there.select(*asked)
+                answer = answers.to_prompts(there, seg, *asked)
+            named: dict[str, Any] = {}
+            if texts:
+                seg = seg.select(text=texts, negatives=negatives, options=wording, clip=clip)
+                answer = answers.to_texts(seg, texts, wording)
+                similar = selection.answered(seg, texts, wording, clip)
+                named = {"text": [texts[p] for p in seg.prompts.tolist()],
+                         "similarity": [round(v, 6) for v in similar.tolist()]}  # fmt: skip
+            counts.append((path, len(seg), answer))
+            yield io.ImageResult(path, image, seg, place, extra=named)
+        if not counts:
+            skipped.check()
+
+    marks = [(*click, label) for click, label in zip(clicks or [], labels, strict=True)]
+    written = io.write_results(results(), output, marks, boxes)
+    if as_json:
+        found = [
+            {"image": str(path), "instances": count}
+            | ({} if answer is None else {"prompts": answer.asked, "unanswered": answer.why_not})
+            for path, count, answer in counts
+        ]
+        failed = [{"image": str(p), "error": reason} for p, reason in skipped.reasons.items()]
+        done = {"model": network.network.name, "files": [str(p) for p in written],
+                "images": found, "failed": failed}  # fmt: skip
+        print_result(json.dumps(done))
+    else:
+        for path, count, answer in counts:
+            print_result(f"{path}: {count} instances" + (f"; {answer}" if answer else ""))
+        print_result("Wrote " + ", ".join(str(p) for p in written))
+    skipped.check()
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@folder("fastsam-edges")
+@model
+@device
+@backend
+@flags(EdgeOptions)
+@flags(SegmentOptions)
+@flags(ReadOptions)
+def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
+    """Write an edge map of each of IMAGES, a PNG of 16 bit.
+
+    The paper's settings are --conf 0.001 --max-det 1000; measure the maps with
+    `fastsam evaluate boundaries`.
+    """
+    from PIL import Image
+
+    from fastsam_plugins import io
+    from fastsam_plugins.batch import Skipped, readable
+    from fastsam_plugins.io import atomic
+    from fastsam_plugins.masks.edge_map import to_uint16
+
+    drawing, segmenting = pick(EdgeOptions, values), pick(SegmentOptions, values)
+    reading = pick(ReadOptions, values)
+    maps = output / "{stem}.png"
+    io.check_output(maps, images)
+    skipped = Skipped(len(images), log)
+    limits = pick(LimitOptions, dict(values))
+    read = partial(io.read_image, options=reading, limits=limits)
+    found_in = readable(progress("Segmenting")(images), read, skipped)
+    network = load(values)
+    for path, image in found_in:
+        found = network.segment(image, segmenting).edges(drawing)
+        with atomic.replacing(io.target(maps, path)) as part:
+            Image.fromarray(to_uint16(found)).save(part)
+    done = len(images) - len(skipped.reasons)
+    if done:
+        print_result(f"Wrote {done} edge maps to {output}")
+    skipped.check()
+
+
+@main.command()
+@folder("fastsam-demo")
+@model
+@device
+@backend
+@click.option("--app", is_flag=True, help="Show it in FiftyOne's App (extra fiftyone).")
+@click.option(
+    "--address", default="127.0.0.1", show_default=True,
+    help="Where the App listens: this machine only, or, with 0.0.0.0, for anyone on the network, "
+    "who can then read and change the data.",
+)  # fmt: skip
+@as_json
+def demo(output: Path, app: bool, address: str, as_json: bool, **values: Any) -> None:
+    """Segment and prompt the bundled sample images, and write what was found.
+
+    Where FiftyOne is installed, a dataset of them as well, in a database of its own.
+    """
+    from fastsam_plugins.cli import demo as rooms
+
+    if app and not find_spec("fiftyone"):
+        raise ValueError(f"--app needs FiftyOne: {install('fiftyone')}")
+
+    network = load(values)
+    log(f"{network.network.name} on {network.device}, imgsz {network.imgsz}")
+    report = rooms.run(output, network, log if as_json else print_result)
+    if as_json:
+        print_result(json.dumps(report))
+    if find_spec("fiftyone"):
+        for adapter in entry_points(group="fastsam_plugins.demos"):
+            adapter.load()(output, network, log if as_json else print_result, app, address)
+
+
+@main.command()
+@click.option("--download", metavar="NAME", help="Download weights now: of FastSAM-s or FastSAM-x, "
+              "or of a CLIP for text prompts, such as ViT-B-32/openai.")  # fmt: skip
+@trust
+@as_json
+def models(download: str | None, as_json: bool, **values: Any) -> None:
+    """List the models that have names, and where their weights are."""
+    from fastsam_plugins.network import weights
+
+    options = pick(WeightsOptions, values)
+    if download and "/" in download and not Path(download).expanduser().exists():
+        from fastsam_plugins.text import loading
+
+        log(f"{download} is at {loading.download(download)}")
+    elif download:
+        log(f"{download} is at {weights.resolve(download, options)}")
+    rows = [{"name": "FastSAM-n", "path": str(weights.BUNDLED), "here": weights.BUNDLED.is_file(),
+             "about": "bundled, trained by this project"}]  # fmt: skip
+    for official in weights.OFFICIAL.values():
+        path = weights.local_path(official)
+        rows.append({"name": official.name, "path": str(path), "here": path.is_file(),
+                     "about": official.about})  # fmt: skip
+    if as_json:
+        print_result(json.dumps(rows))
+        return
+    for row in rows:
+        state = "here" if row["here"] else "downloaded on first use"
+        print_result(f"{row['name']:<10} {row['about']} ({state}: {row['path']})")
+
+
+@main.command()
+@as_json
+def doctor(as_json: bool) -> None:
+    """Tell what works here, what is missing, and how to mend it. Exits with 1 if the engine
+    itself cannot work."""
+    from fastsam_plugins.cli import doctor as rooms
+
+    findings = rooms.examine()
+    if as_json:
+        print_result(json.dumps(rooms.as_json(findings)))
+    else:
+        for f in findings:
+            mark = "ok     " if f.ok else "MISSING" if f.needed else "-      "
+            print_result(f"{mark} {f.name:<16} {f.detail}" + (f"  ->  {f.mend}" if f.mend else ""))
+    sys.exit(any(f.needed and not f.ok for f in findings))
+
+
+@main.command()
+@click.argument("data", nargs=-1)
+@folder("fastsam-training")
+@click.option(
+    "--preset", type=click.Choice(list(PRESETS)), default="finetune", show_default=True,
+    help="A recipe; options given beside it change it.",
+)  # fmt: skip
+@click.option("--resume", is_flag=True, help="Go on with the training in the output folder.")
+@device
+@flags(TrainOptions, PRESETS)
+@flags(DataOptions)
+@trust
+@as_json
+@click.pass_context
+def train(context: click.Context, data: tuple[str, ...], output: Path, preset: str, resume: bool,
+          device: str, as_json: bool, **values: Any) -> None:  # fmt: skip
+    """Train a one-class YOLOv8-seg network on DATA.
+
+    Each DATA is a COCO instance file, a folder of SA-1B (an image and a JSON each), a folder
+    of images and label images (images/ with labels/ or masks/, or a.png with a_masks.png),
+    fiftyone:DATASET/FIELD, or napari:SESSION.json.
+    """
+    trusted, reading = pick(WeightsOptions, values), pick(DataOptions, values)
+    read_so = [p.name for p in parameters(DataOptions) if given(context, p.name)]
+    chosen = {name: value for name, value in values.items() if given(context, name)}
+    if resume and (data or chosen or read_so or given(context, "preset")):
+        raise ValueError("--resume keeps the data and options it was started with: give none")
+    if not resume and not data:
+        raise ValueError("nothing to train on: name DATA, or --resume with an output folder")
+    from fastsam_plugins.training import train as rooms
+
+    if resume:
+        trained = rooms.resume(output, device, trusted)
+    else:
+        options = TrainOptions(**{**PRESETS[preset], **chosen})
+        trained = rooms.train(data, output, options, device, trusted, reading)
+    if as_json:
+        print_result(
+            json.dumps({"weights": str(trained), "curves": str(output / "run" / "curves.png")})
+        )
+    else:
+        print_result(f"Trained weights: {trained}")
+
+
+@main.command()
+@click.argument("names", nargs=-1, required=True, metavar="WEIGHTS...")
+@trust
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False),
+    help="The .safetensors file to write.",
+)  # fmt: skip
+def average(names: tuple[str, ...], output: Path, **values: Any) -> None:
+    """Write the mean of the WEIGHTS of trainings that began alike, for example with two seeds."""
+    from fastsam_plugins.io import atomic
+    from fastsam_plugins.network import checkpoints, weights
+
+    if output.suffix != ".safetensors":
+        raise ValueError(f"{output} must end in .safetensors")
+    options = pick(WeightsOptions, values)
+    checked = [weights.read_checked(name, options)[1] for name in names]
+    atomic.check_apart([output], checked)
+    atomic.check_writable(output)
+    checkpoints.save(checkpoints.average(checked), output)
+    print_result(f"Mean of {len(names)} networks: {output}")

@@ -1,0 +1,1 @@
+"""The network: weights and checkpoints in, boxes, coefficients and prototypes out."""

@@ -1,0 +1,318 @@
+"""Weights: a name -> a verified file -> a network, built anew from what the file holds.
+
+What is in a file is read by :mod:`fastsam_plugins.network.checkpoints`, which runs no code of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.request import url2pathname
+
+import msgspec
+
+from fastsam_plugins import paths
+from fastsam_plugins.limits import DEFAULT
+from fastsam_plugins.messages import one_line
+from fastsam_plugins.network import ultralytics_guard
+from fastsam_plugins.network.checkpoints import SHAPE_TERMS, Checkpoint, WeightsError, read
+from fastsam_plugins.network.downloads import fetch, sha256_of
+from fastsam_plugins.options import LimitOptions, WeightsOptions
+from fastsam_plugins.paths import BUNDLED
+
+if TYPE_CHECKING:
+    import torch
+
+DOWNLOADS = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
+MIRROR_VARIABLE = "FASTSAM_WEIGHTS_URL"
+FOLDER_VARIABLE = "FASTSAM_WEIGHTS_DIR"
+
+
+@dataclass(frozen=True)
+class Official:
+    """Weights that the paper's authors published, as ultralytics hosts them."""
+
+    name: str
+    sha256: str
+    size: int
+    about: str
+
+    @property
+    def file(self) -> str:
+        """Name of the file."""
+        return f"{self.name}.pt"
+
+
+# SHA-256 and sizes as public lock files of several projects have them (FastSAM-s of release 8.4.0
+# and before, FastSAM-x of 8.2.0); not compared with a download of our own.
+OFFICIAL = {
+    w.name.lower(): w
+    for w in (
+        Official(
+            "FastSAM-s",
+            "c9f78716a81c7aff0d608ccc73e1b82ab3aaad86005049f6a92106a0be6d0844",
+            23_851_578,
+            "YOLOv8s-seg trained on 2 % of SA-1B, 24 MB, imgsz 1024",
+        ),
+        Official(
+            "FastSAM-x",
+            "752cadc2828edb1cd4bc4f9eb587100631af06ea2108f4c9ed56df4755701e76",
+            144_972_346,
+            "YOLOv8x-seg trained on 2 % of SA-1B, 145 MB, imgsz 1024",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A loaded network and what is known about it.
+
+    Attributes
+    ----------
+    module : torch.nn.Module
+        In float32 and eval mode, batch normalisation fused.
+    name : str
+    path : path
+    sha256 : str
+    imgsz : int
+        The input size it was trained for, in pixels.
+    reg_max : int
+        Bins of the box head: a side of a box lies at most ``reg_max - 1`` strides from its anchor.
+    stride : int
+        Coarsest stride in pixels.
+    """
+
+    module: torch.nn.Module
+    name: str
+    path: Path
+    sha256: str
+    imgsz: int
+    reg_max: int
+    stride: int
+
+
+def resolve(name: str | Path, options: WeightsOptions | None = None) -> Path:
+    """The file that a model name or path stands for, downloaded if need be, and verified.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such file or name, the download fails, or a file that is named like official
+        weights holds something else.
+    """
+    return _resolve(name, WeightsOptions.of(options))[0]
+
+
+def _resolve(name: str | Path, options: WeightsOptions) -> tuple[Path, str]:
+    found = known(name)
+    path = found if isinstance(found, Path) else _download(found, options)
+    return path, _verify(path, options)
+
+
+def _verify(path: Path, options: WeightsOptions) -> str:
+    """SHA-256 of a file, which is the known one if it has a known name."""
+    digest = sha256_of(path)
+    official = OFFICIAL.get(path.stem.lower())
+    if official is not None and official.sha256 != digest and not options.allow_unknown_weights:
+        raise WeightsError(
+            f"{path} is not the known {official.name} (SHA-256 {digest}, not {official.sha256}): "
+            "remove it if it is a damaged download, give it another name if it is a network of "
+            "your own, or use it as it is with --allow-unknown-weights "
+            "(allow_unknown_weights=True in Python)"
+        )
+    return digest
+
+
+def known(name: str | Path) -> Path | Official:
+    """The file that a name or path stands for, or the official weights; nothing is downloaded.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such file or name.
+    """
+    key = str(name).lower().removesuffix(".pt").removesuffix(".safetensors")
+    path = Path(name).expanduser()
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:  # a name that is too long for any file
+        raise WeightsError(f"no weights at {str(name)[:60]}...: {error.strerror}") from None
+    if key == "fastsam-n":
+        return BUNDLED
+    if key in OFFICIAL:
+        return OFFICIAL[key]
+    names = ", ".join(["FastSAM-n", *(w.name for w in OFFICIAL.values())])
+    raise WeightsError(f"no weights at {name}: give a path to a .pt or .safetensors, or {names}")
+
+
+def folder() -> Path:
+    """Where official weights are downloaded to."""
+    own = os.environ.get(FOLDER_VARIABLE)
+    return Path(own).expanduser().absolute() if own else paths.data() / "weights"
+
+
+def local_path(weights: Official) -> Path:
+    """Where official weights are, or will be downloaded to.
+
+    Earlier versions kept them in ultralytics' weights folder: what is right there is used.
+    """
+    path = folder() / weights.file
+    earlier = _earlier_folder() / weights.file
+    if not path.is_file() and earlier.is_file() and sha256_of(earlier) == weights.sha256:
+        return earlier
+    return path
+
+
+class _Settings(msgspec.Struct):
+    """What is of interest here in ultralytics' settings."""
+
+    weights_dir: str = "weights"
+
+
+def _earlier_folder() -> Path:
+    place = ultralytics_guard.config_folder()
+    try:
+        settings = msgspec.json.decode((place / "settings.json").read_bytes(), type=_Settings)
+    except (OSError, msgspec.DecodeError):  # there are none, or none that ultralytics could read
+        settings = _Settings()
+    return place / settings.weights_dir
+
+
+def _download(weights: Official, options: WeightsOptions) -> Path:
+    path = local_path(weights)
+    if path.is_file():
+        return path
+    base = os.environ.get(MIRROR_VARIABLE) or DOWNLOADS
+    url = f"{base.rstrip('/')}/{weights.file}"
+    if not url.startswith(("http://", "https://")):  # a folder may stand for the server
+        place = Path(url2pathname(url[5:]) if url.startswith("file:") else url).expanduser()
+        if place.is_file():
+            return place
+        raise WeightsError(f"there is no {place}, where {MIRROR_VARIABLE} says {weights.name} is")
+    print(f"{weights.name} is not here yet: downloading it to {path}", file=sys.stderr)
+    try:
+        fetch(url, path, weights.sha256, weights.size, options, read)
+    except OSError as error:
+        reason = one_line(error)
+        raise WeightsError(
+            f"could not download {weights.name} from {url} ({reason}): copy the file to {path}, "
+            f"or set {MIRROR_VARIABLE} to a server that has it, or {FOLDER_VARIABLE} to a folder "
+            "that can be written, or use FastSAM-n, which is bundled"
+        ) from None
+    return path
+
+
+def read_checked(
+    name: str | Path, options: WeightsOptions | None = None, limits: LimitOptions | None = None
+) -> tuple[Checkpoint, Path, str]:
+    """What the file of a name or path holds, the file, and its SHA-256.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be found, is not what its name says, is damaged, or holds parameters
+        that are no finite numbers.
+    """
+    path, digest = _resolve(name, WeightsOptions.of(options))
+    checkpoint = read(path, limits)
+    wrong = [k for k, v in checkpoint.state.items() if not v.isfinite().all()]
+    if wrong:
+        raise WeightsError(
+            f"{path} holds parameters that are no finite numbers ({wrong[0]}"
+            + (f" and {len(wrong) - 1} more" if len(wrong) > 1 else "")
+            + "): its training went astray, use weights of an earlier epoch"
+        )
+    return checkpoint, path, digest
+
+
+def load(
+    name: str | Path, options: WeightsOptions | None = None, limits: LimitOptions | None = None
+) -> Network:
+    """Load a network by name or path.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be found, is damaged, holds anything but parameters of a known kind, is
+        named like official weights and is something else, or is not a one-class segmentation
+        network.
+    """
+    checkpoint, path, digest = read_checked(name, options, limits)
+    module, reg_max = _build(checkpoint, path, limits or DEFAULT)
+    stride = int(module.stride.max())
+    return Network(module, path.stem, path, digest, checkpoint.imgsz, reg_max, stride)
+
+
+# --- building -----------------------------------------------------------------------------------
+
+_KEYS = ("backbone", "head", "scales", "scale", "depth_multiple", "width_multiple", "max_channels",
+         SHAPE_TERMS)  # fmt: skip
+_LAYERS = {"Conv", "C2f", "SPPF", "Concat", "nn.Upsample", "Segment"}
+
+
+def clean_architecture(architecture: dict[str, Any], reg_max: int, path: Path) -> dict[str, Any]:
+    """The parts of an ultralytics model description that say what the network is.
+
+    Ultralytics evaluates other keys (``activation``) as code: they are left out here.
+    """
+    layers = [*architecture.get("backbone", ()), *architecture.get("head", ())]
+    kinds = [layer[2] for layer in layers]
+    if not kinds or kinds[-1] != "Segment":
+        raise WeightsError(
+            f"{path} predicts no masks: FastSAM needs a YOLOv8-seg network, whose head is Segment"
+        )
+    strange = sorted({str(k) for k in kinds} - _LAYERS)
+    if strange:
+        raise WeightsError(f"{path} has layers that YOLOv8-seg has not: {', '.join(strange)}")
+    kept = {k: architecture[k] for k in _KEYS if k in architecture}
+    return {**kept, "nc": 1, "reg_max": reg_max}
+
+
+def _build(
+    checkpoint: Checkpoint, path: Path, limits: LimitOptions = DEFAULT
+) -> tuple[torch.nn.Module, int]:
+    import torch
+
+    from fastsam_plugins.network import architecture as described
+    from fastsam_plugins.network import shape_terms
+    from fastsam_plugins.network.ultralytics_guard import SegmentationModel
+
+    if checkpoint.classes != 1:
+        raise WeightsError(
+            f"{path} knows {checkpoint.classes} classes: FastSAM is class-agnostic, use weights "
+            "trained with one class (`fastsam train` makes them)"
+        )
+    bins = [v for k, v in checkpoint.state.items() if k.endswith("dfl.conv.weight")]
+    try:
+        reg_max = int(bins[0].shape[1]) if bins else 16
+        architecture = clean_architecture(checkpoint.architecture, reg_max, path)
+        described.check(architecture, checkpoint.state, limits)
+        # Initialising draws random numbers: leave the caller's generator as it was.
+        with torch.random.fork_rng(devices=[]):
+            module = SegmentationModel(architecture, ch=3, nc=1, verbose=False)
+        shape_terms.give(module)
+    except WeightsError:
+        raise
+    except Exception as error:  # a description may be wrong in any way
+        raise WeightsError(f"{path} describes no network that works ({one_line(error)})") from error
+    state = {k: v.float() if v.is_floating_point() else v for k, v in checkpoint.state.items()}
+    try:
+        missing, unexpected = module.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise WeightsError(
+            f"{path}: parameters and architecture do not fit ({str(error).splitlines()[1].strip()})"
+        ) from None
+    missing = [k for k in missing if not k.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise WeightsError(
+            f"{path}: parameters and architecture do not fit ({len(missing)} missing, "
+            f"{len(unexpected)} unknown)"
+        )
+    module.eval()
+    module.fuse(verbose=False)
+    return module.requires_grad_(False), reg_max

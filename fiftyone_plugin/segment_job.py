@@ -1,0 +1,343 @@
+"""Instances for every sample of a view: from the network, or from what was kept of it.
+
+Reading, the network and the database work at the same time. Samples are saved batch after batch.
+"""
+
+from __future__ import annotations
+
+import functools
+import queue
+import threading
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fiftyone as fo
+from numpy.typing import NDArray
+
+from fastsam_plugins import FastSAM, ImageError
+from fastsam_plugins.io import read_image
+from fastsam_plugins.masks.sources import Window
+from fastsam_plugins.model import Interrupted
+from fastsam_plugins.network import weights
+from fastsam_plugins.options import (
+    LimitOptions,
+    PromptOptions,
+    ReadOptions,
+    SegmentOptions,
+    TileOptions,
+    parameters,
+)
+from fastsam_plugins.segmentation import Segmentation
+from fiftyone_plugin import labels, prompts
+from fiftyone_plugin.kept_files import Kept
+from fiftyone_plugin.parameters import Existing, NetworkOptions, PromptFields
+from fiftyone_plugin.save_job import GONE, Found, Job, Report
+from fiftyone_plugin.storage import StoreOptions
+from fiftyone_plugin.views import ShownLabels, having, images
+
+T = TypeVar("T")
+
+
+def everything(
+    view: fo.Dataset | fo.DatasetView,
+    field: str,
+    model: FastSAM | str = "FastSAM-n",
+    segmenting: SegmentOptions | None = None,
+    reading: ReadOptions | None = None,
+    storing: StoreOptions | None = None,
+    existing: Existing = "refuse",
+    batch: int = 8,
+    tiling: TileOptions | None = None,
+    limits: LimitOptions | None = None,
+) -> Iterator[Report]:
+    """Segment all instances of every sample.
+
+    Parameters
+    ----------
+    view : dataset or view
+        Of images, or of groups, of which the images are taken.
+    field : str
+        Field to write. If something went wrong with a sample, ``FIELD_error`` says what (or
+        ``FIELD_fastsam_error``, if the dataset has another field of that name).
+    model : FastSAM or str
+        A loaded network, or a name or file, loaded when the first result is asked for.
+    segmenting, reading, storing : options
+    existing : str
+        What to do if samples have labels in the field: refuse, skip them, overwrite or append to
+        them. To refuse or skip, labels that others write during the run are not replaced either.
+    batch : int
+        Samples that go through the network, and are saved, together.
+    tiling : TileOptions, optional
+        Look at images in windows: for those too large for one look.
+    limits : LimitOptions, optional
+        What images, weights and inputs may ask of the machine; a loaded network has its own.
+
+    Returns
+    -------
+    iterator of Report
+        The same one, before the first and after every batch. The work is done as it is iterated.
+
+    Raises
+    ------
+    ValueError
+        At once, before anything is written, if the view, the field or its labels do not allow it,
+        or there are no such weights.
+    """
+    job = Job(view, field, storing or StoreOptions(), existing, batch)
+    _check_model(model)
+    job.store.how = how_of(model, segmenting or SegmentOptions(), reading, tiling)
+
+    def items() -> Iterator[tuple[str, str]]:  # asked for when the work is, and not by a form
+        yield from job.items
+
+    network = _network(
+        items(), model, segmenting or SegmentOptions(), reading, batch, tiling, limits, job.report
+    )
+    return job.save(_ahead(network, 2 * batch))
+
+
+def from_prompts(
+    view: fo.Dataset | fo.DatasetView,
+    field: str,
+    model: FastSAM | str = "FastSAM-n",
+    boxes: str | None = None,
+    points: str | None = None,
+    only: Collection[str] | None = None,
+    proposals: str | None = None,
+    prompting: PromptOptions | None = None,
+    segmenting: SegmentOptions | None = None,
+    reading: ReadOptions | None = None,
+    storing: StoreOptions | None = None,
+    existing: Existing = "refuse",
+    batch: int = 8,
+    words: prompts.Words | None = None,
+    tiling: TileOptions | None = None,
+    limits: LimitOptions | None = None,
+    asked: Collection[str] | None = None,
+) -> Iterator[Report]:
+    """Prompt every sample with its labels; the results carry the prompts' labels and ids.
+
+    Or with words, which are then the labels, and how similar they are is ``similarity``.
+
+    Parameters
+    ----------
+    boxes, points : str, optional
+        Fields of Detections and of Keypoints to prompt with.
+    only : collection of str, optional
+        Ids of labels: all others are no prompts, and samples without them are left alone.
+    proposals : str, optional
+        Field whose segmentations were kept: where they are, the network is not asked. Settings that
+        would find more than what was kept, or something else, are refused.
+    asked : collection of str, optional
+        Names of the settings that what was kept has to fit; by default all that are given.
+    words : Words, optional
+        What to look for, instead of boxes and points.
+
+    The other parameters, and what is returned and raised, are as in :func:`everything`.
+    """
+    storing = (storing or StoreOptions()).replace(keep=False)
+    PromptFields(boxes, points, proposals)
+    view = images(view)
+    if only is not None:
+        view = having(view, only, [f for f in (boxes, points) if f])
+    job = Job(view, field, storing, existing, batch)
+    labels.check_fields(job.dataset, proposals)
+    for name, kind in ((boxes, fo.Detections), (points, fo.Keypoints)):
+        if name and name not in labels.fields(job.dataset, (kind,)):
+            raise ValueError(f"{name} is no field of {kind.__name__}")
+    if words and (boxes or points):
+        raise ValueError("a text goes alone: leave out boxes and points")
+    if not boxes and not points and not words:
+        raise ValueError("nothing to prompt with: name a field of boxes or of points, or a text")
+    job.by_text = words is not None
+    _check_model(model)
+    kept = Kept(job.dataset, proposals) if proposals else None
+    if kept:
+        wanted = how_of(model, segmenting or SegmentOptions(), reading, tiling)
+        if asked is None:
+            given = (segmenting and SegmentOptions, reading and ReadOptions, tiling and TileOptions)
+            asked = {p.name for options in given if options for p in parameters(options)}
+        kept.ask(job.view, {name: wanted[name] for name in wanted if name in asked})
+    shown = ShownLabels(view)
+
+    def segmented() -> Iterator[Found]:
+        rest = []
+        for sample, file in job.items:
+            seg = kept.segmentation(sample) if kept else None
+            if seg is None:
+                rest.append((sample, file))
+            else:
+                yield Found(sample, file, seg)
+        yield from _network(
+            iter(rest), model, segmenting or SegmentOptions(), reading, batch, tiling, limits,
+            job.report,
+        )  # fmt: skip
+
+    def by_labels(found: Found, seg: Segmentation) -> None:
+        sample = shown.sample(found.sample)
+        given = prompts.read(
+            sample[boxes] if boxes else None, sample[points] if points else None, seg.shape, only
+        )
+        found.seg = given.select(seg, prompting or PromptOptions())
+        found.names, found.sources = given.labels, given.sources
+        found.prompts, found.left_out = len(given.labels), given.left_out
+        found.unanswered = given.unanswered(seg, found.seg)
+
+    def by_words(found: Found, seg: Segmentation, words: prompts.Words) -> None:
+        if seg.image_features is None:  # what is kept on disk is without its image
+            seg = seg.with_image(read_image(found.file, reading, limits))
+        found.seg, found.similarity = words.select(seg)
+        found.names, found.prompts = words.texts, len(words.texts)
+        found.unanswered = words.unanswered(seg, found.seg)
+
+    def prompted() -> Iterator[Found]:
+        for found in segmented():
+            if found.seg is not None:
+                try:
+                    if words:
+                        by_words(found, found.seg, words)
+                    else:
+                        by_labels(found, found.seg)
+                except KeyError:  # FiftyOne's word for a sample that it does not find
+                    found.seg, found.error = None, GONE
+                except (ValueError, OSError) as error:
+                    found.seg, found.error = None, str(error)
+            yield found
+
+    return job.save(prompted())
+
+
+def how_of(
+    model: FastSAM | str,
+    segmenting: SegmentOptions,
+    reading: ReadOptions | None,
+    tiling: TileOptions | None,
+) -> dict[str, Any]:
+    """Everything that decides what is found in an image, by name."""
+    if isinstance(model, str):
+        known = weights.known(model)
+        name = known.stem if isinstance(known, Path) else known.name
+    else:
+        name = model.network.name
+    settings = (segmenting, reading or ReadOptions(), *([tiling] if tiling else []))
+    found = {k: v for options in settings for k, v in asdict(options).items()}
+    return {"model": name, "tiled": tiling is not None, **found}
+
+
+def _check_model(model: FastSAM | str) -> None:
+    if not isinstance(model, FastSAM):
+        NetworkOptions(model)
+        weights.known(model)
+
+
+def _network(
+    items: Iterator[tuple[str, str]],
+    model: FastSAM | str,
+    segmenting: SegmentOptions,
+    reading: ReadOptions | None,
+    batch: int,
+    tiling: TileOptions | None,
+    limits: LimitOptions | None,
+    report: Report,
+) -> Iterator[Found]:
+    if limits is None and not isinstance(model, str):
+        limits = model.limits
+
+    def read() -> Iterator[tuple[Found, NDArray | None]]:
+        for sample, file in items:
+            try:
+                yield Found(sample, file), read_image(file, reading, limits)
+            except (ImageError, OSError) as error:
+                yield Found(sample, file, error=str(error) or type(error).__name__), None
+
+    waiting: deque[Found] = deque()
+
+    def images(first: tuple[Found, NDArray | None]) -> Iterator[NDArray]:
+        for found, image in chain([first], source):
+            waiting.append(found)
+            if image is not None:
+                yield image
+
+    source = _ahead(read(), batch)
+    first = next(source, None)
+    if first is None:  # no network is loaded
+        return
+    network = loaded(model, limits=limits) if isinstance(model, str) else model
+
+    def windows(places: Sequence[Window]) -> Iterator[Window]:
+        for number, place in enumerate(places):
+            report.window = (number, len(places))
+            if report.stop:
+                raise Interrupted("stopped on request")
+            yield place
+
+    found_in: Iterator[Segmentation] = (
+        (
+            network.segment_tiled(image, segmenting, tiling, batch, windows)
+            for image in images(first)
+        )
+        if tiling
+        else network.segment_many(images(first), segmenting, batch=batch)
+    )
+    try:
+        for seg in found_in:
+            while waiting[0].error:
+                yield waiting.popleft()
+            found = waiting.popleft()
+            found.seg = seg
+            yield found
+    except Interrupted:  # an image of which a part of the windows is seen: it is left
+        report.stopped = True
+        return
+    yield from waiting
+
+
+@functools.lru_cache(maxsize=1)
+def loaded(
+    name: str,
+    device: str = "auto",
+    limits: LimitOptions | None = None,
+    allow_unknown_weights: bool = False,
+) -> FastSAM:
+    """The network used last: prompts come one after another."""
+    return FastSAM(name, device, limits=limits, allow_unknown_weights=allow_unknown_weights)
+
+
+def _ahead(items: Iterable[T], count: int) -> Iterator[T]:
+    """The same items, made in a thread of their own, up to ``count`` before they are asked for."""
+    made: queue.Queue[tuple[str, Any]] = queue.Queue(count)
+    closed = threading.Event()
+
+    def put(what: str, item: Any) -> bool:
+        while not closed.is_set():
+            try:
+                made.put((what, item), timeout=0.1)
+                return True
+            except queue.Full:
+                pass
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put("item", item):
+                    return
+            put("end", None)
+        except BaseException as error:  # handed to whoever asks
+            put("error", error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        while True:
+            what, item = made.get()
+            if what == "error":
+                raise item
+            if what == "end":
+                return
+            yield item
+    finally:
+        closed.set()

@@ -1,0 +1,95 @@
+"""Which windows of which slices are segmented, and which were already."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fastsam_plugins.options import FilterOptions, Options, option
+from napari_plugin.inference.result_cache import Results
+from napari_plugin.inference.worker import Found, picture
+from napari_plugin.model.edits import Key
+from napari_plugin.model.saving import Saved
+from napari_plugin.model.slice_instances import SliceInstances, Window
+from napari_plugin.view import geometry
+from napari_plugin.view.geometry import Plane
+
+
+@dataclass(frozen=True)
+class RegionOptions(Options):
+    """What of an image is segmented."""
+
+    region: Literal["whole image", "field of view", "windows"] = option(
+        "whole image",
+        "To find small objects in a large image, zoom in and take the field of view, or look at "
+        "all of it in windows",
+    )
+    slices: str = option(
+        "", "Slices of a stack, as 0-5,8; all for every one; empty for the one that is shown"
+    )
+
+
+def jobs(
+    options: RegionOptions, image: Any, plane: Plane, key: Key
+) -> tuple[tuple[Key, Window], ...]:
+    """Slices and windows to segment.
+
+    Parameters
+    ----------
+    options : RegionOptions
+    image : image layer
+    plane : Plane
+    key : tuple of int
+        The slice that is shown. Numbers count along its last axis that is stepped through.
+
+    Raises
+    ------
+    ValueError
+        If there are no such slices, or nothing is in view.
+    """
+    height, width = geometry.plane_shape(image, plane)
+    window = (0, 0, width, height)
+    if options.region == "field of view":
+        window = geometry.visible_window(image, plane)
+    shape = geometry.full_shape(image)
+    sizes = [shape[a] for a in plane.stepped]
+    text = options.slices.strip()
+    if not text or not sizes:
+        return ((key, window),)
+    if text == "all":
+        return tuple((k, window) for k in itertools.product(*map(range, sizes)))
+    return tuple(((*key[:-1], n), window) for n in _numbers(text, sizes[-1]))
+
+
+def _numbers(text: str, count: int) -> list[int]:
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        try:
+            low = int(first)
+            high = int(last) if last else low
+        except ValueError:
+            raise ValueError(f"slices must be numbers as in 0-5,8, or all, got {text!r}") from None
+        if not 0 <= low <= high < count:
+            raise ValueError(f"slices are counted from 0 to {count - 1}, got {part.strip()}")
+        found |= set(range(low, high + 1))
+    return sorted(found)
+
+
+def kept_scenes(
+    saved: Saved, results: Results, filters: FilterOptions, stop: threading.Event
+) -> Iterator[Found]:
+    """What a session had segmented, as far as it was kept; nothing is segmented anew."""
+    for key, (digest, window) in saved.scenes.items():
+        if stop.is_set():
+            return
+        seg = results.get(digest)
+        x0, y0, x1, y1 = window
+        if seg is None or seg.shape != (y1 - y0, x1 - x0):  # of something else
+            continue
+        _ = seg.areas, seg.stability
+        scene = SliceInstances(seg, window, saved.shape, digest).filtered(filters)
+        yield Found(key, scene, picture(scene))

@@ -1,0 +1,206 @@
+"""What a thread does: read, look into the cache, ask the network, and stop when told.
+
+Free of napari: :class:`napari_plugin.view.threads.Requests` runs these beside the window.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_plugins.images.windowed_image import WindowedImage
+from fastsam_plugins.masks import runs as R
+from fastsam_plugins.options import FilterOptions, LimitOptions, SegmentOptions, TileOptions
+from napari_plugin.inference.layer_pixels import Pixels
+from napari_plugin.inference.network import Network, Stopped
+from napari_plugin.inference.result_cache import Results, digest
+from napari_plugin.inference.text_prompt import Words
+from napari_plugin.model.edits import Key
+from napari_plugin.model.slice_instances import SliceInstances, Window
+
+log = logging.getLogger(__name__)
+
+ENOUGH = 1024  # pixels of the longer side, where the options leave imgsz to the network
+_LIMITS = LimitOptions()
+GRID = 2048  # points a side that a picture of instances has at most
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be segmented, and how.
+
+    Attributes
+    ----------
+    pixels : Pixels
+    jobs : tuple of (slice, window)
+    shape : (H, W)
+        Of a slice.
+    model, device, backend : str
+        As for :class:`fastsam_plugins.FastSAM`.
+    options : SegmentOptions
+    filters : FilterOptions
+        Of the picture that is made at once.
+    tiling : TileOptions, optional
+        Look at full resolution, window by window.
+    limits : LimitOptions
+        What the network may ask of the machine.
+    """
+
+    pixels: Pixels
+    jobs: tuple[tuple[Key, Window], ...]
+    shape: tuple[int, int]
+    model: str
+    device: str
+    backend: str
+    options: SegmentOptions
+    filters: FilterOptions
+    tiling: TileOptions | None = None
+    limits: LimitOptions = _LIMITS
+
+    @property
+    def steps(self) -> int:
+        """How many times :func:`work` tells how far it is."""
+        return 2 * len(self.jobs)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in one slice."""
+
+    key: Key
+    scene: SliceInstances
+    picture: NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why nothing was found; one line."""
+
+    message: str
+
+
+def work(
+    request: Request, network: Network, results: Results, stop: threading.Event
+) -> Iterator[Found | Failure | None]:
+    """Segment what is requested.
+
+    Yields
+    ------
+    None
+        After pixels were read.
+    Found
+        After a slice was segmented, or found in the cache.
+    Failure
+        If it cannot go on; the last thing said.
+    """
+    try:
+        for key, window in request.jobs:
+            if stop.is_set():
+                return
+            x0, y0, x1, y1 = window
+            shape = (y1 - y0, x1 - x0)
+            pixels: NDArray[np.uint8] | WindowedImage
+            if request.tiling:
+                pixels = request.pixels.windows(key, window)
+            else:
+                enough = request.options.imgsz or ENOUGH
+                pixels = request.pixels.read(key, window, enough)
+            yield None
+            name = digest(pixels, shape, request.model, request.options, request.tiling, stop)
+            if stop.is_set():
+                return
+            seg = results.get(name)
+            if seg is None:
+                asked = (request.model, request.device, request.backend)
+                seg = network.segment(
+                    pixels, shape, asked, request.options, stop, request.tiling, request.limits
+                )
+                # Asked for by every click; measured once, here.
+                _ = seg.areas, seg.stability, seg.contains([[0, 0]])
+                results.put(name, seg)
+            scene = SliceInstances(seg, window, request.shape, name).filtered(request.filters)
+            yield Found(key, scene, picture(scene))
+    except Stopped:
+        return
+    except (ValueError, RuntimeError, OSError, MemoryError, ImportError) as error:
+        log.info("segmenting failed", exc_info=True)
+        yield Failure(str(error).strip().split("\n")[0] or type(error).__name__)
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Rows of the instances that a text picked in a scene."""
+
+    key: Key
+    scene: SliceInstances
+    rows: list[int]
+
+
+def pick(
+    pixels: Pixels, key: Key, scene: SliceInstances, device: str, words: Words, network: Network,
+    stop: threading.Event,
+) -> Iterator[Picked | Failure]:  # fmt: skip
+    """Look for a text in a slice that was segmented; nothing if it is told to stop."""
+    try:
+        x0, y0, x1, y1 = scene.window
+        full = pixels.read(key, scene.window, max(x1 - x0, y1 - y0))
+        yield Picked(key, scene, network.pick(full, scene, device, words, stop))
+    except Stopped:
+        return
+    except (ValueError, RuntimeError, OSError, MemoryError) as error:
+        log.info("looking for a text failed", exc_info=True)
+        yield Failure(str(error).strip().split("\n")[0] or type(error).__name__)
+
+
+def stride(window: Window) -> int:
+    """Pixels to one point of a picture of a window.
+
+    Masks of so large a window come from prototypes that are coarser by far.
+    """
+    return -(-max(window[2] - window[0], window[3] - window[1]) // GRID)
+
+
+def picture(scene: SliceInstances) -> NDArray[np.uint16]:
+    """A label image of what is shown of a scene, smaller instances on top.
+
+    Returns
+    -------
+    uint16 array (h, w)
+        Of every ``stride``-th pixel of the window; i + 1 is instance i of ``scene.seg``.
+    """
+    step, shown = stride(scene.window), scene.shown
+    height, width = (len(range(step // 2, n, step)) for n in scene.seg.shape)
+    made = np.zeros((height, width), np.uint16)
+    places = np.searchsorted(scene.seg.rows, shown.rows, sorter=np.argsort(scene.seg.rows))
+    places = np.argsort(scene.seg.rows)[places] % 65535 + 1  # of so many, two may look alike
+    for i in np.argsort(-shown.areas, kind="stable").tolist():
+        runs = sampled(shown.runs(i), shown.shape[0], step, height)
+        x0, y0, x1, y1 = window = R.bounds(runs, height)
+        made[y0:y1, x0:x1][R.to_bitmap(runs, (height, width), window)] = places[i]
+    return made
+
+
+def sampled(runs: R.Runs, height: int, step: int, new_height: int) -> R.Runs:
+    """The mask of every ``step``-th pixel, from the middle of the first ``step`` on.
+
+    Parameters
+    ----------
+    runs : run array
+    height : int
+        Of its image.
+    step : int
+    new_height : int
+        Of the image of those pixels.
+    """
+    if step == 1:
+        return runs
+    x, top, bottom = R.columns(runs, height)
+    x, top, bottom = x - step // 2, top - step // 2, bottom - step // 2
+    there = x % step == 0
+    first, last = -(-top[there] // step), -(-bottom[there] // step)
+    return R.from_columns(x[there] // step, np.maximum(first, 0), np.maximum(last, 0), new_height)

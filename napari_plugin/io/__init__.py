@@ -1,0 +1,1 @@
+"""Files into napari and out of it; samples; sessions as training data."""

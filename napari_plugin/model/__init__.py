@@ -1,0 +1,1 @@
+"""The state of an image that is annotated: session, objects, edits, files. No window here."""

@@ -1,0 +1,258 @@
+"""The network's process: real, and stopped, and killed."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from fastsam_plugins.options import (
+    FilterOptions,
+    LimitOptions,
+    ReadOptions,
+    SegmentOptions,
+    TileOptions,
+)
+from napari_plugin.inference.layer_pixels import Pixels
+from napari_plugin.inference.network import Network, NetworkError, Stopped
+from napari_plugin.inference.result_cache import Results
+from napari_plugin.inference.worker import Failure, Found, Request, stride, work
+from napari_plugin.view.geometry import Plane
+from tests.napari_plugin.conftest import scene_of
+
+NAME = ("FastSAM-n", "cpu", "auto")
+QUICK = SegmentOptions(imgsz=320, conf=0.25)
+
+
+@pytest.fixture(scope="module")
+def network():
+    made = Network()
+    yield made
+    made.close()
+
+
+def request(image, jobs=None, model=NAME[0], options=QUICK):
+    height, width = image.shape[:2]
+    return Request(
+        Pixels([image], Plane(0, 1, 2), True, ReadOptions()),
+        jobs or (((), (0, 0, width, height)),),
+        (height, width), model, "cpu", "auto", options, FilterOptions(),
+    )  # fmt: skip
+
+
+def test_it_answers_as_the_network_in_this_process_does(network, model, coins):
+    found = network.segment(coins, coins.shape[:2], NAME, QUICK, threading.Event())
+    expected = model.segment(coins, QUICK)
+    assert len(found) == len(expected) > 10
+    assert np.array_equal(found.labels(), expected.labels())
+
+
+def test_it_looks_in_windows_as_the_network_in_this_process_does(network, model, coins):
+    large, tiling = np.tile(coins, (2, 2, 1)), TileOptions(tile=320, overlap=0.3)
+    asked = request(large, options=QUICK.replace(imgsz=160))
+    asked = dataclasses.replace(asked, tiling=tiling)
+    _, found = work(asked, network, Results(), threading.Event())
+    expected = model.segment_tiled(large, QUICK.replace(imgsz=160), tiling)
+    assert len(found.scene.seg) == len(expected) > 40
+    assert np.array_equal(found.scene.seg.labels(), expected.labels())
+
+
+class Watched:
+    """An array that says how much was read of it at once, and may fail."""
+
+    def __init__(self, array, bad=None):
+        self.array, self.bad, self.most, self.reads = array, bad, 0, 0
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+        self.stop = None
+
+    def __getitem__(self, index):
+        found = self.array[index]
+        self.most, self.reads = max(self.most, found.size), self.reads + 1
+        if self.reads == self.bad:
+            raise KeyError("no block 7\nand more")
+        if self.stop is not None and self.reads > 12:
+            self.stop.set()
+        return found
+
+
+def in_windows(image, **tiling):
+    height, width = image.shape[:2]
+    return Request(
+        Pixels([image], Plane(0, 1, 2), image.ndim == 3, ReadOptions()),
+        (((), (0, 0, width, height)),),
+        (height, width), "FastSAM-n", "cpu", "auto", QUICK.replace(imgsz=160), FilterOptions(),
+        TileOptions(**{"tile": 320, "overlap": 0.3, **tiling}),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["gray", "rgb", "nan", "two levels"])
+def test_in_windows_an_image_is_never_read_whole(monkeypatch, network, model, coins, kind):
+    from napari_plugin.inference import result_cache
+
+    monkeypatch.setattr(result_cache, "ROWS", 100_000)
+    large = np.tile(coins, (2, 2, 1))
+    image = large if kind == "rgb" else large[:, :, 0]
+    shown = large
+    if kind == "nan":
+        image = image.astype(np.float32)
+        image[:50, :50] = np.nan
+        shown = large.copy()
+        shown[:50, :50] = 0
+    watched = Watched(image)
+    asked = in_windows(watched, whole=False)
+    options = ReadOptions(contrast="fixed", low=0, high=255) if kind == "nan" else ReadOptions()
+    levels = [watched, image[::4, ::4]] if kind == "two levels" else [watched]
+    asked = dataclasses.replace(
+        asked, pixels=Pixels(levels, Plane(0, 1, 2), kind == "rgb", options)
+    )
+    _, found = work(asked, network, Results(), threading.Event())
+    expected = model.segment_tiled(shown, asked.options, asked.tiling)
+    assert len(found.scene.seg) == len(expected) > 40
+    assert np.array_equal(found.scene.seg.labels(), expected.labels())
+    assert watched.most < 0.4 * image.size
+
+
+def test_what_was_found_in_windows_is_found_again_by_its_pixels(network, coins):
+    large, results = np.tile(coins, (2, 2, 1)), Results()
+    asked = in_windows(large)
+    _, first = work(asked, network, results, threading.Event())
+    nobody = Network()
+    _, again = work(in_windows(large.copy()), nobody, results, threading.Event())
+    assert again.scene.seg is first.scene.seg
+    assert nobody._process is None
+    from napari_plugin.inference.result_cache import digest
+
+    old = digest(large, large.shape[:2], "FastSAM-n", asked.options, asked.tiling)
+    assert first.scene.digest == old
+
+
+def test_a_window_that_cannot_be_read_is_one_line_and_the_process_goes_on(network, coins):
+    large = Watched(np.tile(coins, (2, 2, 1)), bad=9)
+    *_, answer = work(in_windows(large), network, Results(), threading.Event())
+    assert isinstance(answer, Failure)
+    assert answer.message == "the image cannot be read: 'no block 7\\nand more'"
+    process = network._process
+    assert len(network.segment(coins, coins.shape[:2], NAME, QUICK, threading.Event())) > 10
+    assert network._process is process
+
+
+def test_it_stops_between_windows_and_works_again(network, coins):
+    large = Watched(np.tile(coins, (3, 3, 1)))
+    large.stop = threading.Event()
+    assert [a for a in work(in_windows(large), network, Results(), large.stop) if a] == []
+    process = network._process
+    assert len(network.segment(coins, coins.shape[:2], NAME, QUICK, threading.Event())) > 10
+    assert network._process is process, "the same one: nothing was loaded again"
+
+
+def test_it_stops_in_the_middle_and_works_again(network, coins):
+    large = np.tile(coins, (4, 4, 1))
+    slow = SegmentOptions(imgsz=4096)
+    stop = threading.Event()
+    timer = threading.Timer(0.7, stop.set)
+    timer.start()
+    start = time.monotonic()
+    with pytest.raises(Stopped):
+        network.segment(large, large.shape[:2], NAME, slow, stop)
+    assert time.monotonic() - start < 5
+    process = network._process
+    assert len(network.segment(coins, coins.shape[:2], NAME, QUICK, threading.Event())) > 10
+    assert network._process is process, "the same one: nothing was loaded again"
+
+
+def test_what_is_wrong_is_one_line(network, coins):
+    for name, message in (
+        (("nothing", "cpu", "auto"), "no weights at nothing"),
+        (("FastSAM-n", "warp", "auto"), "device must be"),
+        (("FastSAM-n", "cpu", "steam"), "backend must be one of"),
+    ):
+        with pytest.raises(NetworkError, match=message) as error:
+            network.segment(coins, coins.shape[:2], name, QUICK, threading.Event())
+        assert "\n" not in str(error.value)
+
+
+def test_limits_are_the_panels(network, coins):
+    large = dataclasses.replace(
+        request(coins, options=SegmentOptions(imgsz=640)), limits=LimitOptions(max_memory=5)
+    )
+    *_, failure = work(large, network, Results(), threading.Event())
+    assert "max_memory is 5 MB" in failure.message
+    assert len(network.segment(coins, coins.shape[:2], NAME, QUICK, threading.Event())) > 10
+
+
+def test_a_process_that_was_killed_is_told_and_replaced(network, coins):
+    network.segment(coins, coins.shape[:2], NAME, QUICK, threading.Event())
+    threading.Timer(0.5, network._process.kill).start()
+    with pytest.raises(NetworkError, match="process ended"):
+        network.segment(coins, coins.shape[:2], NAME, SegmentOptions(imgsz=4096), threading.Event())
+    assert len(network.segment(coins, coins.shape[:2], NAME, QUICK, threading.Event())) > 10
+
+
+def test_it_ends_with_its_standard_input():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "napari_plugin.inference.serve"], stdin=subprocess.PIPE
+    )
+    process.stdin.close()
+    assert process.wait(60) == 0
+
+
+def test_this_process_needs_no_torch():
+    """Importing it would hold the window up, and crash beside software OpenGL."""
+    code = (
+        "import sys, napari_plugin.inference.worker, napari_plugin.inference.regions\n"
+        "import napari_plugin.model.saving\n"
+        "from fastsam_plugins.io import npz\n"
+        "assert not {'torch', 'ultralytics', 'triton'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_work_tells_how_far_it_is_and_keeps_results(network, coins, tmp_path):
+    results = Results(tmp_path)
+    height, width = coins.shape[:2]
+    asked = request(coins, (((), (0, 0, width, height)), ((), (50, 40, 300, 250))))
+    said = list(work(asked, network, results, threading.Event()))
+    assert len(said) == asked.steps == 4
+    whole, part = (s for s in said if isinstance(s, Found))
+    assert whole.picture.shape == (height, width)
+    assert part.picture.shape == (210, 250)
+    assert set(np.unique(whole.picture)) <= set(range(len(whole.scene.seg) + 1))
+    gone = Network()  # one that would have to be started
+    again = list(work(asked, gone, Results(tmp_path), threading.Event()))
+    assert gone._process is None, "what was segmented once is not segmented again"
+    assert np.array_equal(again[-1].picture, part.picture)
+    assert again[-1].scene.digest == part.scene.digest
+
+
+def test_work_ends_with_what_went_wrong(network, coins):
+    *_, last = work(request(coins, model="nothing"), network, Results(), threading.Event())
+    assert isinstance(last, Failure)
+    assert last.message.startswith("no weights at nothing")
+    empty = request(np.zeros((0, 0, 3), np.uint8))
+    (only,) = work(empty, network, Results(), threading.Event())
+    assert "empty" in only.message
+
+
+def test_work_that_is_stopped_says_nothing_more(network, coins):
+    stop = threading.Event()
+    stop.set()
+    assert list(work(request(coins), network, Results(), stop)) == []
+
+
+def test_a_picture_shows_what_the_filters_let_through(seg):
+    from napari_plugin.inference.worker import picture
+
+    scene = scene_of(seg)
+    assert np.array_equal(picture(scene), seg.labels())
+    few = picture(scene.filtered(FilterOptions(max_area=600)))
+    assert set(np.unique(few)) == {0, 2, 3, 4}, "under the numbers that they have among all"
+    assert (few[seg.mask(1)] == 2).all()
+
+
+def test_pictures_of_large_windows_have_fewer_points():
+    assert [stride((0, 0, n, 10)) for n in (10, 2048, 2049, 4097)] == [1, 1, 2, 3]
