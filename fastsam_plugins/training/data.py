@@ -102,7 +102,7 @@ def convert(
     root = root or output
     check_outside(data, root)
     with atomic.replacing_folder(output) as folder:
-        return _convert(data, folder, output, root, options, reading or DataOptions())
+        return _convert(data, folder, root, options, reading or DataOptions())
 
 
 def check_ours(output: Path) -> None:
@@ -139,12 +139,11 @@ def check_outside(data: Iterable[str | Path], output: Path) -> None:
 def _convert(
     data: Collection[str | Path],
     folder: Path,
-    output: Path,
     root: Path,
     options: TrainOptions,
     reading: DataOptions,
 ) -> Report:
-    """Write into ``folder`` what will lie in ``output``; no data may lie in ``root``."""
+    """Write what is trained on into a folder; no data may lie in ``root``."""
     (folder / "images").mkdir()
     (folder / "labels").mkdir()
     report = Report()
@@ -165,7 +164,7 @@ def _convert(
         report.dropped.update(labelled.dropped)
         name = f"{report.images:06d}"
         file = _place(labelled.image, folder / "images" / name).name
-        placed = str(output.absolute() / "images" / file)
+        placed = f"images/{file}"
         report.images += 1
         report.instances += len(labelled.masks)
         if held_out.takes(labelled, placed):
@@ -197,10 +196,12 @@ def _convert(
         for files in by_kind.values()
         for name in files * (round(most / len(files)) if options.balance else 1)
     ]
+    # From here, so that the folder may be moved; ultralytics wants them to begin so.
+    listed = [f"./{name}" for name in listed]
     (folder / "train.txt").write_text("\n".join(listed))
     # The trainer wants images to validate on, which it will not do: one is enough.
     (folder / "val.txt").write_text(listed[0])
-    description = {"path": str(output.resolve()), "names": {0: "object"}}
+    description = {"names": {0: "object"}}
     files = {"train": "train.txt", "val": "val.txt"}
     (folder / "data.yaml").write_text(json.dumps({**description, **files}))
     made = {"made by": "fastsam train", "of": [str(d) for d in data], "kept": str(report)}

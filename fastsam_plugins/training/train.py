@@ -115,6 +115,9 @@ def _go_on(
         return _run(output, options, device, False, trusted)
     import torch
 
+    from fastsam_plugins.network import shape_terms
+
+    sys.modules.setdefault("fastsam_plugins.shape", shape_terms)  # its name in older checkpoints
     epoch = torch.load(_checkpoint(output), map_location="cpu", weights_only=False)["epoch"]
     if epoch < 0:
         raise ValueError(f"the training in {output} is complete: nothing is left to resume")

@@ -80,6 +80,12 @@ class Trainer(SegmentationTrainer):
         self.add_callback("on_train_start", _prepare)
         self.add_callback("on_train_epoch_end", _trim)
 
+    def check_resume(self, overrides: dict[str, Any]) -> None:
+        """Go on in the folder that was named, wherever the training was begun."""
+        super().check_resume(overrides)
+        self.args.data = overrides["data"]
+        self.args.save_dir = str(Path(overrides["project"]) / overrides["name"])
+
     def train(self) -> None:
         """Train, and tell nobody."""
         with ultralytics_guard.alone():

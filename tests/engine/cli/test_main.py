@@ -463,7 +463,7 @@ def test_the_doctor_mends_what_is_missing():
 def test_the_doctor_only_names_extras_that_there_are():
     import tomllib
 
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
     named = {f.mend.split("[")[1].split("]")[0] for f in doctor.examine() if "[" in f.mend}
     assert named <= set(project["optional-dependencies"])
 

@@ -237,7 +237,7 @@ DTYPES = [bool, "u1", "i1", "u2", ">u2", "i2", ">i2", "u4", "i4", "u8", "i8", "f
 @pytest.mark.parametrize("contrast", ["auto", "percentile", "minmax", "fixed", "none"])
 @pytest.mark.parametrize("bands", [0, 1, 3, 5])
 def test_strips_are_stretched_to_the_bit_as_the_whole(dtype, contrast, bands, monkeypatch):
-    monkeypatch.setattr(contrast, "_STRIP", 1000)
+    monkeypatch.setattr("fastsam_plugins.images.contrast._STRIP", 1000)
     options = ReadOptions(contrast=contrast, low=-20, high=300.5, percentile=0.7)
     shape = (71, 153) + (bands,) * (bands > 0)
     values = np.random.default_rng(bands).gamma(2, 60, shape) - 40

@@ -217,7 +217,8 @@ def test_every_so_manieth_image_of_a_kind_is_held_out_with_its_masks(tmp_path):
     assert (report.images, report.held_out) == (20, 2)
     truth = json.loads((tmp_path / "out" / "held_out.json").read_text())
     taken = {image["file_name"] for image in truth["images"]}
-    trained_on = set((tmp_path / "out" / "train.txt").read_text().splitlines())
+    listed = (tmp_path / "out" / "train.txt").read_text().splitlines()
+    trained_on = {line.removeprefix("./") for line in listed}
     assert len(taken) == 2
     assert len(trained_on) == 18
     assert not taken & trained_on

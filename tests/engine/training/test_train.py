@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from ultralytics.utils.torch_utils import ModelEMA
 
 from fastsam_plugins import FastSAM, TrainOptions
 from fastsam_plugins.io import atomic
+from fastsam_plugins.network import shape_terms
 from fastsam_plugins.network.shape_terms import ShapedSegment
 from fastsam_plugins.options import PRESETS
 from fastsam_plugins.training import train as rooms
@@ -127,7 +129,18 @@ def test_a_finished_training_has_nothing_to_resume(trained, tmp_path):
         rooms.resume(tmp_path, device="cpu")
 
 
-def test_a_killed_training_goes_on_after_its_last_epoch(pictures, tmp_path):
+def rename(checkpoint, monkeypatch):
+    """Have a checkpoint call our class as it was called before its module was moved."""
+    saved = torch.load(checkpoint, weights_only=False)
+    with monkeypatch.context() as once:
+        once.setattr(ShapedSegment, "__module__", "fastsam_plugins.shape")
+        once.setitem(sys.modules, "fastsam_plugins.shape", shape_terms)
+        torch.save(saved, checkpoint)
+    named = torch.serialization.get_unsafe_globals_in_checkpoint(checkpoint)
+    assert "fastsam_plugins.shape.ShapedSegment" in named
+
+
+def test_a_killed_training_goes_on_after_its_last_epoch(pictures, tmp_path, monkeypatch):
     output = tmp_path / "out"
     command = f"-m fastsam_plugins train -o {output} --device cpu"
     words = [sys.executable, *command.split()]
@@ -148,12 +161,18 @@ def test_a_killed_training_goes_on_after_its_last_epoch(pictures, tmp_path):
         running.wait()
     saved = torch.load(last, weights_only=False)["epoch"] + 1
     assert 1 <= saved < 6
+    rename(last, monkeypatch)
+    before = contents(output)
+    moved = tmp_path / "moved"
+    shutil.copytree(output, moved, symlinks=True)
+    words[words.index(str(output))] = str(moved)
     done = subprocess.run(
         [*words, "--resume"], capture_output=True, text=True, timeout=400, env=patient
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert f"Going on after epoch {saved}." in done.stderr
-    after = epochs(output)
+    assert contents(output) == before, "a copy is gone on with, not what it is a copy of"
+    after = epochs(moved)
     assert after[-(6 - saved) :] == list(range(saved + 1, 7)), "no epoch left out, none twice"
     assert set(after) == set(range(1, 7))
     weights = done.stdout.split("Trained weights: ")[1].strip()
