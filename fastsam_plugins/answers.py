@@ -48,6 +48,22 @@ class Answers:
         return f"{text} ({missing})" if missing else text
 
 
+def of(
+    prompt: P.Prompt,
+    seg: Segmentation,
+    selected: Segmentation,
+    prompting: PromptOptions | None = None,
+    wording: TextOptions | None = None,
+) -> Answers:
+    """What became of a prompt, of which ``selected`` is what it selected among ``seg``."""
+    if isinstance(prompt, P.TextPrompt):
+        return to_texts(selected, prompt.texts, TextOptions.of(wording))
+    points = prompt.points if isinstance(prompt, P.BoxPrompt) else prompt
+    boxes = prompt.boxes if isinstance(prompt, P.BoxPrompt) else None
+    xy, labels = (points.points, points.labels) if points else (None, None)
+    return to_prompts(seg, selected, xy, labels, boxes, prompting)
+
+
 def to_prompts(
     seg: Segmentation,
     found: Segmentation,

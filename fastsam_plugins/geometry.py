@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+Window = tuple[int, int, int, int]
+"""``(x0, y0, x1, y1)`` in whole pixels: a part of an image."""
+
 PADDING_VALUE = 114  # the gray that YOLO networks are trained to see around an image
 
 

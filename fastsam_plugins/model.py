@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins import limits as L
-from fastsam_plugins.geometry import Letterbox, snap_to_canvas
+from fastsam_plugins.geometry import Letterbox, Window, snap_to_canvas
 from fastsam_plugins.images.contrast import to_rgb
 from fastsam_plugins.images.windowed_image import WindowedImage
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.prototypes import PrototypeMasks
-from fastsam_plugins.masks.sources import Window
 from fastsam_plugins.network import backends, weights
 from fastsam_plugins.network.devices import pick_device
 from fastsam_plugins.network.nms import nms
@@ -228,8 +227,8 @@ class FastSAM:
         Returns
         -------
         Segmentation
-            Highest confidence first. Its masks keep no logits, so it has no stability; text
-            prompts need :meth:`Segmentation.with_image`.
+            Highest confidence first. Its masks keep no logits, so it has no stability. Text
+            prompts read those parts of the raster that they look at.
 
         Raises
         ------
@@ -260,7 +259,8 @@ class FastSAM:
         whole = self.segment(shown.reduced(imgsz), options, shape) if tiling.whole else None
         found = mosaic.instances(whole)
         boxes, scores = (torch.tensor(a) for a in (found.boxes, found.scores))
-        return found[nms(boxes, scores, options.iou, -1.0, len(found)).numpy()]
+        found = found[nms(boxes, scores, options.iou, -1.0, len(found)).numpy()]
+        return found.with_image(shown, self.device)
 
     def _segment_batch(
         self,

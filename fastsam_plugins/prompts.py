@@ -1,97 +1,217 @@
-"""Prompt-guided selection (section 3.2 of the paper): points and boxes pick among instances."""
+"""Prompts as values, from Python, flags, labels and clicks alike; read and checked in one place."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsam_plugins.geometry import box_areas, box_intersections, box_iou
-from fastsam_plugins.masks import runs as R
-from fastsam_plugins.masks.sources import MaskSource
-from fastsam_plugins.options import Options, PromptOptions, Ranking
+from fastsam_plugins.options import PromptOptions, TextOptions
 
+if TYPE_CHECKING:
+    from fastsam_plugins.segmentation import Segmentation
+    from fastsam_plugins.text.clip import Clip
 
-class Instances(Protocol):
-    """What selection needs to know about instances; a ``Segmentation`` is this."""
-
-    @property
-    def boxes(self) -> NDArray[np.float32]:
-        """Xyxy in pixels, (N, 4)."""
-
-    @property
-    def rows(self) -> NDArray[np.int64]:
-        """Row of each instance in the source, (N,)."""
-
-    @property
-    def source(self) -> MaskSource:
-        """Where the masks come from."""
-
-    def ranking(self, by: Ranking, among: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Numbers to rank some instances by, higher first, (len(among),)."""
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]
+Texts = str | Sequence[str]
 
 
 @dataclass(frozen=True)
-class Selection:
-    """Which instances prompts select.
+class PointPrompt:
+    """Points that ask together.
 
     Attributes
     ----------
-    chosen : int64 array (K,)
-        Indices of instances.
-    prompts : int64 array (K,)
-        The prompt that each answers: its place in the list of boxes or points.
-    merge : bool
-        Whether the chosen ones are to become one instance.
+    points : tuple of (x, y)
+        In pixels.
+    labels : tuple of int
+        One for each point: 1 foreground, 0 background; all foreground by default.
+
+    Raises
+    ------
+    ValueError
+        If they are no such numbers.
+
+    Examples
+    --------
+    >>> PointPrompt.parse(["320,240", "10,10,0"])
+    PointPrompt(points=((320.0, 240.0), (10.0, 10.0)), labels=(1, 0))
     """
 
-    chosen: NDArray[np.int64]
-    prompts: NDArray[np.int64]
-    merge: bool = False
+    points: tuple[Point, ...]
+    labels: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        xy = check_points(self.points)
+        labels = check_labels(self.labels, len(xy))
+        object.__setattr__(self, "points", tuple((x, y) for x, y in xy.tolist()))
+        object.__setattr__(self, "labels", tuple(labels.astype(int).tolist()))
+
+    @classmethod
+    def parse(cls, texts: Sequence[str]) -> PointPrompt:
+        """From texts of the form ``X,Y`` or ``X,Y,LABEL``."""
+        given = [_parsed(text, "X,Y[,0|1]", (2, 3)) for text in texts]
+        labels = tuple(v[2] if len(v) > 2 else 1 for v in given)
+        return cls(tuple((v[0], v[1]) for v in given), labels)  # type: ignore[arg-type]
+
+    def select(self, seg: Segmentation, options: PromptOptions | None = None) -> Segmentation:
+        """What they select; see :meth:`fastsam_plugins.Segmentation.select`."""
+        return seg.select(self.points, self.labels, options=options)
 
 
-_DEFAULT = PromptOptions()
+@dataclass(frozen=True)
+class BoxPrompt:
+    """Boxes that ask for an instance each, if there are points among those that they allow.
+
+    Attributes
+    ----------
+    boxes : tuple of (x1, y1, x2, y2)
+        In pixels.
+    points : PointPrompt, optional
+
+    Raises
+    ------
+    ValueError
+        If they are no such numbers, or upside down.
+
+    Examples
+    --------
+    >>> BoxPrompt.parse(["10,20,110,220"])
+    BoxPrompt(boxes=((10.0, 20.0, 110.0, 220.0),), points=None)
+    """
+
+    boxes: tuple[Box, ...]
+    points: PointPrompt | None = None
+
+    def __post_init__(self) -> None:
+        corners = check_boxes(self.boxes).tolist()
+        object.__setattr__(self, "boxes", tuple((a, b, c, d) for a, b, c, d in corners))
+
+    @classmethod
+    def parse(cls, texts: Sequence[str], points: PointPrompt | None = None) -> BoxPrompt:
+        """From texts of the form ``X1,Y1,X2,Y2``."""
+        return cls(tuple(_parsed(text, "X1,Y1,X2,Y2", (4,)) for text in texts), points)  # type: ignore[misc]
+
+    def select(self, seg: Segmentation, options: PromptOptions | None = None) -> Segmentation:
+        """What they select; see :meth:`fastsam_plugins.Segmentation.select`."""
+        points, labels = (self.points.points, self.points.labels) if self.points else (None, None)
+        return seg.select(points, labels, self.boxes, options)
 
 
-def settle(options: Options | None, changes: dict[str, Any]) -> PromptOptions:
-    """The options of a call, with the fields it changes."""
-    options = options or _DEFAULT
-    if not isinstance(options, PromptOptions):
-        raise ValueError(f"points and boxes need PromptOptions, got {type(options).__name__}")
-    return options.replace(**changes) if changes else options
+@dataclass(frozen=True)
+class TextPrompt:
+    """What to look for in words.
+
+    Attributes
+    ----------
+    texts, negatives : tuple of str
+        An instance that a negative fits better than a text is not selected.
+
+    Raises
+    ------
+    ValueError
+        If there is no text, or an empty one.
+
+    Examples
+    --------
+    >>> TextPrompt.parse("a dog; a cat;", "grass")
+    TextPrompt(texts=('a dog', 'a cat'), negatives=('grass',))
+    """
+
+    texts: tuple[str, ...]
+    negatives: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "texts", tuple(check_texts("text", self.texts)))
+        object.__setattr__(self, "negatives", tuple(check_texts("negatives", self.negatives)))
+
+    @classmethod
+    def parse(cls, texts: Texts | None, negatives: Texts | None = None) -> TextPrompt | None:
+        """From text in which semicolons divide several, or a list of such; None if there is none.
+
+        ValueError if there are only negatives.
+        """
+        wanted, unwanted = divided("text", texts), divided("negatives", negatives)
+        if not wanted and unwanted:
+            raise ValueError("negatives need a text")
+        return cls(tuple(wanted), tuple(unwanted)) if wanted else None
+
+    def select(
+        self,
+        seg: Segmentation,
+        options: TextOptions | None = None,
+        clip: Clip | None = None,
+    ) -> Segmentation:
+        """What they select; see :meth:`fastsam_plugins.Segmentation.select`."""
+        return seg.select(text=self.texts, negatives=self.negatives, options=options, clip=clip)
 
 
-def select(
-    seg: Instances,
-    points: ArrayLike | None,
-    labels: ArrayLike | None,
-    boxes: ArrayLike | None,
-    options: PromptOptions,
-) -> Selection:
-    """Select instances; see :meth:`fastsam_plugins.Segmentation.select`."""
-    if points is None and boxes is None:
-        raise ValueError("select needs points or boxes, or a text")
-    if points is None and labels is not None:
-        raise ValueError("labels say which points are foreground: they need points")
-    found = None if boxes is None else check_boxes(boxes)
-    if points is None:
-        assert found is not None
-        return _select_boxes(seg, found, np.arange(len(seg.rows)), options)
-    xy = check_points(points)
-    hits = seg.source.contains(seg.rows, to_pixels(xy))
-    foreground = check_labels(labels, len(xy))
-    if found is None:
-        return _select_points(seg, hits, foreground, options)
-    return _select_boxes(seg, found, _candidates(hits, foreground, options), options)
+Prompt = PointPrompt | BoxPrompt | TextPrompt
 
 
-def candidates(seg: Instances, points: ArrayLike, labels: ArrayLike | None) -> NDArray[np.int64]:
-    """Instances (K,) that could be the one object meant; see ``Segmentation.candidates``."""
-    xy = check_points(points)
-    hits = seg.source.contains(seg.rows, to_pixels(xy))
-    return _candidates(hits, check_labels(labels, len(xy)), PromptOptions(points_mode="best"))
+def parse(
+    points: Sequence[str] = (),
+    boxes: Sequence[str] = (),
+    texts: Sequence[str] = (),
+    negatives: Sequence[str] = (),
+) -> Prompt | None:
+    """The prompt that flags or fields of a form spell; None if there is none.
+
+    Raises
+    ------
+    ValueError
+        If one is not of its form, or a text does not go alone.
+    """
+    spot = PointPrompt.parse(points) if points else None
+    place = BoxPrompt.parse(boxes, spot) if boxes else spot
+    words = TextPrompt.parse(texts, negatives)
+    if words and place:
+        raise ValueError(ALONE)
+    return words or place
+
+
+def marks(prompt: Prompt | None) -> tuple[list[tuple[float, float, int]], list[Box]]:
+    """Points (x, y, label) and boxes to draw on a picture."""
+    boxes = list(prompt.boxes) if isinstance(prompt, BoxPrompt) else []
+    spot = prompt.points if isinstance(prompt, BoxPrompt) else prompt
+    if not isinstance(spot, PointPrompt):
+        return [], boxes
+    pairs = zip(spot.points, spot.labels or (), strict=True)
+    return [(x, y, label) for (x, y), label in pairs], boxes
+
+
+ALONE = (
+    "a text goes alone: to combine it with points or boxes, select by one and then, among what was "
+    "selected, by the other"
+)
+
+
+def divided(name: str, texts: Texts | None) -> list[str]:
+    """Texts that semicolons divide, in a text or in each of a list; empty ones are none."""
+    if isinstance(texts, str):
+        texts = [texts]
+    if texts is not None and not (
+        isinstance(texts, Sequence) and all(isinstance(t, str) for t in texts)
+    ):
+        raise ValueError(f"{name} must be text, or a list of texts, got {texts!r}")
+    return [part.strip() for text in texts or () for part in text.split(";") if part.strip()]
+
+
+def _parsed(text: str, form: str, counts: tuple[int, ...]) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(v) for v in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in counts:
+        raise ValueError(f"{text!r} is not of the form {form}")
+    return numbers
+
+
+# --- checks -------------------------------------------------------------------------------------
 
 
 def check_points(points: ArrayLike) -> NDArray[np.float64]:
@@ -148,100 +268,14 @@ def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
     return numbers
 
 
-def _candidates(
-    hits: NDArray[np.bool_], foreground: NDArray[np.bool_], options: PromptOptions
-) -> NDArray[np.int64]:
-    """Instances that the points allow: no background point, and foreground points as asked."""
-    by_point = hits.T
-    allowed: NDArray[np.bool_] = np.logical_not(by_point[~foreground].any(0))
-    if foreground.any():
-        wanted = by_point[foreground]
-        allowed &= wanted.any(0)
-        if len(wanted) > 1 and options.points_mode in ("smallest", "best") and allowed.any():
-            # One object is meant: the one that holds the most of its points.
-            count = wanted.sum(0)
-            allowed &= count == count[allowed].max()
-    elif not len(foreground):
-        allowed[:] = False
-    return np.flatnonzero(allowed)
-
-
-def _select_points(
-    seg: Instances,
-    hits: NDArray[np.bool_],
-    foreground: NDArray[np.bool_],
-    options: PromptOptions,
-) -> Selection:
-    allowed = _candidates(hits, foreground, options)
-    mode = options.points_mode
-    if mode == "each":
-        chosen, answers = [], []
-        for p in np.flatnonzero(foreground).tolist():
-            here = allowed[hits[allowed, p]]
-            if len(here):
-                chosen.append(_top(seg, here, options.rank))
-                answers.append(p)
-        return Selection(np.array(chosen, np.int64), np.array(answers, np.int64))
-    if mode == "smallest" and len(allowed):
-        allowed = allowed[[int(seg.source.areas(seg.rows[allowed]).argmin())]]
-    elif mode == "best" and len(allowed):
-        allowed = np.array([_top(seg, allowed, options.rank)])
-    return Selection(allowed, np.zeros(len(allowed), np.int64), merge=mode == "union")
-
-
-def _top(seg: Instances, candidates: NDArray[np.int64], rank: Ranking) -> int:
-    return int(candidates[int(np.argmax(seg.ranking(rank, candidates)))])
-
-
-def _select_boxes(
-    seg: Instances,
-    boxes: NDArray[np.float64],
-    candidates: NDArray[np.int64],
-    options: PromptOptions,
-) -> Selection:
-    """The candidate that overlaps each box (B, 4) most; boxes that overlap none are left out."""
-    height, width = seg.source.shape
-    clipped = np.clip(boxes, 0, (width, height, width, height))
-    if options.boxes_mode == "box_iou":
-        overlap = box_iou(clipped, seg.boxes[candidates])
-        if not len(candidates):
-            overlap = np.zeros((len(boxes), 1))
-        best = overlap.argmax(1)
-        iou = overlap[np.arange(len(boxes)), best]
-    else:
-        pairs = [_best_mask_iou(seg, box, candidates) for box in clipped]
-        best = np.array([k for k, _ in pairs], np.int64)
-        iou = np.array([v for _, v in pairs])
-    matched = np.flatnonzero((iou > 0) & (iou >= options.min_iou))
-    return Selection(candidates[best[matched]] if len(matched) else matched, matched)
-
-
-def _best_mask_iou(
-    seg: Instances, box: NDArray[np.float64], candidates: NDArray[np.int64]
-) -> tuple[int, float]:
-    """Place in ``candidates`` and IoU of the mask that overlaps a box most.
-
-    Both are counted in whole pixels, the box rounded to the nearest edges. A mask cannot share
-    more with the box than its own box does, which bounds its IoU: going down the bounds, a few
-    masks are measured and the rest need not be.
-    """
-    x0, y0, x1, y1 = window = tuple(np.rint(box).astype(np.int64).tolist())
-    box_area = (x1 - x0) * (y1 - y0)
-    if not len(candidates) or not box_area:
-        return 0, 0.0
-    own = np.ceil(seg.boxes[candidates]).astype(np.int64)
-    reach = box_intersections(np.array([window]), own)[0]
-    near = np.flatnonzero(reach > 0)
-    rows = seg.rows[candidates[near]]
-    areas = seg.source.areas(rows)
-    shared = np.minimum(reach[near], np.minimum(areas, box_areas(own[near])))
-    bound = shared / (box_area + areas - shared)
-    best, best_iou = 0, 0.0
-    for k in np.argsort(-bound, kind="stable").tolist():
-        if bound[k] <= best_iou:
-            break
-        inside = R.area_inside(seg.source.runs(int(rows[k])), seg.source.shape[0], window)
-        iou = inside / (box_area + int(areas[k]) - inside)
-        if iou > best_iou:
-            best, best_iou = int(near[k]), iou
-    return best, best_iou
+def check_texts(name: str, text: Texts) -> list[str]:
+    """Texts as a list, or ValueError; in one text semicolons divide several."""
+    texts: list[Any] = divided(name, text) if isinstance(text, str) else list(text)
+    if not texts and name == "text":
+        raise ValueError("text names nothing to look for: give one text or more, as in 'a dog'")
+    for k, one in enumerate(texts):
+        if not isinstance(one, str):
+            raise ValueError(f"{name}[{k}] must be text, got {one!r}")
+        if not one.strip():
+            raise ValueError(f"{name}[{k}] is empty: say what to look for, as in 'a dog'")
+    return texts

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsam_plugins import indices, prompts
+from fastsam_plugins import indices, prompts, selection
+from fastsam_plugins.geometry import Window
 from fastsam_plugins.images.contrast import to_rgb
+from fastsam_plugins.images.windowed_image import WindowedImage
 from fastsam_plugins.masks import quality, rle
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.cleaning import clean, filtered
 from fastsam_plugins.masks.edge_map import edges
 from fastsam_plugins.masks.label_image import Overlap, labels
-from fastsam_plugins.masks.sources import MaskSource, MergedMasks, RunMasks, Window
+from fastsam_plugins.masks.sources import MaskSource, MergedMasks, RunMasks
 from fastsam_plugins.options import (
     CleanOptions,
     EdgeOptions,
@@ -30,6 +32,7 @@ from fastsam_plugins.options import (
     Ranking,
     TextOptions,
 )
+from fastsam_plugins.prompts import Texts
 from fastsam_plugins.text import selection as texts
 from fastsam_plugins.text.features import ImageFeatures
 
@@ -154,12 +157,13 @@ class Segmentation:
             pictured[0] if pictured else None,
         )
 
-    def with_image(self, image: ArrayLike, device: Any = "auto") -> Segmentation:
+    def with_image(self, image: ArrayLike | WindowedImage, device: Any = "auto") -> Segmentation:
         """The same instances with their image, at which text prompts look.
 
-        :meth:`FastSAM.segment` has added it already. ``device`` is where CLIP is to run.
+        :meth:`FastSAM.segment` has added it already. ``device`` is where CLIP is to run. Of a
+        :class:`fastsam_plugins.WindowedImage` only those parts are read that are looked at.
         """
-        rgb = to_rgb(image)
+        rgb = image if isinstance(image, WindowedImage) else to_rgb(image)
         if rgb.shape[:2] != tuple(self.shape):
             raise ValueError(f"the image is {rgb.shape[:2]}, that of the instances {self.shape}")
         return replace(self, image_features=ImageFeatures(rgb, device))
@@ -189,6 +193,11 @@ class Segmentation:
             self.boxes[index], self.scores[index], self.source, self.rows[index], prompts,
             self.image_features,
         )  # fmt: skip
+
+    @property
+    def image(self) -> NDArray[np.uint8] | WindowedImage | None:
+        """The image as RGB (H, W, 3), or one that is read window by window; None if unknown."""
+        return None if self.image_features is None else self.image_features.image
 
     @property
     def shape(self) -> R.Shape:
@@ -299,7 +308,7 @@ class Segmentation:
 
     def similarity(
         self,
-        text: texts.Texts,
+        text: Texts,
         options: TextOptions | None = None,
         clip: Clip | str | None = None,
         **changes: Any,
@@ -317,8 +326,8 @@ class Segmentation:
         labels: ArrayLike | None = None,
         boxes: ArrayLike | None = None,
         options: PromptOptions | TextOptions | None = None,
-        text: texts.Texts | None = None,
-        negatives: texts.Texts | None = None,
+        text: Texts | None = None,
+        negatives: Texts | None = None,
         clip: Clip | str | None = None,
         **changes: Any,
     ) -> Segmentation:
@@ -362,8 +371,8 @@ class Segmentation:
             wanted = texts.check_alone(text, points, labels, boxes)
             found = texts.select(self, wanted, negatives, *texts.settle(options, clip, changes))
             return self._take(found.chosen, found.prompts)
-        prompting = prompts.settle(options, changes)
-        found = prompts.select(self, points, labels, boxes, prompting)
+        prompting = selection.settle(options, changes)
+        found = selection.select(self, points, labels, boxes, prompting)
         if found.merge:
             return self.merge(found.chosen, prompting.smoothing)
         return self._take(found.chosen, found.prompts)
@@ -374,7 +383,7 @@ class Segmentation:
         Those that no background point hits and that hold the most of the foreground points; see
         :meth:`select` for the arguments.
         """
-        chosen = prompts.candidates(self, points, labels)
+        chosen = selection.candidates(self, points, labels)
         order = np.argsort(self.source.areas(self.rows[chosen]), kind="stable")
         return self._take(chosen[order], np.zeros(len(chosen), np.int64))
 

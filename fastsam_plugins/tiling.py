@@ -26,10 +26,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.geometry import box_intersections
+from fastsam_plugins.geometry import Window, box_intersections
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.matching import overlaps
-from fastsam_plugins.masks.sources import RunMasks, Window
+from fastsam_plugins.masks.sources import RunMasks
 from fastsam_plugins.options import TileOptions
 from fastsam_plugins.segmentation import Segmentation
 

@@ -19,8 +19,8 @@ import fiftyone as fo
 from numpy.typing import NDArray
 
 from fastsam_plugins import FastSAM, ImageError
+from fastsam_plugins.geometry import Window
 from fastsam_plugins.io import read_image
-from fastsam_plugins.masks.sources import Window
 from fastsam_plugins.model import Interrupted
 from fastsam_plugins.network import weights
 from fastsam_plugins.options import (

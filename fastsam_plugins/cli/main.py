@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -61,20 +60,20 @@ def main() -> None:
 main.add_command(evaluate)
 
 
-class _Numbers(click.ParamType):
-    """Comma-separated numbers, as many as one of ``counts``."""
+class _Spelled(click.ParamType):
+    """A point or a box as it is spelled on the command line; it stays text once it was read."""
 
-    def __init__(self, form: str, counts: tuple[int, ...]) -> None:
-        self.name, self._counts = form, counts
+    def __init__(self, kind: str, form: str) -> None:
+        self.name, self._kind = form, kind
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        from fastsam_plugins import prompts
+
         try:
-            numbers = tuple(float(v) for v in value.split(","))
-        except ValueError:
-            numbers = ()
-        if len(numbers) not in self._counts:
-            self.fail(f"{value!r} is not of the form {self.name}", param, ctx)
-        return numbers
+            prompts.parse(**{self._kind: [value]})
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
 
 
 @main.command()
@@ -88,12 +87,17 @@ class _Numbers(click.ParamType):
     "--point",
     "points",
     multiple=True,
-    type=_Numbers("X,Y[,0|1]", (2, 3)),
+    type=_Spelled("points", "X,Y[,0|1]"),
     help="Point prompt in pixels; 1 is foreground (default), 0 background.",
 )
-@click.option("--box", "boxes", multiple=True, type=_Numbers("X1,Y1,X2,Y2", (4,)),
+@click.option("--box", "boxes", multiple=True, type=_Spelled("boxes", "X1,Y1,X2,Y2"),
               help="Box prompt in pixels.")  # fmt: skip
-@click.option("--text", "texts", multiple=True, help="Text prompt, such as 'a dog'.")
+@click.option(
+    "--text",
+    "texts",
+    multiple=True,
+    help="Text prompt, such as 'a dog'; semicolons divide several.",
+)
 @click.option("--negative", "negatives", multiple=True,
               help="Text that keeps off what resembles it more than the text prompt.")  # fmt: skip
 @model
@@ -115,7 +119,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
             **values: Any) -> None:  # fmt: skip
     """Segment IMAGES; with prompts, keep what they select."""
     from fastsam_plugins import answers, io, prompts
-    from fastsam_plugins.batch import Skipped, readable
+    from fastsam_plugins.batch import Skipped, segment_images
     from fastsam_plugins.images.contrast import ImageError
     from fastsam_plugins.text import loading, selection
 
@@ -127,76 +131,64 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
         if given(context, p.name) and not tiled:
             raise ValueError(f"--{p.name.replace('_', '-')} is about windows: it needs --tiled")
     io.check_output(output, images)
-    if texts or negatives:
-        selection.check_alone(texts or None, points or None, boxes or None)
-        selection.check_texts("text", texts)
-        selection.check_texts("negatives", negatives)
+    prompt = prompts.parse(points, boxes, texts, negatives)
+    words = prompt if isinstance(prompt, prompts.TextPrompt) else None
+    if words:
         loading.find(wording.clip)
-    clicks = [p[:2] for p in points] or None
-    labels = [p[2] if len(p) > 2 else 1 for p in points]
-    prompts.check_labels(labels, len(prompts.check_points(clicks or [])))
-    prompts.check_boxes(boxes)
-    read = io.open_raster if tiled else io.read_image
-
     skipped = Skipped(len(images), log)
+    loaded: list[Any] = []  # the network, and CLIP if there are words, once an image was read
 
-    def all_of(path: Path) -> tuple[Any, io.Georeference | None]:
-        return read(path, reading, limits), io.georeference(output, path, reading.page)
+    def network() -> Any:
+        clip = loading.load(wording.clip, values["device"]) if words else None
+        loaded.extend((load(values), clip))
+        return loaded[0]
 
-    found_in = readable(images, all_of, skipped)
-    if len(images) == 1:  # who finds fault with it does so before the network is loaded
-        found_in = iter(list(found_in))
-        skipped.check()
-    clip = loading.load(wording.clip, values["device"]) if texts else None
-    network = load(values)
-    pictured = output.suffix.lower() == ".png" or bool(texts)
-    counts: list[tuple[Path, int, answers.Answers | None]] = []
-    waiting: deque[tuple[Path, io.Georeference | None]] = deque()  # for their instances
-
-    def opened() -> Iterator[Any]:
-        for path, (image, place) in found_in:
-            waiting.append((path, place))
-            yield image
-
-    def everything() -> Iterator[Any]:
-        """The instances of each image, with the image where it is needed."""
-        if not tiled:
-            bar = progress("Segmenting", len(images))
-            yield from bar(network.segment_many(opened(), segmenting, batch))
-            return
-        for raster in opened():
-            path, _ = waiting[0]
-            bar = progress(f"Segmenting {path.name}")
+    def placed() -> Iterator[tuple[Path, io.Georeference | None]]:
+        for path in images:
             try:
-                seg = network.segment_tiled(raster, segmenting, tiling, batch, bar)
-                yield seg.with_image(raster[:, :], network.device) if pictured else seg
-            except (ImageError, OSError) as error:  # further down in the file
-                skipped.add(waiting.popleft()[0], error)
+                yield path, io.georeference(output, path, reading.page)
+            except (ImageError, OSError) as error:
+                skipped.add(path, str(error))
+
+    def read(item: tuple[Path, Any]) -> Any:
+        return (io.open_raster if tiled else io.read_image)(item[0], reading, limits)
+
+    def windows(item: tuple[Path, Any], places: Sequence[Any]) -> Iterable[Any]:
+        return progress(f"Segmenting {item[0].name}")(places)
+
+    counts: list[tuple[Path, int, answers.Answers | None]] = []
 
     def results() -> Iterator[io.ImageResult]:
         """What was asked for in each, one after another: nothing is kept once it is written."""
-        for seg in everything():
-            path, place = waiting.popleft()
-            image = seg.image_features.image if pictured else None
-            answer, there = None, seg
-            if points or boxes:
-                asked = clicks, labels if clicks else None, boxes or None, prompting
-                seg = there.select(*asked)
-                answer = answers.to_prompts(there, seg, *asked)
-            named: dict[str, Any] = {}
-            if texts:
-                seg = seg.select(text=texts, negatives=negatives, options=wording, clip=clip)
-                answer = answers.to_texts(seg, texts, wording)
-                similar = selection.answered(seg, texts, wording, clip)
-                named = {"text": [texts[p] for p in seg.prompts.tolist()],
+        outcomes: Iterable[Any] = segment_images(
+            network, placed(), read, segmenting, tiling if tiled else None, batch,
+            progress=windows,
+        )  # fmt: skip
+        if not tiled:
+            outcomes = progress("Segmenting", len(images))(outcomes)
+        for outcome in outcomes:
+            path, place = outcome.item
+            if outcome.error:
+                skipped.add(path, outcome.error)
+                continue
+            everything, answer, named = outcome.segmentation, None, {}
+            seg = everything
+            if words:
+                clip = loaded[1]
+                seg = words.select(everything, wording, clip)
+                similar = selection.answered(seg, words.texts, wording, clip)
+                named = {"text": [words.texts[p] for p in seg.prompts.tolist()],
                          "similarity": [round(v, 6) for v in similar.tolist()]}  # fmt: skip
+            elif isinstance(prompt, prompts.PointPrompt | prompts.BoxPrompt):
+                seg = prompt.select(everything, prompting)
+            if prompt:
+                answer = answers.of(prompt, everything, seg, prompting, wording)
             counts.append((path, len(seg), answer))
-            yield io.ImageResult(path, image, seg, place, extra=named)
+            yield io.ImageResult(path, seg.image, seg, place, extra=named)
         if not counts:
             skipped.check()
 
-    marks = [(*click, label) for click, label in zip(clicks or [], labels, strict=True)]
-    written = io.write_results(results(), output, marks, boxes)
+    written = io.write_results(results(), output, *prompts.marks(prompt))
     if as_json:
         found = [
             {"image": str(path), "instances": count}
@@ -204,7 +196,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
             for path, count, answer in counts
         ]
         failed = [{"image": str(p), "error": reason} for p, reason in skipped.reasons.items()]
-        done = {"model": network.network.name, "files": [str(p) for p in written],
+        done = {"model": loaded[0].network.name, "files": [str(p) for p in written],
                 "images": found, "failed": failed}  # fmt: skip
         print_result(json.dumps(done))
     else:
@@ -232,7 +224,7 @@ def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
     from PIL import Image
 
     from fastsam_plugins import io
-    from fastsam_plugins.batch import Skipped, readable
+    from fastsam_plugins.batch import Skipped, segment_images
     from fastsam_plugins.io import atomic
     from fastsam_plugins.masks.edge_map import to_uint16
 
@@ -243,12 +235,14 @@ def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
     skipped = Skipped(len(images), log)
     limits = pick(LimitOptions, dict(values))
     read = partial(io.read_image, options=reading, limits=limits)
-    found_in = readable(progress("Segmenting")(images), read, skipped)
-    network = load(values)
-    for path, image in found_in:
-        found = network.segment(image, segmenting).edges(drawing)
-        with atomic.replacing(io.target(maps, path)) as part:
-            Image.fromarray(to_uint16(found)).save(part)
+    outcomes = segment_images(lambda: load(values), images, read, segmenting, batch=1)
+    for outcome in progress("Segmenting", len(images))(outcomes):
+        if outcome.segmentation is None:
+            skipped.add(outcome.item, outcome.error)
+            continue
+        edges = to_uint16(outcome.segmentation.edges(drawing))
+        with atomic.replacing(io.target(maps, outcome.item)) as part:
+            Image.fromarray(edges).save(part)
     done = len(images) - len(skipped.reasons)
     if done:
         print_result(f"Wrote {done} edge maps to {output}")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.geometry import Window
 from fastsam_plugins.images.contrast import as_array, check, chosen, limits, shown_values, to_rgb
-from fastsam_plugins.masks.sources import Window
 from fastsam_plugins.options import ReadOptions
 
 LARGE_SIDE = 4096  # pixels: of a square image that is no longer looked at whole

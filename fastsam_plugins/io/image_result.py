@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.images.windowed_image import WindowedImage
 from fastsam_plugins.io.raster import Georeference
 from fastsam_plugins.segmentation import Segmentation
 
@@ -23,7 +24,7 @@ class ImageResult:
     ----------
     path : path
         The image's file.
-    image : uint8 array (H, W, 3), optional
+    image : uint8 array (H, W, 3) or WindowedImage, optional
         What an overlay is drawn on; nothing else needs it.
     segmentation : Segmentation
         Scores that are NaN are not known.
@@ -40,7 +41,7 @@ class ImageResult:
     """
 
     path: Path
-    image: NDArray[np.uint8] | None
+    image: NDArray[np.uint8] | WindowedImage | None
     segmentation: Segmentation
     georeference: Georeference | None = None
     ids: Sequence[int] | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.images.windowed_image import WindowedImage
 from fastsam_plugins.masks.label_image import LabelRows
 from fastsam_plugins.segmentation import Segmentation
 
@@ -30,7 +31,7 @@ def colors(count: int) -> NDArray[np.uint8]:
 
 
 def overlay(
-    image: NDArray[np.uint8],
+    image: NDArray[np.uint8] | WindowedImage,
     seg: Segmentation,
     points: Any = None,
     boxes: Any = None,
@@ -41,7 +42,7 @@ def overlay(
 
     Parameters
     ----------
-    image : uint8 array (H, W, 3)
+    image : uint8 array (H, W, 3), or WindowedImage
         Not changed.
     seg : Segmentation
         Small instances lie on top.
@@ -62,7 +63,7 @@ def overlay(
 
 
 def overlay_strips(
-    image: NDArray[np.uint8],
+    image: NDArray[np.uint8] | WindowedImage,
     seg: Segmentation,
     points: Any = None,
     boxes: Any = None,
@@ -70,7 +71,7 @@ def overlay_strips(
     opacity: float = 0.5,
 ) -> Iterator[NDArray[np.uint8]]:
     """The picture that :func:`overlay` paints, in strips (h, W, 3) from the top down."""
-    if image.shape != (*seg.shape, 3):
+    if tuple(image.shape) != (*seg.shape, 3):
         raise ValueError(f"the image is {image.shape}, that of the instances {(*seg.shape, 3)}")
     labels = LabelRows(seg)
     palette = np.concatenate([np.zeros((1, 3), np.uint8), colors(len(seg))])
@@ -83,7 +84,7 @@ def overlay_strips(
         found = labels[above:below]  # an outline depends on the rows beside it
         edge = _outlines(found)[y0 - above : y1 - above]
         found = found[y0 - above : y1 - above]
-        strip = image[y0:y1].copy()
+        strip = np.array(image[y0:y1, 0:width])
         covered = found > 0
         tint = palette[found[covered]]
         strip[covered] = strip[covered] * (1 - opacity) + tint * opacity

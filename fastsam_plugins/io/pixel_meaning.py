@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.geometry import Window
 from fastsam_plugins.images.contrast import chosen_bands
 from fastsam_plugins.io import raster
 from fastsam_plugins.io.tiff import TiffPixels
-from fastsam_plugins.masks.sources import Window
 from fastsam_plugins.options import ReadOptions
 
 _CIELAB = 8  # of which a and b are signed

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.geometry import Window
 from fastsam_plugins.io.image_errors import Unreadable
 from fastsam_plugins.io.raster import marked
 from fastsam_plugins.io.tiff_unpack import unpacker
 from fastsam_plugins.limits import MB, Clock, too_much_memory
-from fastsam_plugins.masks.sources import Window
 from fastsam_plugins.options import LimitOptions
 
 NODATA = 42113  # GDAL's tag: a number as text

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.geometry import Window
 from fastsam_plugins.images.contrast import pillow_mode
 from fastsam_plugins.io.image_errors import Unreadable
 from fastsam_plugins.io.raster import Raster
 from fastsam_plugins.limits import Clock, too_many_pixels, too_much_memory
-from fastsam_plugins.masks.sources import Window
 from fastsam_plugins.options import LimitOptions
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fastsam_plugins.options import EdgeOptions
 
 if TYPE_CHECKING:
-    from fastsam_plugins.masks.sources import Window
+    from fastsam_plugins.geometry import Window
     from fastsam_plugins.segmentation import Segmentation
 
 Map = NDArray[np.float32]

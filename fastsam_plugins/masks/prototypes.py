@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.geometry import Letterbox
+from fastsam_plugins.geometry import Letterbox, Window
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.sampling import CELL, Floats, axes
-from fastsam_plugins.masks.sources import MaskSource, Rows, Window
+from fastsam_plugins.masks.sources import MaskSource, Rows
 
 _POINTS_TOGETHER = 4096  # bounds the memory of many points at once
 

@@ -11,10 +11,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.geometry import box_intersections
+from fastsam_plugins.geometry import Window, box_intersections
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.prototypes import PrototypeMasks
-from fastsam_plugins.masks.sources import MaskSource, Rows, Window
+from fastsam_plugins.masks.sources import MaskSource, Rows
 
 STABILITY_OFFSET = 1.0  # logits, as in SAM
 LEAK_MARGIN = 0.1  # of the box's size, on each side

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.geometry import Window
 from fastsam_plugins.masks import runs as R
 
-Window = tuple[int, int, int, int]
 Rows = NDArray[np.int64]
 
 

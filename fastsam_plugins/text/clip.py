@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.images.windowed_image import LARGE_SIDE, WindowedImage
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import Precision, TextOptions
 from fastsam_plugins.text import crops, dense, text_encoder
@@ -74,7 +75,10 @@ class Clip:
         return out
 
     def crop_features(
-        self, image: NDArray[np.uint8], masks: Iterable[R.Runs], options: TextOptions
+        self,
+        image: NDArray[np.uint8] | WindowedImage,
+        masks: Iterable[R.Runs],
+        options: TextOptions,
     ) -> Floats:
         """Unit vectors (N, D) of instances cut out of an image (H, W, 3), none of them empty."""
         import torch
@@ -89,7 +93,7 @@ class Clip:
 
     def image_tokens(
         self,
-        image: NDArray[np.uint8],
+        image: NDArray[np.uint8] | WindowedImage,
         longest: int | None = None,
         precision: Precision = "auto",
     ) -> Floats:
@@ -103,6 +107,8 @@ class Clip:
         import torch
 
         size = dense.input_size(self.model.visual, image.shape[:2], longest)
+        if isinstance(image, WindowedImage):
+            image = image.reduced(LARGE_SIDE)
         model, kind = self._looking(precision)
         with torch.inference_mode():
             batch = self.pixels.normalize(self.pixels.resize(image, size)[None])

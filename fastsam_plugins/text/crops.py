@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.images.windowed_image import WindowedImage
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import Background
 from fastsam_plugins.text.pixels import Pixels
@@ -24,7 +25,7 @@ _FILLS = {"white": (255, 255, 255), "black": (0, 0, 0)}
 
 
 def cut_out(
-    image: NDArray[np.uint8],
+    image: NDArray[np.uint8] | WindowedImage,
     mask: R.Runs,
     background: Background = "gray",
     gray: tuple[int, ...] = (122, 116, 104),
@@ -34,7 +35,7 @@ def cut_out(
 
     Parameters
     ----------
-    image : uint8 array (H, W, 3)
+    image : uint8 array (H, W, 3), or WindowedImage
     mask : run array
         Not empty.
     background : str
@@ -69,7 +70,7 @@ def cut_out(
 
 
 def batches(
-    image: NDArray[np.uint8],
+    image: NDArray[np.uint8] | WindowedImage,
     masks: Iterable[R.Runs],
     pixels: Pixels,
     background: Background,

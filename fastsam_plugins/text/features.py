@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.images.windowed_image import WindowedImage
 from fastsam_plugins.masks.sources import MaskSource, Rows
 from fastsam_plugins.options import TextOptions
 from fastsam_plugins.text.clip import Clip, Floats, pooled
@@ -23,13 +24,13 @@ class ImageFeatures:
 
     Parameters
     ----------
-    image : uint8 array (H, W, 3)
+    image : uint8 array (H, W, 3), or WindowedImage
         RGB; kept, not copied: it must not be changed.
     device : str
         Where CLIP is to run.
     """
 
-    def __init__(self, image: NDArray[np.uint8], device: Any = "auto") -> None:
+    def __init__(self, image: NDArray[np.uint8] | WindowedImage, device: Any = "auto") -> None:
         self.image, self.device = image, device
         self._forget()
 

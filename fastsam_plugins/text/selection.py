@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import Options, TextOptions
-from fastsam_plugins.prompts import Selection
+from fastsam_plugins.prompts import ALONE, Texts, check_texts
+from fastsam_plugins.selection import Selection
 from fastsam_plugins.text.clip import Clip
 from fastsam_plugins.text.features import ImageFeatures
 
 if TYPE_CHECKING:
     from fastsam_plugins.segmentation import Segmentation
-
-Texts = str | Sequence[str]
 
 
 def similarity(
@@ -39,7 +38,7 @@ def similarity(
         found = np.full((len(seg), len(texts)), np.nan, np.float32)
         if features.shape[1]:
             found = features @ clip.text_features(texts).T
-    return found[:, 0] if isinstance(text, str) else found
+    return found[:, 0] if isinstance(text, str) and len(texts) == 1 else found
 
 
 def select(
@@ -97,24 +96,8 @@ def check_alone(text: Texts | None, *others: Any) -> Texts:
     if text is None:
         raise ValueError("negatives need a text")
     if any(other is not None for other in others):
-        raise ValueError(
-            "a text goes alone: to combine it with points or boxes, select by one and then, among "
-            "what was selected, by the other"
-        )
+        raise ValueError(ALONE)
     return text
-
-
-def check_texts(name: str, text: Texts) -> list[str]:
-    """Texts as a list, or ValueError."""
-    texts = [text] if isinstance(text, str) else list(text)
-    if not texts and name == "text":
-        raise ValueError("text names nothing to look for: give one text or more")
-    for k, one in enumerate(texts):
-        if not isinstance(one, str):
-            raise ValueError(f"{name}[{k}] must be text, got {one!r}")
-        if not one.strip():
-            raise ValueError(f"{name}[{k}] is empty: say what to look for, as in 'a dog'")
-    return texts
 
 
 def _look(kept: ImageFeatures | None, shape: R.Shape) -> ImageFeatures:

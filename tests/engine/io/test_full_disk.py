@@ -134,10 +134,10 @@ def test_two_programs_add_layers_to_one_geopackage(tmp_path):
 
     code = (
         "import sys, dataclasses; from pathlib import Path\n"
-        "from tests.engine.io.test_full_disk import scattered, files\n"
+        "from tests.engine.io.test_full_disk import scattered, io\n"
         "for k in range(6):\n"
         "    one = dataclasses.replace(scattered(5), path=Path(f'{sys.argv[2]}{k}.tif'))\n"
-        "    files.write([one], sys.argv[1])\n"
+        "    io.write_results([one], sys.argv[1])\n"
     )
     path = tmp_path / "a.gpkg"
     writers = [

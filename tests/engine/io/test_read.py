@@ -32,10 +32,10 @@ def test_too_many_open_files_are_not_told_as_damage(tmp_path):
     picture.save(tmp_path / "i.tif")
     program = """
         import resource, sys
-        from fastsam_plugins import files
+        from fastsam_plugins import io
         paths = sys.argv[1:]
         for path in paths:  # what is imported on the way opens files as well
-            files.read_image(path)
+            io.read_image(path)
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
         held = []
         try:
@@ -44,7 +44,7 @@ def test_too_many_open_files_are_not_told_as_damage(tmp_path):
         except OSError:
             pass
         for path in paths:
-            for read in (files.read_image, files.open_raster):
+            for read in (io.read_image, io.open_raster):
                 try:
                     read(path)
                 except ValueError as error:

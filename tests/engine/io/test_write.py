@@ -15,7 +15,7 @@ from ultralytics.utils import checks
 
 from fastsam_plugins import io
 from fastsam_plugins.images.contrast import ImageError
-from fastsam_plugins.io import ImageResult, read_image, write
+from fastsam_plugins.io import ImageResult, read_image, write_results
 from fastsam_plugins.options import ReadOptions
 from fastsam_plugins.segmentation import Segmentation
 from tests.conftest import disks
@@ -246,7 +246,7 @@ def results(dummy, tmp_path):
 
 
 def test_coco_is_what_pycocotools_reads(results, tmp_path, capsys):
-    assert write(results, tmp_path / "new" / "a.json") == [tmp_path / "new" / "a.json"]
+    assert write_results(results, tmp_path / "new" / "a.json") == [tmp_path / "new" / "a.json"]
     coco = COCO(tmp_path / "new" / "a.json")
     assert [i["file_name"] for i in coco.loadImgs(coco.getImgIds())] == [
         "one.jpg", "two.jpg", "none.jpg"
@@ -269,7 +269,7 @@ def test_coco_is_what_pycocotools_reads(results, tmp_path, capsys):
 
 
 def test_label_tiff_is_the_label_image(results, tmp_path):
-    written = write(results, tmp_path / "{stem}_labels.tif")
+    written = write_results(results, tmp_path / "{stem}_labels.tif")
     assert [p.name for p in written] == ["one_labels.tif", "two_labels.tif", "none_labels.tif"]
     for path, result in zip(written, results, strict=True):
         labels = tifffile.imread(path)
@@ -284,7 +284,7 @@ def test_csv_has_a_row_per_instance(results, tmp_path):
     boxes = [(0, 0, 130, 90)]
     picked = ImageResult(results[1].path, results[1].image, results[1].segmentation[[2]])
     answered = ImageResult(results[0].path, results[0].image, one.select(boxes=boxes))
-    write([results[0], picked, results[2], answered], tmp_path / "a.csv")
+    write_results([results[0], picked, results[2], answered], tmp_path / "a.csv")
     with open(tmp_path / "a.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert tuple(rows[0]) == io.COLUMNS
@@ -301,7 +301,7 @@ def test_csv_has_a_row_per_instance(results, tmp_path):
 
 def test_csv_leaves_open_what_is_not_known(tmp_path):
     seg = Segmentation.from_masks(disks((20, 30), [(10, 10, 5)]))
-    write(
+    write_results(
         [ImageResult(tmp_path / "a.png", np.zeros((20, 30, 3), np.uint8), seg)], tmp_path / "a.csv"
     )
     with open(tmp_path / "a.csv", newline="") as stream:
@@ -314,7 +314,7 @@ def test_overlay_changes_instances_and_leaves_the_rest(tmp_path):
     image = rng.integers(0, 256, (80, 120, 3), dtype=np.uint8)
     before = image.copy()
     result = ImageResult(tmp_path / "in.png", image, Segmentation.from_masks(masks))
-    (path,) = write([result], tmp_path / "out.png")
+    (path,) = write_results([result], tmp_path / "out.png")
     changed = (np.asarray(Image.open(path)) != image).any(2)
     covered = masks.any(0)
     assert changed.shape == covered.shape
@@ -327,7 +327,7 @@ def test_overlay_shows_prompts_and_nothing_else(tmp_path):
     image = np.full((80, 120, 3), 100, np.uint8)
     result = ImageResult(tmp_path / "in.png", image, Segmentation.empty((80, 120)))
     points, boxes = [(20, 20, 1), (100, 60, 0)], [(40, 10, 70, 50)]
-    (path,) = write([result], tmp_path / "out.png", points, boxes)
+    (path,) = write_results([result], tmp_path / "out.png", points, boxes)
     out = np.asarray(Image.open(path))
     changed = (out != image).any(2)
     near = np.zeros_like(changed)
@@ -342,7 +342,7 @@ def test_overlay_shows_prompts_and_nothing_else(tmp_path):
 @pytest.mark.parametrize("ending", ["png", "json", "tif", "tiff", "csv", "PNG", "JSON"])
 def test_no_instances_can_be_written_in_every_format(ending, results, tmp_path):
     none = results[2]
-    (path,) = write([none], tmp_path / f"a.{ending}")
+    (path,) = write_results([none], tmp_path / f"a.{ending}")
     if ending.lower() == "png":
         assert np.array_equal(np.asarray(Image.open(path)), none.image)
     elif ending.lower() == "json":
@@ -355,37 +355,37 @@ def test_no_instances_can_be_written_in_every_format(ending, results, tmp_path):
 
 @pytest.mark.parametrize("ending", ["json", "csv"])
 def test_a_stem_in_the_name_asks_for_a_file_each(ending, results, tmp_path):
-    written = write(results, tmp_path / f"{{stem}}.{ending}")
+    written = write_results(results, tmp_path / f"{{stem}}.{ending}")
     assert [p.name for p in written] == [f"{stem}.{ending}" for stem in ("one", "two", "none")]
     for path, result in zip(written, results, strict=True):
-        write([result], tmp_path / f"alone.{ending}")
+        write_results([result], tmp_path / f"alone.{ending}")
         assert path.read_text() == (tmp_path / f"alone.{ending}").read_text()
 
 
 @pytest.mark.parametrize("ending", ["", ".jpg", ".txt", ".shp"])
 def test_an_unknown_ending_lists_the_known_ones(ending, results, tmp_path):
     with pytest.raises(ValueError, match=r"\.png overlay, .* \.geojson or \.gpkg polygons$"):
-        write(results[:1], tmp_path / f"a{ending}")
+        write_results(results[:1], tmp_path / f"a{ending}")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_several_images_need_several_names(ending, results, tmp_path):
     with pytest.raises(ValueError, match=r"3 images need 3 files: .*\{stem\}\." + ending):
-        write(results, tmp_path / f"a.{ending}")
+        write_results(results, tmp_path / f"a.{ending}")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_images_of_one_name_are_not_written_over_each_other(results, tmp_path):
     twin = ImageResult(tmp_path / "other" / "one.png", results[0].image, results[0].segmentation)
     with pytest.raises(ValueError, match="same name"):
-        write([results[0], twin], tmp_path / "{stem}.png")
+        write_results([results[0], twin], tmp_path / "{stem}.png")
 
 
 @pytest.mark.parametrize("ending", ["json", "csv"])
 def test_nor_are_files_that_could_hold_several(ending, results, tmp_path):
     with pytest.raises(ValueError, match="same name"):
-        write([results[0], results[0]], tmp_path / f"{{stem}}.{ending}")
+        write_results([results[0], results[0]], tmp_path / f"{{stem}}.{ending}")
 
 
 @pytest.mark.parametrize("name", ["{stem}.png", "photo.png", "sub/../photo.png"])
@@ -394,7 +394,7 @@ def test_an_image_is_never_overwritten_by_its_overlay(name, tmp_path):
     path = saved(tmp_path / "photo.png", COLOR)
     result = ImageResult(path, COLOR, Segmentation.empty(COLOR.shape[:2]))
     with pytest.raises(ValueError, match="would overwrite the input"):
-        write([result], tmp_path / name)
+        write_results([result], tmp_path / name)
     assert np.array_equal(read_image(path), COLOR)
 
 
