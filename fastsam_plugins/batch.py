@@ -196,6 +196,16 @@ class Skipped:
         if self.count > 1:
             self.log(f"Skipped: {reason}")
 
+    def passing(
+        self, outcomes: Iterable[Outcome[I]], path_of: Callable[[I], Path]
+    ) -> Iterator[tuple[I, Segmentation]]:
+        """Those outcomes that have instances; the others are noted."""
+        for outcome in outcomes:
+            if outcome.segmentation is None:
+                self.add(path_of(outcome.item), outcome.error)
+            else:
+                yield outcome.item, outcome.segmentation
+
     def check(self) -> None:
         """Say so in the end, if there were any.
 

@@ -191,14 +191,23 @@ ALONE = (
 
 
 def divided(name: str, texts: Texts | None) -> list[str]:
-    """Texts that semicolons divide, in a text or in each of a list; empty ones are none."""
+    """Texts that semicolons divide, in a text or in each of a list; none in an empty text.
+
+    ValueError if one of a list, or what semicolons divide, is nothing but blanks.
+    """
     if isinstance(texts, str):
-        texts = [texts]
+        texts = [texts] if texts else []
     if texts is not None and not (
         isinstance(texts, Sequence) and all(isinstance(t, str) for t in texts)
     ):
         raise ValueError(f"{name} must be text, or a list of texts, got {texts!r}")
-    return [part.strip() for text in texts or () for part in text.split(";") if part.strip()]
+    found = []
+    for k, text in enumerate(texts or ()):
+        parts = [part.strip() for part in text.split(";") if part.strip()]
+        if not parts:
+            raise ValueError(f"{name}[{k}] is empty: say what to look for, as in 'a dog'")
+        found += parts
+    return found
 
 
 def _parsed(text: str, form: str, counts: tuple[int, ...]) -> tuple[float, ...]:
@@ -270,7 +279,7 @@ def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
 
 def check_texts(name: str, text: Texts) -> list[str]:
     """Texts as a list, or ValueError; in one text semicolons divide several."""
-    texts: list[Any] = divided(name, text) if isinstance(text, str) else list(text)
+    texts: list[Any] = (divided(name, text) or [text]) if isinstance(text, str) else list(text)
     if not texts and name == "text":
         raise ValueError("text names nothing to look for: give one text or more, as in 'a dog'")
     for k, one in enumerate(texts):

@@ -9,8 +9,9 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from importlib.metadata import EntryPoints, entry_points
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -84,11 +85,15 @@ def _printable(text: str) -> str:
 
 
 def progress(label: str, length: int | None = None) -> Callable[[Iterable[Any]], Iterable[Any]]:
-    """A progress bar on standard error around an iteration."""
+    """A progress bar on standard error around an iteration, once there is a first item."""
 
     def bar(items: Iterable[Any]) -> Iterator[Any]:
-        with click.progressbar(items, length=length, label=label, file=sys.stderr) as shown:
-            yield from shown
+        source = iter(items)
+        for first in source:
+            count = len(items) if isinstance(items, Sized) else length
+            rest = chain([first], source)
+            with click.progressbar(rest, length=count, label=label, file=sys.stderr) as shown:
+                yield from shown
 
     return bar
 

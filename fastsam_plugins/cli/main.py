@@ -160,19 +160,15 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
 
     def results() -> Iterator[io.ImageResult]:
         """What was asked for in each, one after another: nothing is kept once it is written."""
-        outcomes: Iterable[Any] = segment_images(
+        outcomes = segment_images(
             network, placed(), read, segmenting, tiling if tiled else None, batch,
             progress=windows,
         )  # fmt: skip
+        done: Iterable[Any] = skipped.passing(outcomes, lambda item: item[0])
         if not tiled:
-            outcomes = progress("Segmenting", len(images))(outcomes)
-        for outcome in outcomes:
-            path, place = outcome.item
-            if outcome.error:
-                skipped.add(path, outcome.error)
-                continue
-            everything, answer, named = outcome.segmentation, None, {}
-            seg = everything
+            done = progress("Segmenting", len(images))(done)
+        for (path, place), everything in done:
+            seg, answer, named = everything, None, {}
             if words:
                 clip = loaded[1]
                 seg = words.select(everything, wording, clip)
@@ -236,13 +232,10 @@ def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
     limits = pick(LimitOptions, dict(values))
     read = partial(io.read_image, options=reading, limits=limits)
     outcomes = segment_images(lambda: load(values), images, read, segmenting, batch=1)
-    for outcome in progress("Segmenting", len(images))(outcomes):
-        if outcome.segmentation is None:
-            skipped.add(outcome.item, outcome.error)
-            continue
-        edges = to_uint16(outcome.segmentation.edges(drawing))
-        with atomic.replacing(io.target(maps, outcome.item)) as part:
-            Image.fromarray(edges).save(part)
+    segmented = skipped.passing(outcomes, lambda path: path)
+    for path, seg in progress("Segmenting", len(images))(segmented):
+        with atomic.replacing(io.target(maps, path)) as part:
+            Image.fromarray(to_uint16(seg.edges(drawing))).save(part)
     done = len(images) - len(skipped.reasons)
     if done:
         print_result(f"Wrote {done} edge maps to {output}")
