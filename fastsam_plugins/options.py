@@ -36,6 +36,12 @@ def option(
     return field(default=default, metadata=metadata)
 
 
+def like(options: type[Options], name: str) -> Any:
+    """A field that is the parameter of another options class: same default, help and range."""
+    (same,) = (f for f in dataclasses.fields(options) if f.name == name)
+    return field(default=same.default, metadata=same.metadata)
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One field of an options class, as a form or a command line needs it."""
@@ -171,6 +177,21 @@ def _check(p: Parameter, value: Any) -> None:
             refuse(f"at most {p.le:g}" if p.ge is None else f"between {p.ge:g} and {p.le:g}")
     elif not isinstance(value, p.type):
         refuse("text")
+
+
+BackendName = Literal["auto", "torch", "openvino", "onnx"]
+
+
+@dataclass(frozen=True)
+class RunOptions(Options):
+    """What runs the network, and how many images at once."""
+
+    model: str = option(
+        "FastSAM-n", "FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file"
+    )
+    device: str = option("auto", "auto (an accelerator if there is one), cpu, cuda, cuda:1, mps")
+    backend: BackendName = option("auto", "What runs the network; auto is torch")
+    batch: int = option(4, "Images, or windows, that go through the network together", ge=1)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins import FastSAM, ImageError
+from fastsam_plugins.batch import Outcome, segment_images
 from fastsam_plugins.io import read_image
 from fastsam_plugins.options import (
     LimitOptions,
@@ -189,14 +190,13 @@ class FastSAMModel(fom.Model, fom.SupportsGetItem):
         options = self.segmenting
         if self.config.confidence_thresh is not None:
             options = options.replace(conf=float(self.config.confidence_thresh))
-        readable = [i.image for i in items if i.image is not None]
-        found = self.engine.segment_many(readable, options, batch=max(len(readable), 1))
-        return [self._labels(item, found) for item in items]
+        outcomes = segment_images(self.engine, items, _image, options, batch=max(len(items), 1))
+        return [self._labels(outcome) for outcome in outcomes]
 
-    def _labels(self, item: Item, segmented: Any) -> Any:
-        if item.image is None:
-            return {ERROR: item.error}
-        seg = next(segmented)
+    def _labels(self, outcome: Outcome[Item]) -> Any:
+        item, seg = outcome.item, outcome.segmentation
+        if seg is None:
+            return {ERROR: outcome.error}
         if self.words and item.prompted:
             return {ERROR: "a text goes alone: leave out the prompt fields"}
         if self.words:
@@ -209,3 +209,9 @@ class FastSAMModel(fom.Model, fom.SupportsGetItem):
         except ValueError as error:
             return {ERROR: str(error)}
         return detections(given.select(seg, self.prompting), given.labels, given.sources)
+
+
+def _image(item: Item) -> NDArray:
+    if item.image is None:
+        raise ImageError(item.error)
+    return item.image

@@ -69,7 +69,7 @@ class SegmentFromPrompts(Operation):
 
     name_, label_ = "segment_from_prompts", "FastSAM: segment from prompts"
     help_ = "Find the instances that boxes, points or words ask for, or the selected labels"
-    options_ = (*form_values.NETWORK, own.PromptFields, prompts.TextPrompt, PromptOptions,
+    options_ = (*form_values.NETWORK, own.PromptFields, prompts.TextFields, PromptOptions,
                 TextOptions, StoreOptions)  # fmt: skip
     by_labels_ = True
     writes_ = "prompted"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fastsam_plugins.options import Options, option, parameters
+from fastsam_plugins.options import Options, RunOptions, like, option, parameters
 
 Existing = Literal["refuse", "skip", "overwrite", "append"]
 
@@ -33,7 +33,7 @@ class WriteOptions(Options):
 class NetworkOptions(Options):
     """What looks at the images."""
 
-    model: str = option("FastSAM-n", "FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a file")
+    model: str = like(RunOptions, "model")
     tiled: bool = option(False, "Look at images in windows: for those too large for one look")
 
 

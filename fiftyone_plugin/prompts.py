@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import Options, PromptOptions, TextOptions, option
+from fastsam_plugins.prompts import Box, BoxPrompt, PointPrompt, TextPrompt, Texts
 from fastsam_plugins.segmentation import Segmentation
 from fastsam_plugins.text import loading, selection
 from fiftyone_plugin.labels import CROWDS, OBJECT, finite, is_crowd, whole
@@ -21,7 +22,7 @@ BOXES, POINTS, EITHER = "box_prompt_field", "point_prompt_field", "prompt_field"
 
 
 @dataclass(frozen=True)
-class TextPrompt(Options):
+class TextFields(Options):
     """What to look for, in words; several are divided by semicolons."""
 
     text: str = option("", "What to look for, such as: a dog; a cat. Instead of boxes and points")
@@ -34,31 +35,21 @@ class Prompts:
 
     Attributes
     ----------
-    boxes : list of float64 arrays (4,) or None
-        xyxy in pixels, one for each prompt, if it has a box.
-    points : list of float64 arrays (P, 2) or None
-        (x, y) in pixels, if it has points.
-    polarity : list of int arrays (P,) or None
-        1 for foreground, 0 for background.
+    asked : list of PointPrompt or BoxPrompt
     labels, sources : list of str
         Label and id of the FiftyOne label that each prompt comes from.
     left_out : Counter
         How many labels are no prompts, by reason.
     """
 
-    boxes: list[NDArray[np.float64] | None] = field(default_factory=list)
-    points: list[NDArray[np.float64] | None] = field(default_factory=list)
-    polarity: list[NDArray[np.int64] | None] = field(default_factory=list)
+    asked: list[PointPrompt | BoxPrompt] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
     def select(self, seg: Segmentation, options: PromptOptions) -> Segmentation:
         """What the prompts select, at most one instance for each; ``prompts`` says which."""
-        chosen = [
-            seg.select(points, polarity, None if box is None else box[None], options)
-            for points, polarity, box in zip(self.points, self.polarity, self.boxes, strict=True)
-        ]
+        chosen = [prompt.select(seg, options) for prompt in self.asked]
         found = Segmentation.concatenate([seg[:0], *(c[:1] for c in chosen)])
         answered = np.flatnonzero([len(c) > 0 for c in chosen])
         return Segmentation(found.boxes, found.scores, found.source, found.rows, answered)
@@ -77,21 +68,22 @@ class Prompts:
         return Counter(self._reason(i, seg) for i in range(len(self.labels)) if i not in answered)
 
     def _reason(self, i: int, seg: Segmentation) -> str:
-        box, points = self.boxes[i], self.points[i]
+        prompt = self.asked[i]
+        boxes = prompt.boxes if isinstance(prompt, BoxPrompt) else ()
+        spot = prompt.points if isinstance(prompt, BoxPrompt) else prompt
         height, width = seg.shape
-        if points is not None and not len(points):
+        if spot is not None and not spot.points:
             return "no point of the prompt is marked"
         if not len(seg):
             return NOTHING
-        if box is not None and not (
-            min(box[2], width) > max(box[0], 0) and min(box[3], height) > max(box[1], 0)
-        ):
-            return "the box is empty or outside the image"
-        if points is not None and not ((points >= 0) & (points < (width, height))).all(1).any():
+        for x0, y0, x1, y1 in boxes:
+            if min(x1, width) <= max(x0, 0) or min(y1, height) <= max(y0, 0):
+                return "the box is empty or outside the image"
+        if spot is not None and not any(0 <= x < width and 0 <= y < height for x, y in spot.points):
             return "the points are outside the image"
-        if box is None:
+        if not boxes:
             return "no proposal under the points"
-        if points is None:
+        if spot is None:
             return "no proposal overlaps the box enough"
         return "no proposal under the points overlaps the box"
 
@@ -103,15 +95,14 @@ NOTHING = "nothing was found in the image"
 class Words:
     """What every sample is asked for in words."""
 
-    texts: list[str]
-    negatives: list[str]
+    prompt: TextPrompt
     options: TextOptions
 
     @classmethod
     def of(
         cls,
-        text: str | Sequence[str] | None,
-        negatives: str | Sequence[str] | None = None,
+        text: Texts | None,
+        negatives: Texts | None = None,
         options: TextOptions | None = None,
     ) -> Words | None:
         """Texts, in a string divided by semicolons; None if there are none.
@@ -122,21 +113,20 @@ class Words:
             If a text is empty, or there is no such CLIP. It is not loaded.
         """
         options = options or TextOptions()
-        texts, against = _split("text", text), _split("negatives", negatives)
-        if not texts:
-            if against:
-                raise ValueError("negatives need a text")
+        prompt = TextPrompt.parse(text, negatives)
+        if prompt is None:
             return None
         loading.find(options.clip)
-        return cls(
-            selection.check_texts("text", texts),
-            selection.check_texts("negatives", against),
-            options,
-        )
+        return cls(prompt, options)
+
+    @property
+    def texts(self) -> list[str]:
+        """What is looked for: the labels of what is found."""
+        return list(self.prompt.texts)
 
     def select(self, seg: Segmentation) -> tuple[Segmentation, NDArray[np.float32]]:
         """What the words select, and how similar it is to the text that it answers."""
-        found = seg.select(text=self.texts, negatives=self.negatives, options=self.options)
+        found = self.prompt.select(seg, self.options)
         return found, selection.answered(found, self.texts, self.options)
 
     def unanswered(self, seg: Segmentation, found: Segmentation) -> Counter[str]:
@@ -144,14 +134,6 @@ class Words:
         missing = len(self.texts) - len(set(found.prompts[found.areas > 0].tolist()))
         reason = "no instance fits the text well enough" if len(seg) else NOTHING
         return Counter({reason: missing} if missing else {})
-
-
-def _split(name: str, text: str | Sequence[str] | None) -> list[str]:
-    if text is None or isinstance(text, str):
-        return [t.strip() for t in text.split(";")] if text else []
-    if not isinstance(text, Sequence) or not all(isinstance(t, str) for t in text):
-        raise ValueError(f"{name} must be text, or a list of texts, got {text!r}")
-    return list(text)
 
 
 def read(boxes: Any, points: Any, shape: R.Shape, only: Collection[str] | None = None) -> Prompts:
@@ -193,20 +175,19 @@ def read(boxes: Any, points: Any, shape: R.Shape, only: Collection[str] | None =
         )
     for i in range(max(len(detections), len(keypoints))):
         sources: list[Any] = []
-        box = place = polarity = None
+        box: Box | None = None
+        spot: PointPrompt | None = None
         if detections and keypoints and is_crowd(detections[i]):
             found.left_out[CROWDS] += 1
             continue
         if detections:
             sources.append(detections[i])
             x, y, w, h = finite("a box's numbers", detections[i].bounding_box).tolist()
-            box = np.array([x, y, x + w, y + h]) * np.tile(scale, 2)
+            box = tuple((np.array([x, y, x + w, y + h]) * np.tile(scale, 2)).tolist())
         if keypoints:
             sources.append(keypoints[i])
-            place, polarity = _points(keypoints[i], scale)
-        found.boxes.append(box)
-        found.points.append(place)
-        found.polarity.append(polarity)
+            spot = _points(keypoints[i], scale)
+        found.asked.append(BoxPrompt((box,), spot) if box else spot or PointPrompt(()))
         found.labels.append(next((s.label for s in sources if s.label), OBJECT))
         found.sources.append(str(sources[0].id))
     return found
@@ -222,7 +203,7 @@ def _list(value: Any, kind: type, name: str, argument: str) -> list[Any]:
     return list(getattr(value, name))
 
 
-def _points(keypoint: fo.Keypoint, scale: NDArray) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _points(keypoint: fo.Keypoint, scale: NDArray) -> PointPrompt:
     places = np.array(keypoint.points, np.float64).reshape(-1, 2)
     given = keypoint["sam_labels"] if "sam_labels" in keypoint else None  # noqa: SIM401
     polarity = np.ones(len(places)) if given is None else np.asarray(given, np.float64)
@@ -232,4 +213,6 @@ def _points(keypoint: fo.Keypoint, scale: NDArray) -> tuple[NDArray[np.float64],
     places, polarity = places[seen], polarity[seen]
     if not np.isin(polarity, (0, 1)).all():
         raise ValueError(f"sam_labels must be 1 (foreground) or 0 (background), got {given}")
-    return places * scale, polarity.astype(np.int64)
+    return PointPrompt(
+        tuple((x, y) for x, y in (places * scale).tolist()), tuple(polarity.astype(int).tolist())
+    )

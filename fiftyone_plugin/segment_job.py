@@ -6,21 +6,17 @@ Reading, the network and the database work at the same time. Samples are saved b
 from __future__ import annotations
 
 import functools
-import queue
-import threading
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 import fiftyone as fo
-from numpy.typing import NDArray
 
-from fastsam_plugins import FastSAM, ImageError
+from fastsam_plugins import FastSAM
+from fastsam_plugins.batch import read_ahead, segment_images
 from fastsam_plugins.geometry import Window
-from fastsam_plugins.io import read_image
+from fastsam_plugins.io import open_raster, read_image
 from fastsam_plugins.model import Interrupted
 from fastsam_plugins.network import weights
 from fastsam_plugins.options import (
@@ -97,7 +93,7 @@ def everything(
     network = _network(
         items(), model, segmenting or SegmentOptions(), reading, batch, tiling, limits, job.report
     )
-    return job.save(_ahead(network, 2 * batch))
+    return job.save(read_ahead(network, 2 * batch))
 
 
 def from_prompts(
@@ -188,8 +184,9 @@ def from_prompts(
         found.unanswered = given.unanswered(seg, found.seg)
 
     def by_words(found: Found, seg: Segmentation, words: prompts.Words) -> None:
-        if seg.image_features is None:  # what is kept on disk is without its image
-            seg = seg.with_image(read_image(found.file, reading, limits))
+        if seg.image is None:  # what is kept on disk is without its image
+            look = open_raster if tiling else read_image
+            seg = seg.with_image(look(found.file, reading, limits))
         found.seg, found.similarity = words.select(seg)
         found.names, found.prompts = words.texts, len(words.texts)
         found.unanswered = words.unanswered(seg, found.seg)
@@ -244,56 +241,30 @@ def _network(
     limits: LimitOptions | None,
     report: Report,
 ) -> Iterator[Found]:
+    """What the network finds for samples and their files, ahead of being saved."""
     if limits is None and not isinstance(model, str):
         limits = model.limits
 
-    def read() -> Iterator[tuple[Found, NDArray | None]]:
-        for sample, file in items:
-            try:
-                yield Found(sample, file), read_image(file, reading, limits)
-            except (ImageError, OSError) as error:
-                yield Found(sample, file, error=str(error) or type(error).__name__), None
+    def read(item: tuple[str, str]) -> Any:
+        return (open_raster if tiling else read_image)(item[1], reading, limits)
 
-    waiting: deque[Found] = deque()
-
-    def images(first: tuple[Found, NDArray | None]) -> Iterator[NDArray]:
-        for found, image in chain([first], source):
-            waiting.append(found)
-            if image is not None:
-                yield image
-
-    source = _ahead(read(), batch)
-    first = next(source, None)
-    if first is None:  # no network is loaded
-        return
-    network = loaded(model, limits=limits) if isinstance(model, str) else model
-
-    def windows(places: Sequence[Window]) -> Iterator[Window]:
+    def windows(_: Any, places: Sequence[Window]) -> Iterator[Window]:
         for number, place in enumerate(places):
             report.window = (number, len(places))
             if report.stop:
                 raise Interrupted("stopped on request")
             yield place
 
-    found_in: Iterator[Segmentation] = (
-        (
-            network.segment_tiled(image, segmenting, tiling, batch, windows)
-            for image in images(first)
-        )
-        if tiling
-        else network.segment_many(images(first), segmenting, batch=batch)
+    network = functools.partial(loaded, model, limits=limits) if isinstance(model, str) else model
+    outcomes = segment_images(
+        network, items, read, segmenting, tiling, batch, ahead=batch, progress=windows
     )
     try:
-        for seg in found_in:
-            while waiting[0].error:
-                yield waiting.popleft()
-            found = waiting.popleft()
-            found.seg = seg
-            yield found
+        for outcome in outcomes:
+            sample, file = outcome.item
+            yield Found(sample, file, outcome.segmentation, outcome.error)
     except Interrupted:  # an image of which a part of the windows is seen: it is left
         report.stopped = True
-        return
-    yield from waiting
 
 
 @functools.lru_cache(maxsize=1)
@@ -305,39 +276,3 @@ def loaded(
 ) -> FastSAM:
     """The network used last: prompts come one after another."""
     return FastSAM(name, device, limits=limits, allow_unknown_weights=allow_unknown_weights)
-
-
-def _ahead(items: Iterable[T], count: int) -> Iterator[T]:
-    """The same items, made in a thread of their own, up to ``count`` before they are asked for."""
-    made: queue.Queue[tuple[str, Any]] = queue.Queue(count)
-    closed = threading.Event()
-
-    def put(what: str, item: Any) -> bool:
-        while not closed.is_set():
-            try:
-                made.put((what, item), timeout=0.1)
-                return True
-            except queue.Full:
-                pass
-        return False
-
-    def work() -> None:
-        try:
-            for item in items:
-                if not put("item", item):
-                    return
-            put("end", None)
-        except BaseException as error:  # handed to whoever asks
-            put("error", error)
-
-    threading.Thread(target=work, daemon=True).start()
-    try:
-        while True:
-            what, item = made.get()
-            if what == "error":
-                raise item
-            if what == "end":
-                return
-            yield item
-    finally:
-        closed.set()

@@ -9,7 +9,7 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sized
 from importlib.metadata import EntryPoints, entry_points
 from itertools import chain
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from fastsam_plugins.options import LimitOptions, Options, WeightsOptions, parameters
+from fastsam_plugins.options import LimitOptions, Options, RunOptions, WeightsOptions, parameters
 
 F = TypeVar("F", bound=Callable[..., Any])
 O = TypeVar("O", bound=Options)  # noqa: E741
@@ -99,15 +99,19 @@ def progress(label: str, length: int | None = None) -> Callable[[Iterable[Any]],
 
 
 def flags(
-    options: type[Options], presets: Mapping[str, Mapping[str, Any]] | None = None
+    options: type[Options],
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
+    names: Collection[str] | None = None,
 ) -> Callable[[F], F]:
-    """Add a flag for every parameter of an options class to a command.
+    """Add a flag for every parameter of an options class, or for some, to a command.
 
     Help says which default each preset has instead.
     """
 
     def add(command: F) -> F:
         for p in reversed(parameters(options)):
+            if names is not None and p.name not in names:
+                continue
             dashed = p.name.replace("_", "-")
             name = f"--{dashed}/--no-{dashed}" if p.type is bool else f"--{dashed}"
             text = p.help + (f" [{p.unit}]" if p.unit else "")
@@ -134,23 +138,18 @@ def given(context: click.Context, name: str) -> bool:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable results.")
-device = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
-)
-backend = click.option(
-    "--backend", default="auto", show_default=True,
-    help="What runs the network: torch, openvino or onnx; auto is torch.",
-)  # fmt: skip
-_named = click.option(
-    "--model", default="FastSAM-n", show_default=True,
-    help="FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file.",
-)  # fmt: skip
+device = flags(RunOptions, names=("device",))
 trust = flags(WeightsOptions)
 
 
-def model(command: F) -> F:
-    """The flag ``--model``, and those about weights and about what files and inputs may take."""
-    return _named(trust(flags(LimitOptions)(command)))
+def network(*more: str) -> Callable[[F], F]:
+    """Flags of commands that run the network: which, where, and what it and files may take."""
+
+    def add(command: F) -> F:
+        command = trust(flags(LimitOptions)(command))
+        return flags(RunOptions, names=("model", "device", "backend", *more))(command)
+
+    return add
 
 
 def folder(default: str) -> Callable[[F], F]:

@@ -12,13 +12,11 @@ import click
 from fastsam_plugins.cli.common import (
     Command,
     as_json,
-    backend,
     check_model,
-    device,
     flags,
     load,
     log,
-    model,
+    network,
     pick,
     print_result,
     progress,
@@ -195,9 +193,7 @@ def boundaries(
 )  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
               help="COCO results file for the masks that answer the boxes.")  # fmt: skip
-@model
-@device
-@backend
+@network()
 @flags(SegmentOptions)
 @flags(PromptOptions)
 @against
@@ -243,9 +239,7 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
 
 @evaluate.command()
 @click.argument("data", nargs=-1, required=True)
-@model
-@device
-@backend
+@network()
 @click.option(
     "--imgsz", type=click.IntRange(32), help="Input size; by default the model's own [px]"
 )
@@ -276,9 +270,7 @@ def everything(data: tuple[str, ...], imgsz: int | None, plot: Path | None, as_j
 
 @evaluate.command()
 @click.argument("data", nargs=-1, required=True)
-@model
-@device
-@backend
+@network()
 @flags(SegmentOptions)
 @flags(DataOptions)
 @as_json

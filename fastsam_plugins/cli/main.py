@@ -18,14 +18,13 @@ from fastsam_plugins import __version__
 from fastsam_plugins.cli.common import (
     Commands,
     as_json,
-    backend,
     device,
     flags,
     folder,
     given,
     load,
     log,
-    model,
+    network,
     pick,
     print_result,
     progress,
@@ -45,6 +44,7 @@ from fastsam_plugins.options import (
     TileOptions,
     TrainOptions,
     WeightsOptions,
+    check_count,
     parameters,
 )
 
@@ -100,10 +100,7 @@ class _Spelled(click.ParamType):
 )
 @click.option("--negative", "negatives", multiple=True,
               help="Text that keeps off what resembles it more than the text prompt.")  # fmt: skip
-@model
-@device
-@backend
-@click.option("--batch", default=4, show_default=True, help="Images per forward pass.")
+@network("batch")
 @flags(SegmentOptions)
 @click.option(
     "--tiled", is_flag=True, help="Look at images in windows: for those too large for one look."
@@ -130,6 +127,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     for p in parameters(TileOptions):
         if given(context, p.name) and not tiled:
             raise ValueError(f"--{p.name.replace('_', '-')} is about windows: it needs --tiled")
+    check_count("batch", batch)
     io.check_output(output, images)
     prompt = prompts.parse(points, boxes, texts, negatives)
     words = prompt if isinstance(prompt, prompts.TextPrompt) else None
@@ -138,7 +136,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     skipped = Skipped(len(images), log)
     loaded: list[Any] = []  # the network, and CLIP if there are words, once an image was read
 
-    def network() -> Any:
+    def start() -> Any:
         clip = loading.load(wording.clip, values["device"]) if words else None
         loaded.extend((load(values), clip))
         return loaded[0]
@@ -161,7 +159,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     def results() -> Iterator[io.ImageResult]:
         """What was asked for in each, one after another: nothing is kept once it is written."""
         outcomes = segment_images(
-            network, placed(), read, segmenting, tiling if tiled else None, batch,
+            start, placed(), read, segmenting, tiling if tiled else None, batch,
             progress=windows,
         )  # fmt: skip
         done: Iterable[Any] = skipped.passing(outcomes, lambda item: item[0])
@@ -205,9 +203,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
 @main.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @folder("fastsam-edges")
-@model
-@device
-@backend
+@network()
 @flags(EdgeOptions)
 @flags(SegmentOptions)
 @flags(ReadOptions)
@@ -244,9 +240,7 @@ def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
 
 @main.command()
 @folder("fastsam-demo")
-@model
-@device
-@backend
+@network()
 @click.option("--app", is_flag=True, help="Show it in FiftyOne's App (extra fiftyone).")
 @click.option(
     "--address", default="127.0.0.1", show_default=True,
@@ -264,14 +258,14 @@ def demo(output: Path, app: bool, address: str, as_json: bool, **values: Any) ->
     if app and not find_spec("fiftyone"):
         raise ValueError(f"--app needs FiftyOne: {install('fiftyone')}")
 
-    network = load(values)
-    log(f"{network.network.name} on {network.device}, imgsz {network.imgsz}")
-    report = rooms.run(output, network, log if as_json else print_result)
+    loaded = load(values)
+    log(f"{loaded.network.name} on {loaded.device}, imgsz {loaded.imgsz}")
+    report = rooms.run(output, loaded, log if as_json else print_result)
     if as_json:
         print_result(json.dumps(report))
     if find_spec("fiftyone"):
         for adapter in entry_points(group="fastsam_plugins.demos"):
-            adapter.load()(output, network, log if as_json else print_result, app, address)
+            adapter.load()(output, loaded, log if as_json else print_result, app, address)
 
 
 @main.command()

@@ -81,12 +81,11 @@ def _strength(seg: Segmentation, i: int, window: Window, low: int, high: int) ->
 
     x0, y0, x1, y1 = window
     first, last = max(low - 1, y0), min(high + 1, y1)
-    try:
-        logits = seg.logits(i, (x0, first, x1, last))
-    except ValueError:
-        probability = np.asarray(seg.mask(i, (x0, first, x1, last)), np.float64)
+    part = (x0, first, x1, last)
+    if seg.source.has_logits:
+        probability = 1 / (1 + np.exp(-np.clip(seg.logits(i, part), -30, 30)))
     else:
-        probability = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+        probability = np.asarray(seg.mask(i, part), np.float64)
     return np.asarray(sobel(probability)[low - first : high - first], np.float32)
 
 

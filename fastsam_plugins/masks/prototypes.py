@@ -40,6 +40,8 @@ class PrototypeMasks(MaskSource):
     letterbox : Letterbox
     """
 
+    has_logits = True
+
     def __init__(
         self,
         prototypes: Floats,

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.geometry import Window, box_intersections
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.masks.prototypes import PrototypeMasks
 from fastsam_plugins.masks.sources import MaskSource, Rows
 
 STABILITY_OFFSET = 1.0  # logits, as in SAM
@@ -29,12 +28,11 @@ def stability(source: MaskSource, rows: Rows) -> NDArray[np.float64]:
     """
 
     def of(row: int) -> float:
-        assert isinstance(source, PrototypeMasks)
         ends = -STABILITY_OFFSET, STABILITY_OFFSET
         loose, tight = source.areas_above(row, source.window(row), *ends)
         return tight / loose if loose else 0.0
 
-    if not isinstance(source, PrototypeMasks):
+    if not source.has_logits:
         return np.full(len(rows), np.nan)
     return source.measure("stability", rows, of)
 
@@ -47,11 +45,10 @@ def box_leak(source: MaskSource, rows: Rows) -> NDArray[np.float64]:
     """
 
     def of(row: int) -> float:
-        assert isinstance(source, PrototypeMasks)
         whole = R.area(source.decode(row, _grown(source.window(row), source.shape)))
         return 1 - R.area(source.runs(row)) / whole if whole else 0.0
 
-    if not isinstance(source, PrototypeMasks):
+    if not source.has_logits:
         return np.full(len(rows), np.nan)
     return source.measure("box_leak", rows, of)
 

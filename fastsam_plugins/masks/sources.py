@@ -13,6 +13,7 @@ from fastsam_plugins.geometry import Window
 from fastsam_plugins.masks import runs as R
 
 Rows = NDArray[np.int64]
+NO_LOGITS = "these masks were merged, cleaned or loaded: they keep no logits"
 
 
 class MaskSource(ABC):
@@ -24,9 +25,12 @@ class MaskSource(ABC):
     ----------
     shape : (H, W)
         Size of the image in pixels.
+    has_logits : bool
+        Whether masks keep logits; what asks for them raises a ValueError where they do not.
     """
 
     shape: R.Shape
+    has_logits = False
 
     def __init__(self) -> None:
         self._runs: dict[int, R.Runs] = {}
@@ -42,13 +46,21 @@ class MaskSource(ABC):
     def contains(self, rows: Rows, pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether pixels (P, 2) as (x, y) belong to the masks, (len(rows), P); outside is False."""
 
+    def window(self, row: int) -> Window:
+        """The part of the image that a mask was cropped to."""
+        raise ValueError(NO_LOGITS)
+
     def logits(self, row: int, window: Window | None = None) -> NDArray[np.float32]:
         """Logits (h, w) of a mask within a window, the whole image by default."""
-        raise ValueError("these masks were merged, cleaned or loaded: they keep no logits")
+        raise ValueError(NO_LOGITS)
 
-    def decode(self, row: int, window: Window, threshold: float) -> R.Runs:
+    def decode(self, row: int, window: Window, threshold: float = 0.0) -> R.Runs:
         """Run array of the pixels inside a window whose logit exceeds a threshold."""
-        raise ValueError("these masks were merged, cleaned or loaded: they keep no logits")
+        raise ValueError(NO_LOGITS)
+
+    def areas_above(self, row: int, window: Window, *thresholds: float) -> list[int]:
+        """Pixels inside a window whose logit exceeds each threshold."""
+        raise ValueError(NO_LOGITS)
 
     def runs(self, row: int) -> R.Runs:
         """Run array of a mask."""

@@ -13,16 +13,17 @@ import io
 import threading
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from fastsam_plugins.messages import install
+from fastsam_plugins.options import BackendName
 
 if TYPE_CHECKING:
     import torch
 
     Backend = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
-NAMES = ("auto", "torch", "openvino", "onnx")
+NAMES: tuple[str, ...] = get_args(BackendName)
 
 
 def make(name: str, module: torch.nn.Module, device: torch.device) -> Backend:

@@ -22,7 +22,7 @@ import json, sys
 from pathlib import Path
 import fiftyone as fo
 from fastsam_plugins import FastSAM, SegmentOptions
-from fiftyone_plugin import segmenting
+from fiftyone_plugin import segment_job
 from fiftyone_plugin.storage import StoreOptions
 what, images = sys.argv[1:]
 if not fo.dataset_exists("killed"):
@@ -40,7 +40,7 @@ def found():
         "missing": sum(not Path(p).is_file() for p in [*paths, *kept]),
     }}
 before = found() if made.has_field("p") else None
-run = segmenting.everything(
+run = segment_job.everything(
     made, "p", FastSAM("FastSAM-n", device="cpu"), SegmentOptions(conf=0.1, max_det=8, imgsz=160),
     storing=StoreOptions(storage="files"), existing="skip", batch=1,
 )

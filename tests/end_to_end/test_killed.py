@@ -33,9 +33,9 @@ def program(name: str, existing: str) -> subprocess.Popen:
         f"""
         import fiftyone as fo
         from fastsam_plugins import FastSAM, SegmentOptions
-        from fiftyone_plugin import segmenting
+        from fiftyone_plugin import segment_job
         from fiftyone_plugin.storage import StoreOptions
-        run = segmenting.everything(
+        run = segment_job.everything(
             fo.load_dataset({name!r}), "found", FastSAM("FastSAM-n", device="cpu"),
             SegmentOptions(conf=0.1, max_det=20, imgsz=256),
             storing=StoreOptions(storage="files"), existing={existing!r}, batch=4,

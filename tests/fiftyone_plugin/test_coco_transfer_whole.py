@@ -119,9 +119,9 @@ def test_an_import_that_is_killed_is_taken_back_when_it_is_tried_again(samples, 
         f"""
         import os, signal
         import fiftyone as fo
-        from fiftyone_plugin import transfer
+        from fiftyone_plugin import coco_transfer
         samples = fo.load_dataset({samples.name!r})
-        run = transfer.import_(samples, "proposals", {str(file)!r}, existing="append", batch=1)
+        run = coco_transfer.import_(samples, "proposals", {str(file)!r}, existing="append", batch=1)
         for report in run:
             if report.done == 2:
                 print("two", flush=True)

@@ -333,7 +333,7 @@ def test_segmenting_tells_its_progress_and_reloads(samples):
         ("segment_everything", {"conf": 2}, "Conf must be between 0 and 1, got 2"),
         ("segment_from_prompts", {}, "Nothing to prompt with"),
         ("segment_from_prompts", {"boxes": "tags"}, "Tags is no field of Detections"),
-        ("segment_from_prompts", {"text": "a dog;"}, "Text[1] is empty"),
+        ("segment_from_prompts", {"text": " ;"}, "Text[0] is empty"),
         ("segment_from_prompts", {"text": "a dog", "clip": "nothing"}, "'nothing' is neither a"),
         ("evaluate_proposals", {}, "Choose proposals"),
         ("evaluate_proposals", {"proposals": "boxes", "truth": "other"}, "Other is no field of"),

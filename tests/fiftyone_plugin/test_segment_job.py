@@ -129,11 +129,11 @@ def test_a_run_that_was_killed_goes_on(samples, tmp_path):
         import os, signal
         import fiftyone as fo
         from fastsam_plugins import FastSAM, SegmentOptions
-        from fiftyone_plugin import segmenting
+        from fiftyone_plugin import segment_job
         samples = fo.load_dataset({samples.name!r})
         options = SegmentOptions(conf=0.25, max_det=40, imgsz=320)
         model = FastSAM("FastSAM-n", device="cpu")
-        for report in segmenting.everything(samples, "found", model, options, batch=1):
+        for report in segment_job.everything(samples, "found", model, options, batch=1):
             if report.done == 1:
                 os.kill(os.getpid(), signal.SIGKILL)
         """
@@ -232,37 +232,6 @@ def test_prompts_that_do_not_fit_are_refused_before_anything_is_written(prompted
         with pytest.raises(ValueError, match=message):
             run(segment_job.from_prompts, prompted, "asked", model, **fields)
     assert "asked" not in prompted.get_field_schema()
-
-
-def test_items_made_ahead_come_in_order_and_errors_arrive():
-    assert list(segment_job._ahead(iter(range(50)), 3)) == list(range(50))
-
-    def broken():
-        yield 1
-        raise RuntimeError("no more")
-
-    ahead = segment_job._ahead(broken(), 3)
-    assert next(ahead) == 1
-    with pytest.raises(RuntimeError, match="no more"):
-        next(ahead)
-
-
-def test_who_stops_asking_stops_the_work():
-    made = []
-
-    def numbers():
-        for k in range(10**9):
-            made.append(k)
-            yield k
-
-    ahead = segment_job._ahead(numbers(), 2)
-    assert next(ahead) == 0
-    ahead.close()
-    count = len(made)
-    import time
-
-    time.sleep(0.5)
-    assert len(made) <= count + 3
 
 
 def test_a_sample_beyond_the_limits_costs_itself_only(samples, model):
