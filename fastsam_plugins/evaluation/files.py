@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -52,23 +52,25 @@ def load_results(path: Path, truth: Record | None = None, of: Path | None = None
     return names.renumbered(found, images, (of, path))
 
 
-def images_of(content: coco.Dataset, truth: Path, *parts: Records) -> Iterator[tuple[Any, R.Shape]]:
-    """Number and (H, W) of every image of a ground truth.
+def check_listed(images: Iterable[Any], truth: Path, *parts: Records) -> None:
+    """Refuse records of an image that the ground truth does not list.
 
-    Raises
-    ------
-    ValueError
-        If a record is of an image that the ground truth does not list.
+    Parameters
+    ----------
+    images : iterable
+        The ids that it lists.
+    truth : path
+        Its file, for errors.
+    parts : Records
     """
-    known = {image.id: image.shape for image in content.images}
+    known = set(images)
     for records in parts:
-        strange = sorted(set(records.images) - set(known), key=str)
+        strange = sorted(records.images.keys() - known, key=str)
         if strange:
             raise ValueError(
                 f"{records.path} has records of image {_named(strange[0])}, "
                 f"which {truth} does not list"
             )
-    yield from known.items()
 
 
 def _named(image: Any) -> str:

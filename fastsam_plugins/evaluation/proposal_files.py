@@ -7,7 +7,7 @@ from typing import Any
 
 from fastsam_plugins.datasets import coco
 from fastsam_plugins.evaluation import names
-from fastsam_plugins.evaluation.files import FREQUENCIES, IouType, Records, images_of, is_lvis
+from fastsam_plugins.evaluation.files import FREQUENCIES, IouType, Records, check_listed, is_lvis
 from fastsam_plugins.evaluation.proposals import ProposalRecall
 from fastsam_plugins.io import typed_json
 
@@ -31,7 +31,9 @@ def evaluate_proposals(truth: Path, results: Path, iou_type: IouType) -> Proposa
     groups: dict[Any, str] = {}
     if is_lvis(content):
         groups = {c.id: FREQUENCIES[str(c.frequency)] for c in content.categories or []}
-    for image, shape in images_of(content, truth, annotations, proposals):
+    shapes = {image.id: image.shape for image in content.images}
+    check_listed(shapes, truth, annotations, proposals)
+    for image, shape in shapes.items():
         counted = [i for i in annotations.of(image) if annotations.counts(i)]
         places = proposals.of(image)
         recall.add(
