@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import psutil
 import torch
 
 from fastsam_plugins import FastSAM, read_image
@@ -70,29 +68,6 @@ def median_seconds(work: Callable[[], Any], runs: int = 5) -> float:
         work()
         times.append(time.perf_counter() - start)
     return float(np.median(times))
-
-
-def peak_extra_megabytes(work: Callable[[], Any]) -> float:
-    """How far the process's resident memory rises above its level before the call."""
-    process = psutil.Process()
-    before = peak = process.memory_info().rss
-    done = threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(0.001):
-            peak = max(peak, process.memory_info().rss)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        result = work()
-        peak = max(peak, process.memory_info().rss)
-    finally:
-        done.set()
-        watcher.join()
-    del result
-    return (peak - before) / 1e6
 
 
 def row(*cells: Any) -> None:

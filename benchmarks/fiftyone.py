@@ -38,7 +38,7 @@ from fastsam_plugins.network.weights import BUNDLED
 from fastsam_plugins.options import SegmentOptions
 from fiftyone_plugin import labels, recall, segment_job
 from fiftyone_plugin.storage import StoreOptions
-from tests.oracle import as_ultralytics_checkpoint
+from support.oracle import as_ultralytics_checkpoint
 
 PROPOSALS = SegmentOptions(conf=0.001, max_det=100)
 GROUPS = ((0, 32**2), (32**2, 96**2), (96**2, 10**9))

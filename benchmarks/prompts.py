@@ -3,102 +3,132 @@
     python -m benchmarks.prompts
 
 Both sides start from segmented images: ultralytics' predictor from its decoded bitmaps, ours from
-prototypes and coefficients with the areas known. What both select is checked equal first.
+prototypes and coefficients; *first* prompts include what makes these from the network's output.
+Both end with the bitmap of what was selected. Ultralytics' box prompt takes the mask with the best
+IoU to the box: ours in the mode ``mask_iou`` does the same. Looking boxes up by their own IoU
+(``box_iou``) has no peer. What both give is checked equal in every row.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from ultralytics.engine.results import Results
 from ultralytics.models.fastsam import FastSAMPredictor
 from ultralytics.utils.ops import process_mask_native
 
-from benchmarks.common import (
-    Output,
-    median_seconds,
-    milliseconds,
-    network_output,
-    peak_extra_megabytes,
-    row,
-)
+from benchmarks.common import Output, median_seconds, milliseconds, network_output, row
+from benchmarks.fresh import measured
 from fastsam_plugins.masks.prototypes import PrototypeMasks
 from fastsam_plugins.segmentation import Segmentation
 
+Bitmap = NDArray[np.bool_]
+BOX = np.array([[200, 220, 480, 410]])
+SIZE = 1024
 
-def ours(output: Output, scores: np.ndarray) -> Segmentation:
+
+def ours(output: Output) -> Segmentation:
     boxes = output.boxes.numpy()
     source = PrototypeMasks(
         output.prototypes.numpy(), output.coefficients.numpy(), boxes, output.letterbox
     )
-    return Segmentation.from_source(source, boxes, scores)
+    return Segmentation.from_source(source, boxes, scores(output))
 
 
-def ultralytics(output: Output, scores: np.ndarray) -> Results:
+def ultralytics(output: Output) -> Results:
     masks = process_mask_native(output.prototypes, output.coefficients, output.boxes, output.shape)
     image = np.zeros((*output.shape, 3), np.uint8)
-    data = torch.cat([output.boxes, torch.from_numpy(scores)[:, None], output.boxes[:, :1] * 0], 1)
+    score = torch.from_numpy(scores(output))[:, None]
+    data = torch.cat([output.boxes, score, output.boxes[:, :1] * 0], 1)
     return Results(image, path="", names={0: "object"}, boxes=data, masks=masks)
 
 
-def main() -> None:
-    size, count = 1024, 300
-    rng = np.random.default_rng(0)
-    output = network_output(size, count)
-    scores = rng.random(count).astype(np.float32)
-    seg, results = ours(output, scores), ultralytics(output, scores)
+def scores(output: Output) -> NDArray[np.float32]:
+    return np.random.default_rng(0).random(len(output.boxes)).astype(np.float32)
+
+
+def selected(seg: Segmentation, **prompts: Any) -> Bitmap:
+    """What ours selects, as a bitmap."""
+    (i,) = range(len(answer := seg.select(**prompts)))
+    return answer.mask(i)
+
+
+def by_ultralytics(results: Results, **prompts: Any) -> Bitmap:
+    """What ultralytics' predictor selects, as a bitmap."""
     predictor = FastSAMPredictor()
     predictor.device = torch.device("cpu")
+    return np.asarray(predictor.prompt(results, **prompts)[0].masks.data.any(0))
 
+
+def our_box(output: Output) -> Bitmap:
+    """A first box prompt, for its memory."""
+    return selected(ours(output), boxes=BOX, boxes_mode="mask_iou")
+
+
+def their_box(output: Output) -> Bitmap:
+    """The same by ultralytics."""
+    return by_ultralytics(ultralytics(output), bboxes=BOX)
+
+
+def compare(
+    name: str, theirs: Callable[[], Bitmap], mine: Callable[[], Bitmap], runs: tuple[int, int]
+) -> None:
+    """A row. Where a logit is 0 but for rounding, the order of additions decides a pixel."""
+    off = int((theirs() != mine()).sum())
+    assert off <= 3, (name, off)
+    a, b = (median_seconds(w, n) for w, n in zip((theirs, mine), runs, strict=True))
+    row(name, milliseconds(a), milliseconds(b), f"{a / b:.0f}×", f"{off} pixels differ")
+
+
+def main() -> None:
+    count = 300
+    output = network_output(SIZE, count)
+    seg, results = ours(output), ultralytics(output)
     # On objects: the middles of ten instances' boxes.
+    rng = np.random.default_rng(0)
     chosen = output.boxes[torch.from_numpy(rng.permutation(count)[:10])].numpy()
     points = np.floor((chosen[:, :2] + chosen[:, 2:]) / 2).astype(np.float64)
     labels = [1] * 7 + [0] * 3
-    box = np.array([[200, 220, 480, 410]])
-
-    def their_points(n: int) -> Results:
-        return predictor.prompt(results, points=points[:n], labels=labels[:n])[0]
-
-    def their_box() -> Results:
-        return predictor.prompt(results, bboxes=box)[0]
-
-    start = median_seconds(lambda: ours(output, scores).areas, 3)
-    # Where a logit is 0 but for rounding, the order of additions decides: a pixel here and there.
-    off = np.abs(seg.areas - results.masks.data.sum((1, 2)).numpy())
-    assert off.sum() <= 3, off.sum()
-    merged = their_points(10).masks.data.any(0).numpy()
-    assert (seg.select(points, labels).mask(0) == merged).mean() > 0.99999
-    found = seg.select(boxes=box, boxes_mode="mask_iou")
-    assert np.array_equal(found.mask(0), their_box().masks.data[0].numpy().astype(bool))
-    print(
-        f"{torch.get_num_threads()} CPU threads; {count} instances at {size}²; "
-        f"selections equal, {off.sum():.0f} pixels of all masks differ."
+    print(f"{torch.get_num_threads()} CPU threads; {count} instances at {SIZE}²\n")
+    row("work", "ultralytics", "fastsam-plugins", "ratio", "checked")
+    row(*["---"] * 5)
+    for n in (10, 1):
+        asked = {"points": points[:n], "labels": labels[:n]}
+        compare(
+            f"{n} point{'s' * (n > 1)}",
+            lambda a=asked: by_ultralytics(results, **a),
+            lambda a=asked: selected(seg, **a),
+            (5, 100),
+        )
+    compare(
+        "1 box, mask IoU",
+        lambda: by_ultralytics(results, bboxes=BOX),
+        lambda: selected(seg, boxes=BOX, boxes_mode="mask_iou"),
+        (5, 100),
     )
-    print(f"(Ours measures all areas once, in {milliseconds(start)}, when first asked.)\n")
-
-    row("work", "ultralytics", "fastsam-plugins", "ratio")
-    row(*["---"] * 4)
-    cases = (
-        ("10 points", lambda: their_points(10), lambda: seg.select(points, labels)),
-        ("1 point", lambda: their_points(1), lambda: seg.select(points[:1], labels[:1])),
-        ("1 box, box IoU", their_box, lambda: seg.select(boxes=box)),
-        ("1 box, mask IoU", their_box, lambda: seg.select(boxes=box, boxes_mode="mask_iou")),
+    compare("first box, mask IoU", lambda: their_box(output), lambda: our_box(output), (3, 5))
+    (a, _, theirs), (b, _, mine) = (
+        measured(f"benchmarks.prompts:{name}", output) for name in ("their_box", "our_box")
     )
-    for name, theirs, mine in cases:
-        a, b = median_seconds(theirs, 5), median_seconds(mine, 200)
-        row(name, milliseconds(a), milliseconds(b), f"{a / b:.0f}×")
-    memory = peak_extra_megabytes(their_box), peak_extra_megabytes(cases[3][2])
-    row("1 box, extra memory", f"{memory[0]:.0f} MB", f"{memory[1]:.0f} MB", "")
+    off = int((a != b).sum())
+    row("first box, memory", f"{theirs:.0f} MB", f"{mine:.1f} MB", "", f"{off} pixels differ")
+    alone("1 box, box IoU", seg, {"boxes": BOX})
+    large = ours(network_output(4512, count))
+    assert len(large.areas) == count  # measured once
+    scale = 4512 / SIZE
+    alone("10 points, 4512²", large, {"points": points * scale, "labels": labels})
+    alone("1 box, mask IoU, 4512²", large, {"boxes": BOX * scale, "boxes_mode": "mask_iou"})
+    alone("1 box, box IoU, 4512²", large, {"boxes": BOX * scale})
 
-    large = ours(network_output(4512, count), scores)
-    assert len(large.areas) == count
-    wide = box * (4512 / size)
-    for name, settings in (
-        ("10 points, 4512²", {"points": points * 4, "labels": labels}),
-        ("1 box, box IoU, 4512²", {"boxes": wide}),
-        ("1 box, mask IoU, 4512²", {"boxes": wide, "boxes_mode": "mask_iou"}),
-    ):
-        row(name, "", milliseconds(median_seconds(lambda s=settings: large.select(**s), 200)), "")
+
+def alone(name: str, seg: Segmentation, prompt: dict[str, Any]) -> None:
+    """A row of ours that has no peer, or none of that size that fits in memory twice."""
+    seconds = median_seconds(lambda: selected(seg, **prompt), 100)
+    row(name, "no peer", milliseconds(seconds), "", "")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     python -m benchmarks.text --only right
     python -m benchmarks.text --only speed --network ViT-B-32      # or memory
 
-Right: a tiny CLIP trained by this repository (tests/tiny_clip), on drawn scenes that it was not
+Right: a tiny CLIP trained by this repository (support/tiny_clip), on drawn scenes that it was not
 trained on. Each object of a scene is asked for by its colour and shape, among all of the scene.
 
 Speed: CLIPs of random weights, since time does not depend on them. One crop at a time is what
@@ -25,7 +25,7 @@ import open_clip
 import torch
 from PIL import Image
 
-from benchmarks.common import network_output, peak_extra_megabytes, row
+from benchmarks.common import network_output, row
 from benchmarks.prompts import ours
 from fastsam_plugins import FastSAM, Segmentation, TextOptions, read_image
 from fastsam_plugins.paths import SAMPLES
@@ -33,10 +33,11 @@ from fastsam_plugins.text import dense
 from fastsam_plugins.text.clip import Clip
 from fastsam_plugins.text.crops import cut_out
 from fastsam_plugins.text.loading import load
-from tests.tiny_clip import FOLDER
-from tests.tiny_clip.scenes import Scene, scene
+from support.memory import peak_extra_megabytes
+from support.tiny_clip import FOLDER
+from support.tiny_clip.scenes import Scene, scene
 
-SCENES, SEED = 200, 2024  # tests/tiny_clip/train.py draws from another seed
+SCENES, SEED = 200, 2024  # support/tiny_clip/train.py draws from another seed
 DENSE_SIZE = 448
 DENSE_SIZES = (96, 144, 192, 224, 288, 336, DENSE_SIZE)
 NETWORKS = ("ViT-B-32", "ViT-B-16")

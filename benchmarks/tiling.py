@@ -29,11 +29,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import peak_extra_megabytes, row
+from benchmarks.common import row
 from fastsam_plugins import FastSAM, Segmentation, read_image
 from fastsam_plugins.datasets import sources
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.matching import overlaps
+from support.memory import peak_extra_megabytes
 
 SIDE = 512
 OVERLAP = 0.25

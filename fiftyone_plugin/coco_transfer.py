@@ -11,6 +11,7 @@ from typing import Any
 import fiftyone as fo
 
 from fastsam_plugins.evaluation.files import Records, load_truth
+from fastsam_plugins.evaluation.names import parts, shared_ending
 from fastsam_plugins.io import atomic, image_result
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
@@ -253,16 +254,16 @@ def _match(images: list[dict[str, Any]], samples: dict[str, str]) -> dict[str, d
     by_id = {i["sample_id"]: i for i in images if "sample_id" in i}
     named: dict[str, list[dict[str, Any]]] = {}
     for image in images:
-        named.setdefault(_parts(image.get("file_name"))[-1], []).append(image)
+        named.setdefault(parts(image.get("file_name", ""))[-1], []).append(image)
     matched = {s: by_id[s] for s in samples if s in by_id}
-    rest = {s: _parts(file) for s, file in samples.items() if s not in by_id}
+    rest = {s: file for s, file in samples.items() if s not in by_id}
     taken: dict[int, list[str]] = {}
-    for sample, parts in rest.items():
-        there = named.get(parts[-1], [])
-        alike = {id(i): _alike(parts, _parts(i.get("file_name"))) for i in there}
-        best = [i for i in there if alike[id(i)] == max(alike.values())]
+    for sample, file in rest.items():
+        there = named.get(parts(file)[-1], [])
+        shared = [shared_ending(file, i.get("file_name", "")) for i in there]
+        best = [i for i, n in zip(there, shared, strict=True) if n == max(shared)]
         if len(best) > 1:
-            raise ValueError(_UNCLEAR.format(parts[-1]))
+            raise ValueError(_UNCLEAR.format(parts(file)[-1]))
         if best:
             matched[sample] = best[0]
             taken.setdefault(id(best[0]), []).append(sample)
@@ -273,24 +274,14 @@ def _match(images: list[dict[str, Any]], samples: dict[str, str]) -> dict[str, d
 
 
 def _keep_best(
-    matched: dict[str, dict[str, Any]], several: list[str], files: dict[str, tuple[str, ...]]
+    matched: dict[str, dict[str, Any]], several: list[str], files: dict[str, str]
 ) -> None:
     """Of samples that one image was found for, keep the one whose folders fit best."""
-    image = _parts(matched[several[0]].get("file_name"))
-    alike = {sample: _alike(files[sample], image) for sample in several}
-    best = [sample for sample in several if alike[sample] == max(alike.values())]
+    image = matched[several[0]].get("file_name", "")
+    shared = {sample: shared_ending(files[sample], image) for sample in several}
+    best = [sample for sample in several if shared[sample] == max(shared.values())]
     if len(best) > 1:
-        raise ValueError(_UNCLEAR.format(image[-1]))
+        raise ValueError(_UNCLEAR.format(parts(image)[-1]))
     for sample in several:
         if sample not in best:
             del matched[sample]
-
-
-def _parts(file: Any) -> tuple[str, ...]:
-    return Path(str(file).replace("\\", "/")).parts or ("",)
-
-
-def _alike(one: tuple[str, ...], other: tuple[str, ...]) -> int:
-    """How many names, from the file's own on, two paths have in common."""
-    pairs = zip(reversed(one), reversed(other), strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))

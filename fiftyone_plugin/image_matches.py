@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.evaluation import proposals
 from fastsam_plugins.evaluation.everything import EverythingRecall
-from fastsam_plugins.evaluation.proposals import MISSED, SIZES, Regions
+from fastsam_plugins.evaluation.proposals import MISSED, SIZES
+from fastsam_plugins.evaluation.regions import Regions
 from fastsam_plugins.masks import runs as R
 from fiftyone_plugin import labels
 

@@ -211,8 +211,8 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
     from fastsam_plugins.io import atomic
 
     content = files.load_truth(truth)
-    found = files.load_results(results, content, truth)
-    given, failed = len(found), dict[str, str]()
+    records = files.load_results(results, content, truth)
+    given, failed = len(records), dict[str, str]()
     if output:
         pictures = images.iterdir() if images else ()
         atomic.check_apart([output], [truth, results, *pictures])
@@ -220,19 +220,20 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
     if images:
         segmenting, prompting = pick(SegmentOptions, values), pick(PromptOptions, values)
         network = load(values)
-        found = prompt_with_boxes(
-            network, content, found, images, segmenting, prompting, progress("Prompting"), failed
-        )
+        records = prompt_with_boxes(
+            network, content, records, images, segmenting, prompting, progress("Prompting"),
+            failed, (truth, results),
+        )  # fmt: skip
         warn_of(failed)
         if output:
-            atomic.write_json(output, found)
+            atomic.write_json(output, records)
     elif output:
         raise ValueError("--output goes with --images: without them no masks are made")
-    elif not all("segmentation" in r for r in found):
+    elif not all("segmentation" in r for r in records):
         raise ValueError(f"{results} has boxes without masks: name their --images to prompt with")
     lvis = files.is_lvis(content)
-    summary: dict[str, Any] = average_precision(content, found, "segm", lvis, (truth, results))
-    summary |= {"detections": given, "masks": len(found), "failed": len(failed)}
+    summary: dict[str, Any] = average_precision(content, records, "segm", lvis, (truth, results))
+    summary |= {"detections": given, "masks": len(records), "failed": len(failed)}
     table = published.LVIS_INSTANCES if lvis else published.COCO_INSTANCES
     report(summary, as_json, table if against else None)
 

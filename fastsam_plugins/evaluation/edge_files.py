@@ -81,14 +81,14 @@ def _compare(
     pair: tuple[Path, Path], options: BoundaryOptions
 ) -> tuple[NDArray[np.float64], Counts]:
     truths = read_truth(pair[0])
-    found = read_map(pair[1])
-    if isinstance(found, list):
-        values = np.arange(1.0, len(found) + 1)
-        shapes = {f.shape for f in found}
-        bitmaps: Iterable[NDArray[np.bool_]] = map(boundaries.of_segmentation, found)
+    strength = read_map(pair[1])
+    if isinstance(strength, list):
+        values = np.arange(1.0, len(strength) + 1)
+        shapes = {segmentation.shape for segmentation in strength}
+        bitmaps: Iterable[NDArray[np.bool_]] = map(boundaries.of_segmentation, strength)
     else:
-        shapes = {found.shape}
-        values, bitmaps = boundaries.at_thresholds(found, options.thresholds)
+        shapes = {strength.shape}
+        values, bitmaps = boundaries.at_thresholds(strength, options.thresholds)
     if shapes != {truths[0].shape}:
         raise ValueError(
             f"{pair[1]} has size {sorted(shapes)}, its ground truth {truths[0].shape} (H, W)"
@@ -101,12 +101,16 @@ def read_truth(path: Path) -> list[NDArray[np.bool_]]:
     content = _load(path)
     try:
         humans = content["groundTruth"].ravel()
-        drawn = [np.asarray(h["Boundaries"][0, 0], np.bool_) for h in humans]
-    except (KeyError, IndexError, ValueError, AttributeError):
+        drawn = [human["Boundaries"][0, 0] for human in humans]
+    except (LookupError, ValueError, TypeError, AttributeError):
         drawn = []
     if not drawn:
         raise ValueError(f"{path} is no ground truth of BSDS: it has no groundTruth.Boundaries")
-    return drawn
+    truths = [_numbers(array, path, "groundTruth.Boundaries") != 0 for array in drawn]
+    shapes = {truth.shape for truth in truths}
+    if len(shapes) > 1:
+        raise ValueError(f"{path} has boundaries of several sizes: {sorted(shapes)} (H, W)")
+    return truths
 
 
 def read_map(path: Path) -> NDArray[np.float64] | list[NDArray[np.int64]]:
@@ -125,13 +129,21 @@ def read_map(path: Path) -> NDArray[np.float64] | list[NDArray[np.int64]]:
         return np.asarray(values / highest)
     content = _load(path)
     if "ucm2" in content:
-        return np.asarray(content["ucm2"][2::2, 2::2], np.float64)
+        return _numbers(content["ucm2"], path, "ucm2")[2::2, 2::2]
     if "segs" in content:
-        return [np.asarray(s, np.int64) for s in content["segs"].ravel()]
+        return [_numbers(s, path, "segs").astype(np.int64) for s in np.ravel(content["segs"])]
     arrays = [v for k, v in content.items() if not k.startswith("_") and np.ndim(v) == 2]
     if len(arrays) != 1:
         raise ValueError(f"{path} is no edge map: it has no ucm2, no segs and no single array")
-    return np.asarray(arrays[0], np.float64)
+    return _numbers(arrays[0], path, "its array")
+
+
+def _numbers(array: Any, path: Path, name: str) -> NDArray[np.float64]:
+    """An array (H, W) of a file, which may hold anything."""
+    numeric = isinstance(array, np.ndarray) and array.ndim == 2 and array.dtype.kind in "buif"
+    if not numeric or not np.isfinite(array).all():
+        raise ValueError(f"{path} cannot be used: {name} is not one finite number for each pixel")
+    return np.asarray(array, np.float64)
 
 
 def _load(path: Path) -> dict[str, Any]:

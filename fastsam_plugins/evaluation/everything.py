@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.batch import Skipped, readable
 from fastsam_plugins.datasets.sources import Labelled
-from fastsam_plugins.evaluation.proposals import ProposalRecall, Regions
+from fastsam_plugins.evaluation.proposals import ProposalRecall
+from fastsam_plugins.evaluation.regions import Regions
 from fastsam_plugins.images.contrast import ImageError
 from fastsam_plugins.io import read_image
 from fastsam_plugins.masks import runs as R

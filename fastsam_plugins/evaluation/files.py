@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from fastsam_plugins.datasets import coco
 from fastsam_plugins.datasets.coco import Record
 from fastsam_plugins.evaluation import names
-from fastsam_plugins.evaluation.proposals import FlatMasks, Regions
+from fastsam_plugins.evaluation.regions import Regions
 from fastsam_plugins.io import typed_json
 from fastsam_plugins.masks import runs as R
 
 IouType = Literal["bbox", "segm"]
+FlatRuns = tuple[R.Runs, NDArray[np.int64], NDArray[np.int64]]
 
 FREQUENCIES = {"f": "frequent", "c": "common", "r": "rare"}
 """LVIS's letters for how often a category occurs in its training images."""
@@ -51,23 +52,25 @@ def load_results(path: Path, truth: Record | None = None, of: Path | None = None
     return names.renumbered(found, images, (of, path))
 
 
-def images_of(content: coco.Dataset, truth: Path, *parts: Records) -> Iterator[tuple[Any, R.Shape]]:
-    """Number and (H, W) of every image of a ground truth.
+def check_listed(images: Iterable[Any], truth: Path, *parts: Records) -> None:
+    """Refuse records of an image that the ground truth does not list.
 
-    Raises
-    ------
-    ValueError
-        If a record is of an image that the ground truth does not list.
+    Parameters
+    ----------
+    images : iterable
+        The ids that it lists.
+    truth : path
+        Its file, for errors.
+    parts : Records
     """
-    known = {image.id: image.shape for image in content.images}
+    known = set(images)
     for records in parts:
-        strange = sorted(set(records.images) - set(known), key=str)
+        strange = sorted(records.images.keys() - known, key=str)
         if strange:
             raise ValueError(
                 f"{records.path} has records of image {_named(strange[0])}, "
                 f"which {truth} does not list"
             )
-    yield from known.items()
 
 
 def _named(image: Any) -> str:
@@ -137,24 +140,24 @@ class Records:
         """A field of some records (N,), finite numbers."""
         return np.array([self.field(i, name) for i in places], np.float64)
 
-    def regions(
-        self, places: Sequence[int], shape: R.Shape, iou_type: IouType, compiled: bool = False
-    ) -> Regions:
+    def regions(self, places: Sequence[int], shape: R.Shape, iou_type: IouType) -> Regions:
         """Boxes, or masks with their boxes."""
         if iou_type == "bbox":
-            return Regions(
-                np.array([self.field(i, "bbox") for i in places], np.float64).reshape(-1, 4)
-            )
-        flat = self._compressed(places, shape) if compiled else None
-        if flat is None:
-            masks = [self.mask(i, shape) for i in places]
-            if not compiled:
-                return Regions.of_masks(masks, shape[0])
-            flat = FlatMasks.of(masks)
-        return Regions.of_flat(flat, shape[0])
+            boxes = [self.field(i, "bbox") for i in places]
+            return Regions(np.array(boxes, np.float64).reshape(-1, 4))
+        masks = self._compressed(places, shape)
+        if masks is not None:
+            return Regions.of_flat(*masks, shape[0])
+        return Regions.of_masks([self.mask(i, shape) for i in places], shape[0])
 
-    def _compressed(self, places: Sequence[int], shape: R.Shape) -> FlatMasks | None:
-        """Masks that are all compressed strings of the image's size, read at once."""
+    def _compressed(self, places: Sequence[int], shape: R.Shape) -> FlatRuns | None:
+        """Masks that are all compressed strings of the image's size, read at once.
+
+        None if one is anything else, or malformed: one by one they are read too, and it is said
+        what is wrong with which.
+        """
+        from fastsam_plugins.evaluation import kernels
+
         texts = []
         for i in places:
             segmentation = self._typed[i].segmentation
@@ -163,10 +166,14 @@ class Records:
             if not isinstance(segmentation.counts, str):
                 return None
             texts.append(segmentation.counts)
-        text = np.frombuffer("".join(texts).encode("latin-1", "replace"), np.uint8)
+        joined = "".join(texts)
+        if not joined.isascii():
+            return None
+        text = np.frombuffer(joined.encode(), np.uint8)
         lengths = np.array([len(t) for t in texts], np.int64)
         stops = np.cumsum(lengths)
-        return decode(text, stops - lengths, stops, shape)
+        runs, starts, stops, bad = kernels.decode(text, stops - lengths, stops, shape[0] * shape[1])
+        return None if bad >= 0 else (runs, starts, stops)
 
     def mask(self, i: int, shape: R.Shape) -> R.Runs:
         """The mask of a record."""
@@ -174,32 +181,3 @@ class Records:
             return self._typed[i].mask(shape)
         except ValueError as error:
             raise ValueError(f"{self._at(i)}: {error}") from None
-
-
-def decode(
-    text: NDArray[np.uint8],
-    starts: NDArray[np.int64],
-    stops: NDArray[np.int64],
-    shape: R.Shape,
-    escaped: bool = False,
-) -> FlatMasks | None:
-    """Masks whose compressed counts stand in a text.
-
-    Parameters
-    ----------
-    text : uint8 array
-    starts, stops : int64 arrays (N,)
-        Where the counts of each begin and end.
-    shape : (H, W)
-    escaped : bool
-        Whether a backslash is written twice, as in JSON.
-
-    Returns
-    -------
-    FlatMasks or None
-        None if one is malformed; the long way says which and why.
-    """
-    from fastsam_plugins.evaluation import kernels
-
-    *masks, bad = kernels.decode(text, starts, stops, shape[0] * shape[1], escaped)
-    return None if bad >= 0 else FlatMasks(*masks)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fastsam_plugins.evaluation.files import FREQUENCIES, Records
-from fastsam_plugins.io import typed_json
+from fastsam_plugins.evaluation.files import FREQUENCIES, Records, check_listed
 from fastsam_plugins.messages import install
 
 if TYPE_CHECKING:
@@ -24,6 +22,7 @@ NAMES = (
     "AP", "AP50", "AP75", "AP/small", "AP/medium", "AP/large",
     "AR@1", "AR@10", "AR@100", "AR/small", "AR/medium", "AR/large",
 )  # fmt: skip
+NAMELESS = Path("the ground truth"), Path("the results")
 
 
 def prompt_with_boxes(
@@ -35,6 +34,7 @@ def prompt_with_boxes(
     prompting: PromptOptions,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
     failed: dict[str, str] | None = None,
+    names: tuple[Path, Path] = NAMELESS,
 ) -> list[dict[str, Any]]:
     """COCO results with a mask for every detected box that an instance answers.
 
@@ -52,6 +52,8 @@ def prompt_with_boxes(
         Wraps the iteration over images.
     failed : dict, optional
         Filled with the images that cannot be read, and why: their boxes have no masks.
+    names : (path, path)
+        Of the files of the ground truth and of the detections, for errors.
 
     Raises
     ------
@@ -61,13 +63,11 @@ def prompt_with_boxes(
     from fastsam_plugins.batch import Skipped, readable
     from fastsam_plugins.io import read_image
 
-    boxes = defaultdict(list)
-    for number, record in enumerate(detections):
-        if any(record.get(k) is None for k in ("image_id", "category_id", "bbox", "score")):
-            raise ValueError(
-                f"record {number} of the detections needs image_id, category_id, bbox and score"
-            )
-        boxes[record["image_id"]].append(record)
+    boxes = Records(detections, names[1])
+    check_listed((image["id"] for image in truth["images"]), names[0], boxes)
+    for place in range(len(boxes)):
+        for name in ("category_id", "bbox", "score"):
+            boxes.field(place, name)
     failed = {} if failed is None else failed
     results, skipped, done = [], Skipped(), 0
 
@@ -78,16 +78,16 @@ def prompt_with_boxes(
     def opened(image: dict[str, Any]) -> Any:
         return read_image(path_of(image), limits=model.limits)
 
-    asked = progress([i for i in truth["images"] if boxes[i["id"]]])
+    asked = progress([image for image in truth["images"] if boxes.of(image["id"])])
     for image, pixels in readable(asked, opened, skipped, path_of):
         done += 1
-        found = model.segment(pixels, segmenting)
-        records = boxes[image["id"]]
-        corners = np.array([r["bbox"] for r in records], np.float64)
+        seg = model.segment(pixels, segmenting)
+        places = boxes.of(image["id"])
+        corners = np.array([boxes.field(place, "bbox") for place in places], np.float64)
         corners[:, 2:] += corners[:, :2]
-        chosen = found.select(boxes=corners, options=prompting)
-        for prompt, mask in zip(chosen.prompts.tolist(), chosen.rles(), strict=True):
-            results.append({**records[prompt], "segmentation": mask})
+        answers = seg.select(boxes=corners, options=prompting)
+        for prompt, mask in zip(answers.prompts.tolist(), answers.rles(), strict=True):
+            results.append({**detections[places[prompt]], "segmentation": mask})
     skipped.measured(done, failed)
     return results
 
@@ -97,7 +97,7 @@ def average_precision(
     results: list[dict[str, Any]],
     iou_type: Literal["bbox", "segm"],
     lvis: bool = False,
-    names: tuple[Path, Path] = (Path("the ground truth"), Path("the results")),
+    names: tuple[Path, Path] = NAMELESS,
 ) -> dict[str, float]:
     """COCO's twelve figures, or LVIS's AP by size and frequency, by ``faster_coco_eval``.
 
@@ -121,8 +121,8 @@ def average_precision(
         try:
             # It adds fields to the records it is given.
             reference = COCO(copy.deepcopy(truth))
-            found = reference.loadRes(copy.deepcopy(results))
-            evaluation = COCOeval_faster(reference, found, iou_type, lvis_style=lvis)
+            answers = reference.loadRes(copy.deepcopy(results))
+            evaluation = COCOeval_faster(reference, answers, iou_type, lvis_style=lvis)
             if lvis:
                 evaluation.params.maxDets = [300]
             evaluation.evaluate()
@@ -149,12 +149,7 @@ def _check(
     )
     for path, (given, place, needed) in zip(names, parts, strict=True):
         records = Records(given, path, place)
-        strange = sorted(records.images.keys() - shapes.keys(), key=str)
-        if strange:
-            raise ValueError(
-                f"{path} has records of image {typed_json.shown(strange[0])}, "
-                f"which {names[0]} does not list"
-            )
+        check_listed(shapes, names[0], records)
         for image, places in records.images.items():
             for i in places:
                 for name in needed:
@@ -175,10 +170,10 @@ def _lvis(evaluation: Any, truth: dict[str, Any]) -> dict[str, float]:
         known = values[values > -1]
         return float(known.mean()) if known.size else float("nan")
 
-    found = {"AP": mean(precision[..., 0, -1])}
-    found |= {"AP50": mean(precision[0, ..., 0, -1]), "AP75": mean(precision[5, ..., 0, -1])}
+    figures = {"AP": mean(precision[..., 0, -1])}
+    figures |= {"AP50": mean(precision[0, ..., 0, -1]), "AP75": mean(precision[5, ..., 0, -1])}
     for a, size in enumerate(("small", "medium", "large"), 1):
-        found[f"AP/{size}"] = mean(precision[..., a, -1])
+        figures[f"AP/{size}"] = mean(precision[..., a, -1])
     for letter, name in FREQUENCIES.items():
-        found[f"AP/{name}"] = mean(precision[:, :, kinds == letter, 0, -1])
-    return found
+        figures[f"AP/{name}"] = mean(precision[:, :, kinds == letter, 0, -1])
+    return figures

@@ -1,10 +1,8 @@
-"""The loops of recall as machine code, for results files of many thousand masks.
-
-Same answers to the last bit as :mod:`fastsam_plugins.masks` and
-:mod:`fastsam_plugins.evaluation.proposals`, which do for small files.
+"""The loops of recall as machine code, which numba makes once and keeps.
 
 Many masks are held flat: ``runs`` (K, 2) of all, ``starts`` and ``stops`` (N,), where mask i is
-``runs[starts[i]:stops[i]]``.
+``runs[starts[i]:stops[i]]``. They release the interpreter's lock. Numba takes a second to import:
+who needs this room imports it where it is needed.
 """
 
 from __future__ import annotations
@@ -13,13 +11,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from fastsam_plugins.evaluation.regions import FlatMasks
+
 Ints = NDArray[np.int64]
-BACKSLASH = 92
+Floats = NDArray[np.float64]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def decode(
-    text: NDArray[np.uint8], starts: Ints, stops: Ints, pixels: int, escaped: bool
+    text: NDArray[np.uint8], starts: Ints, stops: Ints, pixels: int
 ) -> tuple[Ints, Ints, Ints, int]:
     """COCO's compressed counts to flat masks.
 
@@ -31,8 +31,6 @@ def decode(
         Where each begins and ends.
     pixels : int
         Of the image.
-    escaped : bool
-        Whether a backslash is written twice, as in JSON.
 
     Returns
     -------
@@ -52,10 +50,6 @@ def decode(
             while more:
                 if k == stops[i] or shift >= 60:
                     return runs, first, last, i
-                if escaped and text[k] == BACKSLASH:
-                    k += 1
-                    if k == stops[i] or text[k] != BACKSLASH:
-                        return runs, first, last, i
                 code = int(text[k]) - 48
                 if code < 0 or code > 63:
                     return runs, first, last, i
@@ -84,11 +78,11 @@ def decode(
     return runs[:used], first, last, -1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def measure(
     runs: Ints, starts: Ints, stops: Ints, height: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Boxes ``x, y, width, height`` (N, 4) and areas (N,) of flat masks; zero if empty.
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Boxes ``x, y, width, height`` (N, 4), zero if empty, and areas (N,) of masks.
 
     And which of them (N,) are simple: with exactly one run in each of their columns.
     """
@@ -119,7 +113,7 @@ def measure(
     return boxes, areas, simple
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _shared_columns(a: Ints, b: Ints) -> int:
     """Pixels that two simple masks share, from a column on that both begin with."""
     shared = 0
@@ -128,7 +122,7 @@ def _shared_columns(a: Ints, b: Ints) -> int:
     return shared
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _shared(a: Ints, b: Ints) -> int:
     """Pixels that two masks share."""
     shared, i, j = 0, 0, 0
@@ -141,26 +135,16 @@ def _shared(a: Ints, b: Ints) -> int:
     return shared
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def overlaps(
-    g_runs: Ints,
-    g_starts: Ints,
-    g_stops: Ints,
-    g_boxes: NDArray[np.float64],
-    g_areas: NDArray[np.float64],
-    g_simple: NDArray[np.bool_],
-    d_runs: Ints,
-    d_starts: Ints,
-    d_stops: Ints,
-    d_boxes: NDArray[np.float64],
-    d_areas: NDArray[np.float64],
-    d_simple: NDArray[np.bool_],
-    lowest: float,
-) -> NDArray[np.float64]:
-    """IoU (G, D) of two lists of flat masks; 0 where it cannot reach ``lowest``."""
-    iou = np.zeros((len(g_areas), len(d_areas)))
-    for g in range(len(g_areas)):
-        for d in range(len(d_areas)):
+    g_boxes: Floats, truth: FlatMasks, d_boxes: Floats, proposals: FlatMasks, lowest: float
+) -> Floats:
+    """IoU (G, D) of two lists of masks; 0 where it cannot reach ``lowest``."""
+    iou = np.zeros((len(g_boxes), len(d_boxes)))
+    for g in range(len(g_boxes)):
+        g_area = truth.areas[g]
+        g_runs = truth.runs[truth.starts[g] : truth.stops[g]]
+        for d in range(len(d_boxes)):
             # Masks share no more than their boxes, nor than the smaller one.
             w = min(g_boxes[g, 0] + g_boxes[g, 2], d_boxes[d, 0] + d_boxes[d, 2])
             w -= max(g_boxes[g, 0], d_boxes[d, 0])
@@ -168,25 +152,23 @@ def overlaps(
             h -= max(g_boxes[g, 1], d_boxes[d, 1])
             if w <= 0 or h <= 0:
                 continue
-            bound = min(min(g_areas[g], d_areas[d]), w * h)
-            if bound * (1 + lowest) < (g_areas[g] + d_areas[d]) * lowest:
+            areas = g_area + proposals.areas[d]
+            if min(min(g_area, proposals.areas[d]), w * h) * (1 + lowest) < areas * lowest:
                 continue
-            g_part, d_part = g_runs[g_starts[g] : g_stops[g]], d_runs[d_starts[d] : d_stops[d]]
-            if g_simple[g] and d_simple[d]:  # most small objects: column by column
+            d_runs = proposals.runs[proposals.starts[d] : proposals.stops[d]]
+            if truth.simple[g] and proposals.simple[d]:  # most small objects: column by column
                 offset = int(g_boxes[g, 0]) - int(d_boxes[d, 0])
-                g_part, d_part = g_part[max(-offset, 0) :], d_part[max(offset, 0) :]
-                shared = _shared_columns(g_part, d_part)
+                shared = _shared_columns(g_runs[max(-offset, 0) :], d_runs[max(offset, 0) :])
             else:
-                shared = _shared(g_part, d_part)
-            union = g_areas[g] + d_areas[d] - shared
-            if union > 0:
-                iou[g, d] = shared / union
+                shared = _shared(g_runs, d_runs)
+            if areas > shared:
+                iou[g, d] = shared / (areas - shared)
     return iou
 
 
-@njit(cache=True)
-def match(iou: NDArray[np.float64], limits: NDArray[np.float64], missed: int) -> NDArray[np.int32]:
-    """Greedy matching, proposals in order: the proposal that took each ground truth (G, T)."""
+@njit(cache=True, nogil=True)
+def match(iou: Floats, limits: Floats, missed: int) -> NDArray[np.int32]:
+    """The proposal that took each ground truth (G, T); see ``proposals.match``."""
     ranks = np.full((iou.shape[0], len(limits)), missed, np.int32)
     near = np.empty(iou.shape[0], np.int64)
     for d in range(iou.shape[1]):

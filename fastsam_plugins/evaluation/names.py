@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -65,8 +67,8 @@ def _match(
     """Ids of the ground truth by those of the results."""
     by_last: dict[str, list[Any]] = defaultdict(list)
     for i, name in known.items():
-        by_last[_parts(name)[-1]].append(i)
-    found: dict[Any, Any] = {}
+        by_last[parts(name)[-1]].append(i)
+    matches: dict[Any, Any] = {}
     taken: dict[Any, Any] = {}
     for i in used:
         if i not in named:
@@ -74,9 +76,8 @@ def _match(
                 f"{paths[1]} has records of image {typed_json.shown(i)}, which it does not name: "
                 f"name every image in it, {_CURE}"
             )
-        same = by_last[_parts(named[i])[-1]]
-        best = max((_alike(named[i], known[k]) for k in same), default=0)
-        same = [k for k in same if _alike(named[i], known[k]) == best and best]
+        fits = {k: _fit(named[i], known[k]) for k in by_last[parts(named[i])[-1]]}
+        same = [k for k, fit in fits.items() if fit and fit == max(fits.values())]
         if not same:
             raise ValueError(
                 f"{paths[1]} names image {typed_json.shown(i)} {named[i]!r}, and {paths[0]} lists "
@@ -92,19 +93,24 @@ def _match(
                 f"{paths[1]} names images {named[taken[same[0]]]!r} and {named[i]!r}, which are "
                 f"both {known[same[0]]!r} of {paths[0]}: give them with their folders, {_CURE}"
             )
-        found[i], taken[same[0]] = same[0], i
-    return found
+        matches[i], taken[same[0]] = same[0], i
+    return matches
 
 
-def _parts(name: str) -> tuple[str, ...]:
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    return tuple(p for p in parts if p != ".") or ("",)
+def _fit(one: str, other: str) -> int:
+    """How well two paths fit, if one ends as the other; else 0. The same path fits best."""
+    lengths = len(parts(one)), len(parts(other))
+    count = shared_ending(one, other)
+    return count + (lengths[0] == lengths[1]) if count == min(lengths) else 0
 
 
-def _alike(one: str, other: str) -> int:
-    """How many of the last parts of two paths are the same, if one ends as the other; else 0."""
-    first, second = _parts(one), _parts(other)
-    count = min(len(first), len(second))
-    if first[-count:] != second[-count:]:
-        return 0
-    return count + (len(first) == len(second))
+def shared_ending(one: str, other: str) -> int:
+    """How many names, from the file's own on, two paths have in common."""
+    pairs = zip(reversed(parts(one)), reversed(parts(other)), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+@lru_cache(maxsize=1 << 16)  # of one image after another
+def parts(path: str) -> tuple[str, ...]:
+    """The names that make up a path, whichever system wrote it; one that is empty if it is."""
+    return PurePosixPath(path.replace("\\", "/")).parts or ("",)

@@ -6,19 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from fastsam_plugins.datasets import coco
-from fastsam_plugins.evaluation import columns, names
-from fastsam_plugins.evaluation.files import (
-    FREQUENCIES,
-    IouType,
-    Records,
-    images_of,
-    is_lvis,
-)
+from fastsam_plugins.evaluation import names
+from fastsam_plugins.evaluation.files import FREQUENCIES, IouType, Records, check_listed, is_lvis
 from fastsam_plugins.evaluation.proposals import ProposalRecall
 from fastsam_plugins.io import typed_json
-
-COMPILE_FROM = 2000  # results: fewer are measured before machine code is loaded
-COMPILE_FROM_BYTES = 200 * COMPILE_FROM  # of a file: the same before it was read
 
 
 def evaluate_proposals(truth: Path, results: Path, iou_type: IouType) -> ProposalRecall:
@@ -34,25 +25,22 @@ def evaluate_proposals(truth: Path, results: Path, iou_type: IouType) -> Proposa
     """
     content = coco.read(truth)
     annotations = Records(content.annotations, truth, "annotations[{}]")
-    found: Records | None = None
-    if iou_type == "segm" and results.is_file() and results.stat().st_size >= COMPILE_FROM_BYTES:
-        found = columns.read(results)
-    if not found:  # the fast reader leaves to the other what it does not know, and no records
-        shown = names.renumbered(coco.read_results(results), content.images, (truth, results))
-        found = Records(shown, results)
-    compiled = len(found) >= COMPILE_FROM
-    recall = ProposalRecall(compiled=compiled)
+    listed = names.renumbered(coco.read_results(results), content.images, (truth, results))
+    proposals = Records(listed, results)
+    recall = ProposalRecall()
     groups: dict[Any, str] = {}
     if is_lvis(content):
         groups = {c.id: FREQUENCIES[str(c.frequency)] for c in content.categories or []}
-    for image, shape in images_of(content, truth, annotations, found):
+    shapes = {image.id: image.shape for image in content.images}
+    check_listed(shapes, truth, annotations, proposals)
+    for image, shape in shapes.items():
         counted = [i for i in annotations.of(image) if annotations.counts(i)]
-        places = found.of(image)
+        places = proposals.of(image)
         recall.add(
-            annotations.regions(counted, shape, iou_type, compiled),
+            annotations.regions(counted, shape, iou_type),
             annotations.numbers(counted, "area"),
-            found.regions(places, shape, iou_type, compiled),
-            found.numbers(places, "score"),
+            proposals.regions(places, shape, iou_type),
+            proposals.numbers(places, "score"),
             [_group(annotations, i, groups) for i in counted] if groups else None,
         )
     return recall

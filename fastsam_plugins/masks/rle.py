@@ -62,7 +62,7 @@ def decode(rle: Mapping[str, Any]) -> tuple[R.Runs, R.Shape]:
         raise ValueError(f"an RLE of size {height} x {width} has too many pixels")
     if isinstance(counts, str | bytes):
         counts = _from_string(
-            counts.encode("ascii", "replace") if isinstance(counts, str) else counts
+            counts.encode("utf-8", "surrogatepass") if isinstance(counts, str) else counts
         )
     else:
         counts = _from_list(counts)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from statistics import median
+
+import pytest
 
 import fastsam_plugins
 
@@ -61,3 +65,18 @@ def test_every_public_name_resolves():
 
 def test_every_public_name_is_listed():
     assert set(fastsam_plugins._HOMES) == set(fastsam_plugins.__all__)
+
+
+@pytest.mark.parametrize(
+    ("folder", "barred"),
+    [("tests", {"benchmarks"}), ("benchmarks", {"tests"}), ("support", {"tests", "benchmarks"})],
+)
+def test_tests_and_benchmarks_stand_by_themselves(folder, barred):
+    files = list((Path(__file__).parents[2] / folder).rglob("*.py"))
+    assert files
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            assert not {name.partition(".")[0] for name in names} & barred, (file, names)

@@ -75,7 +75,7 @@ def test_an_estimate_is_no_less_than_what_is_taken_and_not_twice_as_much():
     script = f"""
 import torch, numpy as np
 torch.set_num_threads(1)
-from benchmarks.common import peak_extra_megabytes
+from support.memory import peak_extra_megabytes
 from fastsam_plugins import FastSAM
 network = FastSAM("FastSAM-n", device="cpu")
 image = np.zeros(({imgsz}, {imgsz}, 3), np.uint8)

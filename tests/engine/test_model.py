@@ -18,7 +18,7 @@ from fastsam_plugins.model import Interrupted, instances
 from fastsam_plugins.network.weights import BUNDLED
 from fastsam_plugins.options import SegmentOptions
 from fastsam_plugins.paths import SAMPLES
-from tests import oracle
+from support import oracle
 
 SETTINGS = {"imgsz": 320, "conf": 0.05, "iou": 0.9, "max_det": 300}
 

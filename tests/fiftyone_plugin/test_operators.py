@@ -35,7 +35,7 @@ from fastsam_plugins.options import (
 from fastsam_plugins.paths import SAMPLES
 from fiftyone_plugin.operators import OPERATORS, Stop
 from fiftyone_plugin.storage import StoreOptions
-from tests.tiny_clip import FOLDER
+from support.tiny_clip import FOLDER
 
 URI = "@fastsam-plugins/fastsam/"
 QUICK = {"conf": 0.25, "max_det": 30, "imgsz": 320, "keep": False}

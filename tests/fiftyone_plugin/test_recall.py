@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from fastsam_plugins.evaluation import everything
-from fastsam_plugins.evaluation.proposals import ProposalRecall, Regions
+from fastsam_plugins.evaluation.proposals import ProposalRecall
+from fastsam_plugins.evaluation.regions import Regions
 from fastsam_plugins.masks import runs as R
 from fiftyone_plugin import labels
 from fiftyone_plugin.panel import runs

@@ -13,8 +13,8 @@ from fiftyone_plugin.model import FastSAMModel
 from fiftyone_plugin.operators import SegmentFromPrompts
 from fiftyone_plugin.prompts import Words
 from fiftyone_plugin.storage import StoreOptions
-from tests.tiny_clip import FOLDER
-from tests.tiny_clip.scenes import scene
+from support.tiny_clip import FOLDER
+from support.tiny_clip.scenes import scene
 
 WORDING = TextOptions(clip=str(FOLDER))
 SEGMENTING = SegmentOptions(conf=0.2)

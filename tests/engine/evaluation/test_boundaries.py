@@ -155,10 +155,21 @@ def test_images_of_the_official_evaluation_are_reproduced(data, tmp_path):
 
 
 def write_truth(path, *drawn):
-    humans = np.empty((1, len(drawn)), object)
-    for k, d in enumerate(drawn):
-        humans[0, k] = {"Boundaries": d.astype(np.uint8)}
-    savemat(path, {"groundTruth": humans})
+    savemat(path, {"groundTruth": cells(*({"Boundaries": d.astype(np.uint8)} for d in drawn))})
+
+
+ONES = np.ones((20, 24))
+
+
+def cells(*values):
+    made = np.empty((1, len(values)), object)
+    made[0, :] = values
+    return made
+
+
+def map_of(folders, **content):
+    (folders / "maps" / "a.png").unlink()
+    savemat(folders / "maps" / "a.mat", content)
 
 
 @pytest.fixture
@@ -213,6 +224,14 @@ def test_the_command_prints_what_was_measured(folders):
             lambda f: Image.new("L", (23, 20)).save(f / "maps" / "a.png"),
             r"its ground truth \(20, 24\)",
         ),
+        (lambda f: savemat(f / "truth" / "a.mat", {"groundTruth": "text"}), "is no ground truth"),
+        (lambda f: write_truth(f / "truth" / "a.mat", ONES, ONES[:9]), "of several sizes"),
+        (lambda f: write_truth(f / "truth" / "a.mat", np.zeros((20, 24, 3))), "Boundaries is not"),
+        (lambda f: map_of(f, ucm2="text"), "ucm2 is not one finite number"),
+        (lambda f: map_of(f, segs=cells(ONES, "text")), "segs is not one finite number"),
+        (lambda f: map_of(f, anything=ONES * np.nan), "its array is not one finite number"),
+        (lambda f: map_of(f, anything=ONES * 1j), "its array is not one finite number"),
+        (lambda f: map_of(f, anything={"a": 1}), "its array is not one finite number"),
     ],
 )
 def test_what_cannot_be_compared_is_named(folders, harm, message):

@@ -158,3 +158,24 @@ def test_what_cannot_be_measured_is_one_line(coins_truth, words, message, monkey
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1
     assert message in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bbox": None}, "record 1 has no bbox"),
+        ({"score": None}, "record 1 has no score"),
+        ({"category_id": None}, "record 1 has no category_id"),
+        ({"image_id": 9}, "has records of image 9, which"),
+    ],
+)
+def test_boxes_that_cannot_prompt_name_their_file(coins_truth, tmp_path, change, message):
+    boxes = json.loads((coins_truth / "boxes.json").read_text())
+    boxes[1] |= change
+    path = tmp_path / "detections.json"
+    path.write_text(json.dumps(boxes))
+    result = run(coins_truth / "truth.json", path, "--images", coins_truth)
+    assert result.exit_code == 1
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith(f"Error: {path}")
+    assert message in line

@@ -1,4 +1,4 @@
-"""Machine code against the arrays it stands in for."""
+"""The compiled loops against pycocotools, and against the same written plainly."""
 
 from __future__ import annotations
 
@@ -9,14 +9,8 @@ from hypothesis import given
 from pycocotools import mask as coco
 
 from fastsam_plugins.evaluation import kernels
-from fastsam_plugins.evaluation.proposals import (
-    MISSED,
-    THRESHOLDS,
-    FlatMasks,
-    Regions,
-    match,
-    overlaps,
-)
+from fastsam_plugins.evaluation.proposals import MISSED, THRESHOLDS, match
+from fastsam_plugins.evaluation.regions import Regions, overlaps
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 
@@ -42,7 +36,7 @@ def decode(texts, pixels):
     lengths = np.array([len(t.encode()) for t in texts], np.int64)
     stops = np.cumsum(lengths)
     buffer = np.frombuffer("".join(texts).encode(), np.uint8)
-    return kernels.decode(buffer, stops - lengths, stops, pixels, False)
+    return kernels.decode(buffer, stops - lengths, stops, pixels)
 
 
 @given(st.integers(0, 10**6))
@@ -73,27 +67,42 @@ def test_what_is_no_mask_is_refused_like_elsewhere(text):
         rle.decode({"size": list(SHAPE), "counts": text.encode().decode("latin-1")})
 
 
+def by_pycocotools(truth, proposals, height, width):
+    """IoU (G, D), 0 below the lowest threshold, where masks need not be compared."""
+    texts = [
+        [
+            {"size": m["size"], "counts": m["counts"].encode()}
+            for m in rle.encode(of, (height, width))
+        ]
+        for of in (truth, proposals)
+    ]
+    iou = coco.iou(texts[1], texts[0], [0] * len(texts[0])).T
+    return np.where(iou < THRESHOLDS[0], 0, iou)
+
+
+def ours(truth, proposals):
+    iou = overlaps(truth, proposals, THRESHOLDS[0])
+    return np.where(iou < THRESHOLDS[0], 0, iou)
+
+
 @given(st.integers(0, 10**6))
-def test_boxes_and_overlaps_are_the_same_to_the_last_bit(seed):
-    truth, found = ([R.from_bitmap(b) for b in bitmaps(seed + k, 5 + k)] for k in (0, 1))
-    truth.append(found[0])  # equal ones, too
-    slow = overlaps(Regions.of_masks(truth, SHAPE[0]), Regions.of_masks(found, SHAPE[0]))
-    assert slow.max() == 1 or not len(found[0])
-    flat = [Regions.of_flat(FlatMasks.of(m), SHAPE[0]) for m in (truth, found)]
-    assert np.array_equal(flat[0].boxes, Regions.of_masks(truth, SHAPE[0]).boxes)
-    assert np.array_equal(flat[0].areas, [R.area(m) for m in truth])
-    for mask, simple in zip(truth, flat[0].simple, strict=True):
+def test_boxes_areas_and_overlaps_are_those_of_pycocotools_to_the_last_bit(seed):
+    truth, proposals = ([R.from_bitmap(b) for b in bitmaps(seed + k, 5 + k)] for k in (0, 1))
+    truth.append(proposals[0])  # equal ones, too
+    measured = [Regions.of_masks(m, SHAPE[0]) for m in (truth, proposals)]
+    texts = [{**m, "counts": m["counts"].encode()} for m in rle.encode(truth, SHAPE)]
+    assert np.array_equal(measured[0].masks.areas, coco.area(texts))
+    for mask, box, simple in zip(truth, measured[0].boxes, measured[0].masks.simple, strict=True):
+        x0, y0, x1, y1 = R.bounds(mask, SHAPE[0])
+        assert box.tolist() == [x0, y0, x1 - x0, y1 - y0]
         x = R.columns(mask, SHAPE[0])[0]
         one_each = np.array_equal(x, np.arange(len(x)) + (x[0] if len(x) else 0))
         assert simple == (one_each and len(x) == len(mask))  # else a run crosses columns
-    # Below the lowest threshold one way may measure what the other knows to be too little.
-    slow[slow < THRESHOLDS[0]] = 0
-    order = np.random.default_rng(seed).permutation(len(found))
-    for fast, expected in (
-        (overlaps(*flat), slow),
-        (overlaps(flat[0], flat[1].take(order)), slow[:, order]),
-    ):
-        assert np.array_equal(np.where(fast < THRESHOLDS[0], 0, fast), expected)
+    expected = by_pycocotools(truth, proposals, *SHAPE)
+    assert expected.max() == 1 or not len(proposals[0])
+    assert np.array_equal(ours(*measured), expected)
+    order = np.random.default_rng(seed).permutation(len(proposals))
+    assert np.array_equal(ours(measured[0], measured[1].take(order)), expected[:, order])
 
 
 @given(st.integers(0, 10**6))
@@ -108,23 +117,48 @@ def test_masks_of_one_run_in_each_column_may_begin_anywhere(seed):
         cut = whole.copy()
         cut[:, :left] = cut[:, right:] = False
         masks.append(R.from_bitmap(cut))
-    flat = Regions.of_flat(FlatMasks.of(masks), height)
-    assert flat.simple.all()
-    slow = overlaps(Regions.of_masks(masks, height), Regions.of_masks(masks, height))
-    assert (slow > THRESHOLDS[0]).all()
-    assert np.array_equal(overlaps(flat, flat), slow)
+    measured = Regions.of_masks(masks, height)
+    assert measured.masks.simple.all()
+    expected = by_pycocotools(masks, masks, height, width)
+    assert (expected > THRESHOLDS[0]).all()
+    assert np.array_equal(ours(measured, measured), expected)
 
 
 @given(st.integers(0, 10**6))
-def test_matching_is_the_same_with_ties(seed):
+def test_boxes_overlap_as_those_of_pycocotools_to_the_last_bit(seed):
+    rng = np.random.default_rng(seed)
+    truth, proposals = (np.round(rng.uniform(0, 40, (k, 4)), rng.integers(0, 9)) for k in (5, 7))
+    truth[0] = proposals[0]
+    truth[1, 2:] = 0
+    expected = coco.iou(proposals, truth, [0] * len(truth)).T
+    iou = overlaps(Regions(truth), Regions(proposals), THRESHOLDS[0])
+    assert np.array_equal(iou, np.nan_to_num(expected))
+
+
+def matched_plainly(iou):
+    """As COCOeval.evaluateImg does, for one image without crowd regions."""
+    ranks = np.full((len(iou), len(THRESHOLDS)), MISSED, np.int32)
+    for t, threshold in enumerate(THRESHOLDS):
+        for d in range(iou.shape[1]):
+            best, taken = min(threshold, 1 - 1e-10), -1
+            for g in range(len(iou)):
+                if ranks[g, t] == MISSED and iou[g, d] >= best:
+                    best, taken = iou[g, d], g
+            if taken >= 0:
+                ranks[taken, t] = d
+    return ranks
+
+
+@given(st.integers(0, 10**6))
+def test_matching_is_that_of_cocoeval_with_ties(seed):
     rng = np.random.default_rng(seed)
     iou = rng.choice([0, 0.4, 0.5, 0.55, 0.7, 0.95, 1.0], (rng.integers(0, 7), rng.integers(0, 9)))
-    assert np.array_equal(match(iou, compiled=True), match(iou))
-    assert match(iou, compiled=True).dtype == match(iou).dtype
+    assert np.array_equal(match(iou), matched_plainly(iou))
+    assert match(iou).dtype == np.int32
 
 
 def test_nothing_matches_nothing():
-    assert match(np.zeros((0, 3)), compiled=True).shape == (0, len(THRESHOLDS))
-    assert (match(np.zeros((2, 0)), compiled=True) == MISSED).all()
-    empty = Regions.of_flat(FlatMasks.of([]), 10)
-    assert overlaps(empty, empty).shape == (0, 0)
+    assert match(np.zeros((0, 3))).shape == (0, len(THRESHOLDS))
+    assert (match(np.zeros((2, 0))) == MISSED).all()
+    for empty in (Regions.of_masks([], 10), Regions(np.empty((0, 4)))):
+        assert overlaps(empty, empty, 0.5).shape == (0, 0)

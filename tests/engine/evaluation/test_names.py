@@ -12,6 +12,7 @@ from PIL import Image
 
 from fastsam_plugins import Segmentation, io
 from fastsam_plugins.cli.main import main
+from fastsam_plugins.evaluation import names
 from fastsam_plugins.io import ImageResult
 from tests.conftest import disks
 
@@ -25,9 +26,9 @@ def truth_and_results(tmp_path, known, named, as_list=False):
     """
     masks = {n: disks(SHAPE, [(10 + 11 * k, 20, 6), (60, 30, 8)]) for k, n in enumerate("abcd")}
 
-    def content(names, extra):
+    def content(files, extra):
         images, annotations = [], []
-        for number, name in enumerate(names, 1):
+        for number, name in enumerate(files, 1):
             letter = name.rpartition(".")[0][-1]
             size = {"height": SHAPE[0], "width": SHAPE[1]}
             images.append({"id": number, "file_name": name, **size})
@@ -98,6 +99,21 @@ def test_names_that_do_not_tell_are_refused(tmp_path, kind, known, named, said):
     assert paths[0] in line
     assert paths[1] in line
     assert "leave the list of images out" in line
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "count"),
+    [
+        ("/data/1/a.png", "1/a.png", 2),
+        ("1\\a.png", "./1/a.png", 2),
+        ("1/a.png", "2/a.png", 1),
+        ("1/a.png", "1/b.png", 0),
+        ("a.png", "aa.png", 0),
+        ("", "a.png", 0),
+    ],
+)
+def test_paths_are_compared_from_their_ends(one, other, count):
+    assert names.shared_ending(one, other) == names.shared_ending(other, one) == count
 
 
 def segmented(*paths):

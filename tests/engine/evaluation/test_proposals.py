@@ -14,27 +14,17 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from fastsam_plugins.evaluation import proposal_files
 from fastsam_plugins.evaluation.proposal_files import evaluate_proposals
 from fastsam_plugins.evaluation.proposals import (
     SIZES,
     THRESHOLDS,
     ProposalRecall,
-    Regions,
     match,
 )
+from fastsam_plugins.evaluation.regions import Regions
 from fastsam_plugins.masks import rle
 
 LIMITS = [1, 10, 100, 1000]
-
-
-@pytest.fixture(params=["numpy", "compiled"], autouse=True)
-def code(request, monkeypatch):
-    """Everything is measured by both."""
-    first = 0 if request.param == "compiled" else 10**9
-    monkeypatch.setattr(proposal_files, "COMPILE_FROM", first)
-    monkeypatch.setattr(proposal_files, "COMPILE_FROM_BYTES", first)
-    return request.param
 
 
 def reference(truth: dict, results: list[dict], kind: str) -> np.ndarray:
@@ -191,15 +181,20 @@ def test_among_equal_overlaps_the_later_ground_truth_is_taken():
 
 def test_the_engines_own_masks_need_no_rle(dummy):
     seg = dummy(count=30)
-    boxes = seg.tight_boxes().astype(np.float64)
-    boxes[:, 2:] -= boxes[:, :2]
     masks = [seg.runs(i) for i in range(len(seg))]
     alive = np.flatnonzero(seg.areas > 0)
-    found = Regions(boxes, masks).take(alive)
+    found = Regions.of_masks(masks, seg.shape[0]).take(alive)
     recall = ProposalRecall()
     recall.add(found, seg.areas[alive].astype(float), found, seg.scores[alive].astype(float))
     assert recall.average_recall(1000) == 1
     assert rle.encode(masks, seg.shape)
+
+
+def not_ascii(shape):
+    """A mask whose counts would be right, were there a question mark."""
+    (mask,) = rle.encode([np.array([[15, shape[0] * shape[1]]])], shape)
+    assert mask["counts"].startswith("?")
+    return {**mask, "counts": mask["counts"].replace("?", "€")}
 
 
 @pytest.mark.parametrize(
@@ -215,6 +210,7 @@ def test_the_engines_own_masks_need_no_rle(dummy):
         ),
         (lambda t, r: r[1].update(segmentation={"size": [3, 3], "counts": [9]}), "a mask of 3 x 3"),
         (lambda t, r: r[1].update(segmentation={"size": [67, 60], "counts": "~"}), "record 1: the"),
+        (lambda t, r: r[1].update(segmentation=not_ascii((67, 60))), "record 1: the counts"),
         (
             lambda t, r: t["annotations"][2].update(segmentation=[[1, 2]]),
             r"truth.json: annotations\[2\]: a polygon",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tiny_clip import FOLDER
+from support.tiny_clip import FOLDER
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ from fastsam_plugins import io
 from fastsam_plugins.cli import main
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
-from tests.tiny_clip import FOLDER
-from tests.tiny_clip.scenes import scene
+from support.tiny_clip import FOLDER
+from support.tiny_clip.scenes import scene
 
 QUICK = ("--conf", "0.2", "--device", "cpu", "--clip", FOLDER)
 

@@ -18,7 +18,7 @@ from fastsam_plugins import WeightsError
 from fastsam_plugins.messages import install
 from fastsam_plugins.text import loading
 from fastsam_plugins.text.loading import load
-from tests.tiny_clip import FOLDER
+from support.tiny_clip import FOLDER
 
 WEIGHTS = FOLDER / "open_clip_model.safetensors"
 

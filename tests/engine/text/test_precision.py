@@ -8,7 +8,7 @@ from fastsam_plugins import Segmentation, TextOptions
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.text import precision
 from fastsam_plugins.text.clip import Clip
-from tests.tiny_clip.scenes import scene
+from support.tiny_clip.scenes import scene
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 ENCODERS = pytest.mark.parametrize("features", ["crops", "dense"])

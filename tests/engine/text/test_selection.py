@@ -12,8 +12,8 @@ import pytest
 from fastsam_plugins import Segmentation, TextOptions
 from fastsam_plugins.masks.sources import RunMasks
 from fastsam_plugins.text import text_encoder
-from tests.tiny_clip import FOLDER
-from tests.tiny_clip.scenes import COLORS, SHAPES, Scene, scene
+from support.tiny_clip import FOLDER
+from support.tiny_clip.scenes import COLORS, SHAPES, Scene, scene
 
 SEED = 7  # not the one trained on
 ENCODERS = pytest.mark.parametrize("features", ["crops", "dense"])

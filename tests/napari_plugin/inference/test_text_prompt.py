@@ -13,9 +13,9 @@ from fastsam_plugins.options import FilterOptions, TextOptions
 from napari_plugin.inference.network import Network, NetworkError, Stopped
 from napari_plugin.inference.text_prompt import Words
 from napari_plugin.model.slice_instances import Prompts, SliceInstances
+from support.tiny_clip import FOLDER
+from support.tiny_clip.scenes import scene as draw
 from tests.napari_plugin.conftest import put
-from tests.tiny_clip import FOLDER
-from tests.tiny_clip.scenes import scene as draw
 
 pytest.importorskip("open_clip", reason="open_clip is not installed")
 pytestmark = pytest.mark.timeout(600)

@@ -1,4 +1,4 @@
-"""Train the tiny CLIP: ``python -m tests.tiny_clip.train``, twenty minutes on two slow cores.
+"""Train the tiny CLIP: ``python -m support.tiny_clip.train``, twenty minutes on two slow cores.
 
 Objects of drawn scenes are compared with the words for all colours, all shapes and all pairs of
 both; once cut out, and once pooled from the tokens of the whole scene, the way the engine does it.
@@ -19,8 +19,8 @@ from fastsam_plugins.masks import runs as R
 from fastsam_plugins.text.crops import batches
 from fastsam_plugins.text.dense import coverage, tokens
 from fastsam_plugins.text.pixels import Pixels
-from tests.tiny_clip import FOLDER
-from tests.tiny_clip.scenes import COLORS, SHAPES, Scene, say, scene
+from support.tiny_clip import FOLDER
+from support.tiny_clip.scenes import COLORS, SHAPES, Scene, say, scene
 
 TEMPLATES = ("a {}", "{}", "the {}", "a photo of a {}", "one {}", "a picture of a {}")
 SEED = 20_230_621  # tests draw from other seeds
