@@ -59,7 +59,7 @@ def main() -> None:
     from qtpy.QtGui import QMouseEvent
     from qtpy.QtWidgets import QApplication
 
-    from napari_plugin.inference.worker import Found, picture
+    from napari_plugin.inference.worker import SegmentedSlice, picture
     from napari_plugin.model.slice_instances import Prompts, SliceInstances
     from napari_plugin.view import geometry
 
@@ -95,12 +95,12 @@ def main() -> None:
     settle(0.5)
     seg = instances()
     plane = geometry.shown_plane(image, viewer.dims)
-    now = widget._open(image, plane).annotation
+    workspace = widget._open(image, plane)
     scene = SliceInstances(seg, (0, 0, SIDE, SIDE), (SIDE, SIDE), "benchmark")
     _ = seg.areas, seg.stability
-    now.found(Found((), scene, picture(scene)))
+    workspace.view.show_segmented(SegmentedSlice((), scene, picture(scene)))
     settle(0.5)
-    options = now.session.options
+    options = workspace.session.options
     spots = rng.uniform(20, SIDE - 20, (3 * EVENTS, 2))
     spots = np.array([s for s in spots if len(scene.at((s[0], s[1]), options))])[:EVENTS]
 
@@ -119,12 +119,12 @@ def main() -> None:
         found = scene.at(xy, options)
         engine.append(time.perf_counter() - start)
         area = int(found.areas[0]) if len(found) else 0
-        assert np.count_nonzero(now.preview.layer.data) == area
+        assert np.count_nonzero(workspace.view.instances.preview.layer.data) == area
 
     click, click_cpu, click_drawn = [], [], []
     for spot in spots:
         at = on_canvas(spot)
-        now.clear()
+        workspace.actions.clear()
         send("MouseMove", at, "NoButton", "NoButton")
         settle()
         send("MouseButtonPress", at, "LeftButton", "LeftButton")
@@ -134,11 +134,11 @@ def main() -> None:
         click_cpu.append(time.thread_time() - cpu)
         QApplication.processEvents()
         click_drawn.append(time.perf_counter() - start)
-        answer = scene.answer(now.session.prompts(()), options)
-        assert len(now.points.data) == 1
+        answer = scene.answer(workspace.session.prompts(()), options).seg
+        assert len(workspace.view.prompts.points.data) == 1
         area = int(answer.areas[0]) if len(answer) else 0
-        assert np.count_nonzero(now.preview.layer.data) == area
-        assert isinstance(now.session.prompts(()), Prompts)
+        assert np.count_nonzero(workspace.view.instances.preview.layer.data) == area
+        assert isinstance(workspace.session.prompts(()), Prompts)
 
     sizes = seg.areas
     print(
@@ -182,15 +182,15 @@ def main() -> None:
     gaps("nothing", lambda: settle(2), lambda: True)
     viewer.add_image(large, name="large")
     settle(1)
-    widget.advanced.imgsz.value = "1024"
-    widget.basic.conf.value = 0.02
-    widget.segment()  # the layers are there then, and the network is loaded
+    widget.panel.advanced.imgsz.value = "1024"
+    widget.panel.basic.conf.value = 0.02
+    widget.requester.segment()  # the layers are there then, and the network is loaded
     settle(30)
     for name in ("segment 4096²", "again, other options"):
-        widget.basic.conf.value -= 0.01  # another request than before
-        before = widget.now.scene
-        gaps(name, widget.segment, lambda: not widget.cancel_button.enabled)
-        assert widget.now.scene is not before
+        widget.panel.basic.conf.value -= 0.01  # another request than before
+        before = widget.workspace.instances
+        gaps(name, widget.requester.segment, lambda: not widget.panel.cancel_button.enabled)
+        assert widget.workspace.instances is not before
     viewer.close()
     settle(0.2)
 

@@ -171,17 +171,18 @@ class _Driver:
 
     def segment(self, name: str, region: str, slices: str = "") -> None:
         widget = self.widget
-        widget.region.region.value, widget.region.slices.value = region, slices
-        self.measure(name, widget.segment, lambda: not widget.cancel_button.enabled)
-        assert widget.now is not None
-        assert widget.now.scene is not None
+        panel = widget.panel
+        panel.region.region.value, panel.region.slices.value = region, slices
+        self.measure(name, widget.requester.segment, lambda: not panel.cancel_button.enabled)
+        assert widget.workspace is not None
+        assert widget.workspace.instances is not None
 
     def spots(self, count: int) -> np.ndarray:
         """Middles of instances that are in view, as napari's (x, y)."""
-        now = self.widget.now
-        scene, layer = now.scene, now.image
+        workspace = self.widget.workspace
+        scene, layer = workspace.instances, workspace.image.layer
         low, high = np.asarray(layer.corner_pixels)[:, -2:]
-        boxes = scene.shown.boxes + np.resize(scene.window[:2], 4)
+        boxes = scene.visible.boxes + np.resize(scene.window[:2], 4)
         small = (boxes[:, 2:] - boxes[:, :2]).max(1) < 200
         middle = (boxes[:, :2] + boxes[:, 2:]) / 2
         inside = small & (middle > low[::-1] + 30).all(1) & (middle < high[::-1] - 30).all(1)
@@ -189,7 +190,8 @@ class _Driver:
 
     def prompt(self) -> None:
         """Hover, click, box, commit, undo."""
-        now = self.widget.now
+        workspace = self.widget.workspace
+        actions = workspace.actions
         spots = self.spots(12)
         assert len(spots) >= 4, len(spots)
 
@@ -204,35 +206,36 @@ class _Driver:
         self.measure("commit, the first", self.widget.commit, self.saved)
         self.measure("click", lambda: self.click(spots[2]))
         self.measure("commit", self.widget.commit, self.saved)
-        self.measure("undo", lambda: now.undo(), self.saved)
-        self.measure("redo", lambda: now.redo(), self.saved)
+        self.measure("undo", lambda: actions.undo(), self.saved)
+        self.measure("redo", lambda: actions.redo(), self.saved)
 
         def box() -> None:
-            self.widget.draw_box()
+            actions.draw_box()
             self.drag(spots[3] - 35, spots[3] + 35)
 
         self.measure("box", box)
         self.measure("commit of the box", self.widget.commit, self.saved)
         self.measure("commit all", self.widget.commit_all, self.saved)
-        self.measure("undo of it", lambda: now.undo(), self.saved)
-        self.measure("redo of it", lambda: now.redo(), self.saved)
+        self.measure("undo of it", lambda: actions.undo(), self.saved)
+        self.measure("redo of it", lambda: actions.redo(), self.saved)
         self.measure("commit after it", self.recommit, self.saved)
-        last = max(now.session.objects.known)
-        self.measure("delete", lambda: now.session.delete([last], now.key), self.saved)
+        session, key = workspace.session, workspace.image.key
+        last = max(session.objects.known)
+        self.measure("delete", lambda: session.delete([last], key), self.saved)
         self.measure("save", self.widget.save, self.saved)
 
     def recommit(self) -> None:
-        now = self.widget.now
-        objects = now.session.objects
+        workspace = self.widget.workspace
+        session, key = workspace.session, workspace.image.key
         spots = self.spots(60) + 0.5
-        label = next(n for xy in spots if (n := objects.at(now.key, xy)))
-        now.session.recall(now.key, label)
+        label = next(n for xy in spots if (n := session.objects.at(key, xy)))
+        session.recall(key, label)
         self.widget.commit()
 
     def saved(self) -> bool:
         """Whether nothing is on its way to the disk, or into the labels."""
-        busy = getattr(self.widget.now, "working", False)
-        return not busy and not self.widget.workspace.saver._busy
+        workspace = self.widget.workspace
+        return not workspace.actions.working and not workspace.saver.busy
 
     def filters(self) -> None:
         self.measure("filters", lambda: self.set_filter(0.3), lambda: not self.widget.pictures.busy)
@@ -241,7 +244,7 @@ class _Driver:
         )
 
     def set_filter(self, value: float) -> None:
-        self.widget.filters.min_score.value = value
+        self.widget.panel.filters.min_score.value = value
 
     def zoom(self, factor: float, middle: Any) -> None:
         self.viewer.camera.center = (0, middle[1], middle[0])
@@ -269,9 +272,9 @@ class _Driver:
 
     def switch(self, image: Any) -> None:
         """Another image in the form, and back."""
-        first = self.widget.image.value
-        self.measure("another image", lambda: setattr(self.widget.image, "value", image))
-        self.measure("and back", lambda: setattr(self.widget.image, "value", first))
+        first = self.widget.panel.image.value
+        self.measure("another image", lambda: setattr(self.widget.panel.image, "value", image))
+        self.measure("and back", lambda: setattr(self.widget.panel.image, "value", first))
 
     def active(self) -> None:
         layers = list(self.viewer.layers)
@@ -289,7 +292,7 @@ def photograph(driver: _Driver, side: int) -> None:
     image = tiled(side, side)
     driver.measure("open the image", lambda: driver.viewer.add_image(image, name="photograph"))
     other = driver.viewer.add_image(tiled(512, 512, 1), name="other", visible=False)
-    driver.widget.image.value = driver.viewer.layers["photograph"]
+    driver.widget.panel.image.value = driver.viewer.layers["photograph"]
     driver.settle(1)
     driver.zoom(4, (side / 2, side / 2))
     driver.settle(1)
@@ -331,9 +334,9 @@ def huge(driver: _Driver, side: int) -> None:
     driver.measure("open the image", lambda: driver.viewer.add_image(image, name="large"))
     driver.settle(1)
     print(f"\nwith the image alone: {peak() / 1e9:.2f} GB\n")
-    driver.widget.tiling.tile.value = "2048"
+    driver.widget.panel.tiling.tile.value = "2048"
     driver.segment("windows", "windows")
-    print(f"\n{len(driver.widget.now.scene.seg)} instances; {peak() / 1e9:.2f} GB\n")
+    print(f"\n{len(driver.widget.workspace.instances.seg)} instances; {peak() / 1e9:.2f} GB\n")
     driver.zoom(side / 1500, (side / 2, side / 2))
     driver.settle(1)
     driver.prompt()

@@ -35,21 +35,21 @@ def main() -> None:
             time.sleep(0.005)
 
     wait(1)
-    widget.basic.conf.value = 0.25
-    widget.segment()
-    wait(120, lambda: widget.now.scene is not None)
-    now = widget.now
-    boxes = now.scene.seg.boxes
+    widget.panel.basic.conf.value = 0.25
+    widget.requester.segment()
+    wait(120, lambda: widget.workspace is not None and widget.workspace.instances is not None)
+    actions = widget.workspace.actions
+    boxes = widget.workspace.instances.seg.boxes
     places = [(float(y0 + y1) / 2, float(x0 + x1) / 2) for x0, y0, x1, y1 in boxes]
     near: list[tuple[float, float]] = []  # coins from the middle outwards, each of them once
     for place in sorted(places, key=lambda p: np.hypot(p[0] - 150, p[1] - 190)):
         if all(np.hypot(place[0] - y, place[1] - x) > 20 for y, x in near):
             near.append(place)
     for place in near[:3]:
-        now.clicked(image.data_to_world(place), True)
+        actions.clicked(image.data_to_world(place), True)
         widget.commit()
-    now.clicked(image.data_to_world(near[3]), True)
-    now.moved(image.data_to_world(near[5]))
+    actions.clicked(image.data_to_world(near[3]), True)
+    actions.moved(image.data_to_world(near[5]))
     viewer.reset_view()
     wait(1)
     shown = Image.fromarray(viewer.window.screenshot(canvas_only=False, flash=False)[..., :3])

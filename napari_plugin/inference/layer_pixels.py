@@ -13,8 +13,8 @@ from fastsam_plugins.images.contrast import to_rgb
 from fastsam_plugins.images.windowed_image import WindowedImage
 from fastsam_plugins.options import Options, ReadOptions, option
 from napari_plugin.model.edits import Key
+from napari_plugin.model.plane import Plane
 from napari_plugin.model.slice_instances import Window
-from napari_plugin.view.geometry import Plane
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,12 @@ class Pixels:
 
         def read(part: Window) -> NDArray:
             a, b, c, d = part
-            found = self._values(key, 0, (x0 + a, y0 + b, x0 + c, y0 + d))
-            if found.dtype.kind != "f" or (finite := np.isfinite(found)).all():
-                return found
-            if found.ndim == 3:
-                finite = np.broadcast_to(finite.all(2, keepdims=True), found.shape)
-            return np.ma.masked_array(found, ~finite)  # black, as napari shows it
+            values = self._values(key, 0, (x0 + a, y0 + b, x0 + c, y0 + d))
+            if values.dtype.kind != "f" or (finite := np.isfinite(values)).all():
+                return values
+            if values.ndim == 3:
+                finite = np.broadcast_to(finite.all(2, keepdims=True), values.shape)
+            return np.ma.masked_array(values, ~finite)  # black, as napari shows it
 
         one = read((0, 0, 1, 1))
         return WindowedImage(

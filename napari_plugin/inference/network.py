@@ -99,7 +99,7 @@ class Network:
             If ``stop`` was set.
         """
         with self._lock, tempfile.TemporaryDirectory(prefix="fastsam-") as folder:
-            out = Path(folder) / "found.npz"
+            out = Path(folder) / "instances.npz"
             request = {
                 "do": "segment", "network": network, "size": pixels.shape[:2], "shape": shape,
                 "out": str(out), "options": dataclasses.asdict(options),
@@ -112,18 +112,18 @@ class Network:
     def pick(
         self,
         pixels: NDArray[np.uint8],
-        scene: SliceInstances,
+        instances: SliceInstances,
         device: str,
         words: Words,
         stop: threading.Event,
     ) -> list[int]:
-        """Pick among the instances of a scene by text.
+        """Pick among a slice's instances by text.
 
         Parameters
         ----------
         pixels : uint8 array (H, W, 3)
-            Of the scene's window, in full resolution.
-        scene : SliceInstances
+            Of the instances' window, in full resolution.
+        instances : SliceInstances
         device : str
             Where CLIP runs.
         words : Words
@@ -133,7 +133,7 @@ class Network:
         Returns
         -------
         list of int
-            Rows of the scene's instances.
+            Rows of the instances.
 
         Raises
         ------
@@ -143,14 +143,15 @@ class Network:
             If ``stop`` was set.
         """
         with self._lock, tempfile.TemporaryDirectory(prefix="fastsam-") as folder:
-            found = Path(folder) / "found.npz"
-            npz.write(scene.seg, found)
+            file = Path(folder) / "instances.npz"
+            npz.write(instances.seg, file)
             request = {
-                "do": "pick", "size": pixels.shape[:2], "found": str(found), "device": device,
-                "digest": scene.digest, "among": _places(scene), **dataclasses.asdict(words),
+                "do": "pick", "size": pixels.shape[:2], "instances": str(file), "device": device,
+                "digest": instances.digest, "among": _places(instances),
+                **dataclasses.asdict(words),
             }  # fmt: skip
             rows = self._ask(request, pixels, stop)["picked"]
-            return [int(scene.seg.rows[row]) for row in rows]
+            return [int(instances.seg.rows[row]) for row in rows]
 
     def _ask(
         self,
@@ -257,6 +258,6 @@ class Network:
         return f"the network's process ended (exit status {code}); is there enough memory?"
 
 
-def _places(scene: SliceInstances) -> list[int]:
-    """Which of a scene's instances are shown: their places among all."""
-    return np.flatnonzero(np.isin(scene.seg.rows, scene.shown.rows)).tolist()
+def _places(instances: SliceInstances) -> list[int]:
+    """Which instances the filters let through: their places among all."""
+    return np.flatnonzero(np.isin(instances.seg.rows, instances.visible.rows)).tolist()

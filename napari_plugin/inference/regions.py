@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from fastsam_plugins.options import FilterOptions, Options, option
-from napari_plugin.inference.result_cache import Results
-from napari_plugin.inference.worker import Found, picture
+from napari_plugin.inference.result_cache import ResultCache
+from napari_plugin.inference.worker import SegmentedSlice, picture
 from napari_plugin.model.edits import Key
+from napari_plugin.model.plane import Plane
 from napari_plugin.model.saving import Saved
 from napari_plugin.model.slice_instances import SliceInstances, Window
-from napari_plugin.view import geometry
-from napari_plugin.view.geometry import Plane
 
 
 @dataclass(frozen=True)
@@ -33,28 +32,27 @@ class RegionOptions(Options):
 
 
 def jobs(
-    options: RegionOptions, image: Any, plane: Plane, key: Key
+    options: RegionOptions, plane: Plane, shape: Sequence[int], key: Key, in_view: Window | None
 ) -> tuple[tuple[Key, Window], ...]:
     """Slices and windows to segment.
 
     Parameters
     ----------
     options : RegionOptions
-    image : image layer
     plane : Plane
+    shape : tuple of int
+        Of the image's array, at its full resolution.
     key : tuple of int
         The slice that is shown. Numbers count along its last axis that is stepped through.
+    in_view : (x0, y0, x1, y1), optional
+        The field of view; all of each slice where None.
 
     Raises
     ------
     ValueError
-        If there are no such slices, or nothing is in view.
+        If there are no such slices.
     """
-    height, width = geometry.plane_shape(image, plane)
-    window = (0, 0, width, height)
-    if options.region == "field of view":
-        window = geometry.visible_window(image, plane)
-    shape = geometry.full_shape(image)
+    window = in_view or (0, 0, shape[plane.columns], shape[plane.rows])
     sizes = [shape[a] for a in plane.stepped]
     text = options.slices.strip()
     if not text or not sizes:
@@ -65,7 +63,7 @@ def jobs(
 
 
 def _numbers(text: str, count: int) -> list[int]:
-    found: set[int] = set()
+    numbers: set[int] = set()
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
         try:
@@ -75,21 +73,21 @@ def _numbers(text: str, count: int) -> list[int]:
             raise ValueError(f"slices must be numbers as in 0-5,8, or all, got {text!r}") from None
         if not 0 <= low <= high < count:
             raise ValueError(f"slices are counted from 0 to {count - 1}, got {part.strip()}")
-        found |= set(range(low, high + 1))
-    return sorted(found)
+        numbers |= set(range(low, high + 1))
+    return sorted(numbers)
 
 
-def kept_scenes(
-    saved: Saved, results: Results, filters: FilterOptions, stop: threading.Event
-) -> Iterator[Found]:
+def cached_slices(
+    saved: Saved, cache: ResultCache, filters: FilterOptions, stop: threading.Event
+) -> Iterator[SegmentedSlice]:
     """What a session had segmented, as far as it was kept; nothing is segmented anew."""
-    for key, (digest, window) in saved.scenes.items():
+    for key, (digest, window) in saved.segmented.items():
         if stop.is_set():
             return
-        seg = results.get(digest)
+        seg = cache.get(digest)
         x0, y0, x1, y1 = window
         if seg is None or seg.shape != (y1 - y0, x1 - x0):  # of something else
             continue
         _ = seg.areas, seg.stability
-        scene = SliceInstances(seg, window, saved.shape, digest).filtered(filters)
-        yield Found(key, scene, picture(scene))
+        instances = SliceInstances(seg, window, saved.shape, digest).filtered(filters)
+        yield SegmentedSlice(key, instances, picture(instances))

@@ -70,14 +70,14 @@ def digest(
 
 def _fingerprint(model: str) -> str:
     """Tells weights apart without loading them."""
-    found = weights.known(model)
-    if not isinstance(found, Path):
-        return found.name
-    facts = found.stat()
-    return f"{found.resolve()} {facts.st_size} {facts.st_mtime_ns}"
+    file = weights.known(model)
+    if not isinstance(file, Path):
+        return file.name
+    facts = file.stat()
+    return f"{file.resolve()} {facts.st_size} {facts.st_mtime_ns}"
 
 
-class Results:
+class ResultCache:
     """A cache of segmentations.
 
     Parameters
@@ -92,15 +92,15 @@ class Results:
         self, folder: Path | None = None, memory: int = 1 << 29, disk: int = 1 << 31
     ) -> None:
         self.folder, self.memory, self.disk = folder, memory, disk
-        self._found: OrderedDict[str, Segmentation] = OrderedDict()
+        self._held: OrderedDict[str, Segmentation] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, name: str) -> Segmentation | None:
         """The segmentation of this digest; None if there is none, or its file is damaged."""
         with self._lock:
-            if name in self._found:
-                self._found.move_to_end(name)
-                return self._found[name]
+            if name in self._held:
+                self._held.move_to_end(name)
+                return self._held[name]
         if self.folder is None:
             return None
         path = self._path(name)
@@ -132,10 +132,10 @@ class Results:
 
     def _keep(self, name: str, seg: Segmentation) -> None:
         with self._lock:
-            self._found[name] = seg
-            self._found.move_to_end(name)
-            while len(self._found) > 1 and sum(map(_bytes, self._found.values())) > self.memory:
-                self._found.popitem(last=False)
+            self._held[name] = seg
+            self._held.move_to_end(name)
+            while len(self._held) > 1 and sum(map(_bytes, self._held.values())) > self.memory:
+                self._held.popitem(last=False)
 
     def _path(self, name: str) -> Path:
         assert self.folder is not None

@@ -69,11 +69,11 @@ class _Windows:
         self._say({"number": self._number, "read": [x.start, y.start, x.stop, y.stop]})
         while not self._stop.is_set():
             try:
-                found = self._windows.get(timeout=TICK)
+                pixels = self._windows.get(timeout=TICK)
             except queue.Empty:
                 continue
-            if found is not None and found.shape == (len(y), len(x), 3):
-                return found
+            if pixels is not None and pixels.shape == (len(y), len(x), 3):
+                return pixels
         raise Interrupted("stopped on request")
 
 
@@ -147,8 +147,8 @@ def _picked(request: dict[str, Any], looked: dict[str, Any]) -> list[int]:
     seg = _looked_at(request, looked)
     places = np.array(request["among"], np.int64)
     negatives, options = request["negatives"] or None, TextOptions(**request["options"])
-    found = seg[places].select(text=request["texts"], negatives=negatives, options=options)
-    return list(dict.fromkeys(found.rows.tolist()))
+    picked = seg[places].select(text=request["texts"], negatives=negatives, options=options)
+    return list(dict.fromkeys(picked.rows.tolist()))
 
 
 def _looked_at(request: dict[str, Any], looked: dict[str, Any]) -> Any:
@@ -158,7 +158,7 @@ def _looked_at(request: dict[str, Any], looked: dict[str, Any]) -> Any:
     name = request["digest"]
     if name not in looked:
         looked.clear()
-        seg = npz.read(request["found"])
+        seg = npz.read(request["instances"])
         looked[name] = seg.with_image(request["pixels"], request["device"])
     return looked[name]
 

@@ -31,10 +31,10 @@ class Words:
         ValueError
             If there is no text.
         """
-        found = _divided(texts)
-        if not found:
+        wanted = _divided(texts)
+        if not wanted:
             raise ValueError("say what to look for, as in: a dog; a red car")
-        return cls(found, _divided(negatives), options)
+        return cls(wanted, _divided(negatives), options)
 
 
 def _divided(text: str) -> list[str]:

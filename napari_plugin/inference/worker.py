@@ -18,7 +18,7 @@ from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import FilterOptions, LimitOptions, SegmentOptions, TileOptions
 from napari_plugin.inference.layer_pixels import Pixels
 from napari_plugin.inference.network import Network, Stopped
-from napari_plugin.inference.result_cache import Results, digest
+from napari_plugin.inference.result_cache import ResultCache, digest
 from napari_plugin.inference.text_prompt import Words
 from napari_plugin.model.edits import Key
 from napari_plugin.model.slice_instances import SliceInstances, Window
@@ -64,37 +64,37 @@ class Request:
 
     @property
     def steps(self) -> int:
-        """How many times :func:`work` tells how far it is."""
+        """How many times :func:`segment_slices` tells how far it is."""
         return 2 * len(self.jobs)
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was found in one slice."""
+class SegmentedSlice:
+    """A slice, its instances and a picture of them."""
 
     key: Key
-    scene: SliceInstances
+    instances: SliceInstances
     picture: NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why nothing was found; one line."""
+    """Why there is no answer; one line."""
 
     message: str
 
 
-def work(
-    request: Request, network: Network, results: Results, stop: threading.Event
-) -> Iterator[Found | Failure | None]:
+def segment_slices(
+    request: Request, network: Network, cache: ResultCache, stop: threading.Event
+) -> Iterator[SegmentedSlice | Failure | None]:
     """Segment what is requested.
 
     Yields
     ------
     None
         After pixels were read.
-    Found
-        After a slice was segmented, or found in the cache.
+    SegmentedSlice
+        After a slice was segmented, or was in the cache.
     Failure
         If it cannot go on; the last thing said.
     """
@@ -114,17 +114,17 @@ def work(
             name = digest(pixels, shape, request.model, request.options, request.tiling, stop)
             if stop.is_set():
                 return
-            seg = results.get(name)
+            seg = cache.get(name)
             if seg is None:
-                asked = (request.model, request.device, request.backend)
+                weights = (request.model, request.device, request.backend)
                 seg = network.segment(
-                    pixels, shape, asked, request.options, stop, request.tiling, request.limits
+                    pixels, shape, weights, request.options, stop, request.tiling, request.limits
                 )
                 # Asked for by every click; measured once, here.
                 _ = seg.areas, seg.stability, seg.contains([[0, 0]])
-                results.put(name, seg)
-            scene = SliceInstances(seg, window, request.shape, name).filtered(request.filters)
-            yield Found(key, scene, picture(scene))
+                cache.put(name, seg)
+            instances = SliceInstances(seg, window, request.shape, name).filtered(request.filters)
+            yield SegmentedSlice(key, instances, picture(instances))
     except Stopped:
         return
     except (ValueError, RuntimeError, OSError, MemoryError, ImportError) as error:
@@ -133,23 +133,24 @@ def work(
 
 
 @dataclass(frozen=True)
-class Picked:
-    """Rows of the instances that a text picked in a scene."""
+class TextMatches:
+    """Rows of a slice's instances that fit a text."""
 
     key: Key
-    scene: SliceInstances
+    instances: SliceInstances
     rows: list[int]
 
 
-def pick(
-    pixels: Pixels, key: Key, scene: SliceInstances, device: str, words: Words, network: Network,
-    stop: threading.Event,
-) -> Iterator[Picked | Failure]:  # fmt: skip
+def find_text(
+    pixels: Pixels, key: Key, instances: SliceInstances, device: str, words: Words,
+    network: Network, stop: threading.Event,
+) -> Iterator[TextMatches | Failure]:  # fmt: skip
     """Look for a text in a slice that was segmented; nothing if it is told to stop."""
     try:
-        x0, y0, x1, y1 = scene.window
-        full = pixels.read(key, scene.window, max(x1 - x0, y1 - y0))
-        yield Picked(key, scene, network.pick(full, scene, device, words, stop))
+        x0, y0, x1, y1 = instances.window
+        full = pixels.read(key, instances.window, max(x1 - x0, y1 - y0))
+        rows = network.pick(full, instances, device, words, stop)
+        yield TextMatches(key, instances, rows)
     except Stopped:
         return
     except (ValueError, RuntimeError, OSError, MemoryError) as error:
@@ -165,21 +166,21 @@ def stride(window: Window) -> int:
     return -(-max(window[2] - window[0], window[3] - window[1]) // GRID)
 
 
-def picture(scene: SliceInstances) -> NDArray[np.uint16]:
-    """A label image of what is shown of a scene, smaller instances on top.
+def picture(instances: SliceInstances) -> NDArray[np.uint16]:
+    """A label image of the instances that the filters let through, smaller ones on top.
 
     Returns
     -------
     uint16 array (h, w)
-        Of every ``stride``-th pixel of the window; i + 1 is instance i of ``scene.seg``.
+        Of every ``stride``-th pixel of the window; i + 1 is instance i of ``instances.seg``.
     """
-    step, shown = stride(scene.window), scene.shown
-    height, width = (len(range(step // 2, n, step)) for n in scene.seg.shape)
+    step, visible, every = stride(instances.window), instances.visible, instances.seg.rows
+    height, width = (len(range(step // 2, n, step)) for n in instances.seg.shape)
     made = np.zeros((height, width), np.uint16)
-    places = np.searchsorted(scene.seg.rows, shown.rows, sorter=np.argsort(scene.seg.rows))
-    places = np.argsort(scene.seg.rows)[places] % 65535 + 1  # of so many, two may look alike
-    for i in np.argsort(-shown.areas, kind="stable").tolist():
-        runs = sampled(shown.runs(i), shown.shape[0], step, height)
+    places = np.searchsorted(every, visible.rows, sorter=np.argsort(every))
+    places = np.argsort(every)[places] % 65535 + 1  # of so many, two may look alike
+    for i in np.argsort(-visible.areas, kind="stable").tolist():
+        runs = sampled(visible.runs(i), visible.shape[0], step, height)
         x0, y0, x1, y1 = window = R.bounds(runs, height)
         made[y0:y1, x0:x1][R.to_bitmap(runs, (height, width), window)] = places[i]
     return made
@@ -201,6 +202,6 @@ def sampled(runs: R.Runs, height: int, step: int, new_height: int) -> R.Runs:
         return runs
     x, top, bottom = R.columns(runs, height)
     x, top, bottom = x - step // 2, top - step // 2, bottom - step // 2
-    there = x % step == 0
-    first, last = -(-top[there] // step), -(-bottom[there] // step)
-    return R.from_columns(x[there] // step, np.maximum(first, 0), np.maximum(last, 0), new_height)
+    on_grid = x % step == 0
+    first, last = -(-top[on_grid] // step), -(-bottom[on_grid] // step)
+    return R.from_columns(x[on_grid] // step, np.maximum(first, 0), np.maximum(last, 0), new_height)

@@ -35,8 +35,8 @@ def read(name: str) -> Iterator[Labelled]:
             masks.setdefault(known.outline[0], []).append(known.outline[1])
     if not any(masks.values()):
         raise ValueError(f"{path} has no objects: commit some in napari first")
-    for key, found in sorted(masks.items()):
-        if not found:
+    for key, here in sorted(masks.items()):
+        if not here:
             continue
         if key in saved.pictures:
             image = path.parent / saved.pictures[key]
@@ -47,6 +47,6 @@ def read(name: str) -> Iterator[Labelled]:
         if not image.is_file():
             raise ValueError(f"{path}: the image of its objects, {image}, is no file any more")
         out = Labelled(image, saved.shape, labels=[path])
-        for mask in found:
+        for mask in here:
             out.keep(mask)
         yield out

@@ -26,6 +26,7 @@ import numpy as np
 
 from fastsam_plugins.io import Raster, formats
 from fastsam_plugins.io import raster as rasters
+from napari_plugin.model.plane import CHANNEL_AXIS
 
 LAZY = 1 << 26  # bytes: larger rasters are read when they are looked at
 CHUNK = 1024  # pixels of a side, about
@@ -67,7 +68,7 @@ def read(path: str) -> list[LayerData]:
             "transform": place.transform if place else None,
             "nodata": raster.nodata,
             "bands": list(raster.bands),
-            "channel_axis": None if rgb or count == 1 else 0,
+            CHANNEL_AXIS: None if rgb or count == 1 else 0,
         },
     }
     if not rgb:

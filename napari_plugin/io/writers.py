@@ -26,7 +26,7 @@ from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.outlines import signed_area
 from fastsam_plugins.segmentation import Segmentation
 from napari_plugin.model.blocks import Level
-from napari_plugin.view import channels
+from napari_plugin.model.plane import CHANNEL_AXIS
 
 ELLIPSE = 64  # corners that an ellipse is drawn with
 
@@ -38,7 +38,7 @@ class WriteError(RuntimeError):
     """A layer cannot be written; the message says what to do."""
 
 
-def _heard(write: F) -> F:
+def _write_errors(write: F) -> F:
     """Turn a writer's ValueError into a WriteError.
 
     napari takes any ValueError for "there is no such writer", and its message is lost.
@@ -54,7 +54,7 @@ def _heard(write: F) -> F:
     return cast(F, writer)
 
 
-@_heard
+@_write_errors
 def write_labels(path: str, data: Any, about: About) -> list[str]:
     """Write a Labels layer; the ending says how.
 
@@ -90,12 +90,12 @@ def write_labels(path: str, data: Any, about: About) -> list[str]:
     if ending in (".json", ".csv"):
         io.write_results(planes, output)
         return [path]
-    found = [feature for plane in planes for feature in features(plane)]
-    _write_features(output, found, place, about, "detection")
+    polygons = [feature for plane in planes for feature in features(plane)]
+    _write_features(output, polygons, place, about, "detection")
     return [path]
 
 
-@_heard
+@_write_errors
 def write_shapes(path: str, data: Sequence[NDArray], about: About) -> list[str]:
     """Write polygons, rectangles and ellipses of a Shapes layer, as they were drawn.
 
@@ -115,7 +115,7 @@ def write_shapes(path: str, data: Sequence[NDArray], about: About) -> list[str]:
     axes = _axes(about, ndim)
     kinds = about.get("shape_type", "polygon")
     kinds = [kinds] * len(data) if isinstance(kinds, str) else kinds
-    found, flat, image = [], 0, _source(about).name
+    outlines, flat, image = [], 0, _source(about).name
     for k, (corners, kind) in enumerate(zip(data, kinds, strict=True)):
         closed = kind in ("polygon", "rectangle", "ellipse")
         polygons = _polygons(_outline(corners, kind)) if closed else []
@@ -125,24 +125,24 @@ def write_shapes(path: str, data: Sequence[NDArray], about: About) -> list[str]:
         plane = dict(zip(axes, np.rint(corners[0, :-2]).astype(int).tolist(), strict=True))
         known = {n: v[k] for n, v in table.items()} | plane
         values = {"image": image, "instance": int(numbers[k]), **known}
-        found.append(Feature(int(numbers[k]), polygons, values, plane))
+        outlines.append(Feature(int(numbers[k]), polygons, values, plane))
     if flat:
         warnings.warn(
             f"{flat} of {len(data)} shapes are left out: they have no area, as lines and paths",
             stacklevel=2,
         )
-    _write_features(output, found, place, about, "annotation")
+    _write_features(output, outlines, place, about, "annotation")
     return [path]
 
 
-def source_files(opened: Iterable[Any]) -> list[Path]:
+def source_files(layers: Iterable[Any]) -> list[Path]:
     """The files that layers were read from, or were made over."""
-    found = []
-    for layer in opened:
+    files = []
+    for layer in layers:
         path = getattr(getattr(layer, "source", None), "path", None)
         kept = getattr(layer, "metadata", None) or {}
-        found += [Path(str(p)) for p in (path, kept.get("path"), kept.get("image")) if p]
-    return found
+        files += [Path(str(p)) for p in (path, kept.get("path"), kept.get("image")) if p]
+    return files
 
 
 def _check_apart(output: Path, about: About) -> None:
@@ -185,13 +185,13 @@ def _check(output: Path, place: io.Georeference | None, about: About) -> None:
 
 
 def _write_features(
-    output: Path, found: list[Feature], place: io.Georeference | None, about: About, kind: str
+    output: Path, outlines: list[Feature], place: io.Georeference | None, about: About, kind: str
 ) -> None:
     if output.suffix.lower() == ".gpkg":
-        layer = Layer(_source(about).stem, found, checked(place, output))
+        layer = Layer(_source(about).stem, outlines, checked(place, output))
         write_geopackage(output, [layer])
         return
-    atomic.write_json(output, geojson(found, place, kind))
+    atomic.write_json(output, geojson(outlines, place, kind))
 
 
 def _source(about: About) -> Path:
@@ -239,7 +239,7 @@ def _table(about: About) -> dict[str, list[Any]]:
 
 def _over_channels(about: About, ndim: int) -> int | None:
     """The axis on which a layer of the widget's lies over all channels of its image."""
-    axis = (about.get("metadata") or {}).get(channels.KEY)
+    axis = (about.get("metadata") or {}).get(CHANNEL_AXIS)
     return axis if isinstance(axis, int) and 0 <= axis < ndim - 2 else None
 
 
@@ -275,11 +275,11 @@ def _polygons(ring: NDArray[np.float64]) -> list[list[NDArray[np.float64]]]:
 
     parts = shapely.get_parts(shapely.make_valid(shapely.Polygon(ring)))
     parts = shapely.get_parts(parts)  # of a collection that holds a MultiPolygon
-    found = []
+    polygons = []
     for part in parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]:
         part = shapely.geometry.polygon.orient(part)
-        found.append([np.asarray(r.coords) for r in (part.exterior, *part.interiors)])
-    return found
+        polygons.append([np.asarray(r.coords) for r in (part.exterior, *part.interiors)])
+    return polygons
 
 
 def _outline(corners: NDArray, kind: str) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ from napari_plugin.model.edits import Key
 from napari_plugin.model.identity import Identity
 from napari_plugin.model.saving import ImageRecord, Saved
 from napari_plugin.model.session import Session, SessionError
-from napari_plugin.model.sessions import Sessions, free
+from napari_plugin.model.session_folder import SessionFolder, free
 
 log = logging.getLogger(__name__)
 
@@ -78,13 +78,15 @@ class Saver:
         The file; by default, one of its own among ``sessions``.
     run : callable
         Tells its first argument, in this thread, what its second gave in another one.
-    sessions : Sessions, optional
+    sessions : SessionFolder, optional
     identity : Identity, optional
         Of the image's pixels.
     tell : callable, optional
         Told in words that saving fails, once, and that it works again.
     later : callable, optional
         Calls its second argument, in this thread, after so many seconds.
+    autosave : bool
+        Whether to save what changes without being asked.
     """
 
     def __init__(
@@ -93,12 +95,13 @@ class Saver:
         record: Callable[[], ImageRecord],
         path: Path | None,
         run: Callable[[Callable[[Any], None], Callable[[], Any]], None],
-        sessions: Sessions | None = None,
+        sessions: SessionFolder | None = None,
         identity: Identity | None = None,
         tell: Callable[[str], None] = lambda text: None,
         later: Callable[[float, Callable[[], None]], None] = lambda seconds, act: None,
+        autosave: bool = True,
     ) -> None:
-        self.session, self.record, self._run = session, record, run
+        self.session, self.record, self._run, self._autosave = session, record, run, autosave
         self._sessions, self._identity, self._tell, self._later = sessions, identity, tell, later
         self._known: dict[Key, dict[int, R.Runs]] = {}
         self._changed: set[Key] = set()
@@ -115,21 +118,23 @@ class Saver:
         return self._place.path
 
     def changed(self, keys: set[Key]) -> None:
-        """Labels of some slices changed, or prompts did: save it soon."""
+        """Labels of some slices changed, or prompts did: save it soon, if it is to be autosaved."""
+        if not self._autosave:
+            return
         self._changed |= keys
         self._dirty = True
-        if not (self._closed or self._busy or self.session.writing):
+        if not (self._closed or self._busy or self.session.history.writing):
             self._busy = True
             self._run(self._written, self._task())
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Have what changed until now in its file, before something goes that it is about."""
         if self._last is not None:
             self._last()
         if self._dirty:
             self._note(self._task()())
 
-    def anew(self, before: Path | None = None) -> None:
+    def new_file(self, before: Path | None = None) -> None:
         """From now on another canvas is saved: in a new file, that of the other one stays.
 
         Parameters
@@ -137,7 +142,7 @@ class Saver:
         before : path, optional
             The session that it is gone on with; kept as ``.bak`` once the new one is written.
         """
-        self.settle()
+        self.flush()
         self._known, self._changed, self._last = {}, set(), None
         if self._sessions is not None and (self._place.written or before):
             self._place = _Place(self._fresh_now(), before)
@@ -189,9 +194,14 @@ class Saver:
         self._asked.append(task)
         self._run(then, task)
 
+    @property
+    def busy(self) -> bool:
+        """Whether another thread is writing what changed."""
+        return self._busy
+
     def close(self) -> None:
         """Have everything on the disk, and save nothing more: what is shown is taken down now."""
-        self.settle()
+        self.flush()
         for task in self._asked:
             task()
         self._closed = True

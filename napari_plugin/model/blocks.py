@@ -35,7 +35,7 @@ class Squares:
     ----------
     shape : (H, W)
         Of every slice.
-    found : dict
+    held : dict
         By slice, row and column of squares: those that hold a label. A square is never changed,
         but replaced.
     areas : dict of Counter
@@ -44,7 +44,7 @@ class Squares:
 
     def __init__(self, shape: R.Shape, dtype: Any) -> None:
         self.shape, self.dtype = shape, np.dtype(dtype)
-        self.found: dict[Place, Values] = {}
+        self.held: dict[Place, Values] = {}
         self.areas: defaultdict[Key, Counter[int]] = defaultdict(Counter)
         self._columns: dict[tuple[Key, int], tuple[list[Values], dict[int, R.Runs]]] = {}
         self._of: defaultdict[tuple[Key, int], set[tuple[int, int]]] = defaultdict(set)
@@ -54,7 +54,7 @@ class Squares:
         x0, y0, x1, y1 = window
         out = np.zeros((max(y1 - y0, 0), max(x1 - x0, 0)), self.dtype)
         for row, column, inside, part in _covering(window):
-            square = self.found.get((key, row, column))
+            square = self.held.get((key, row, column))
             if square is not None:
                 out[part] = square.decode().reshape(SIDE, SIDE)[inside]
         return out
@@ -63,7 +63,7 @@ class Squares:
         """Put the labels of a window."""
         for row, column, inside, part in _covering(window):
             place = key, row, column
-            before = self.found.get(place)
+            before = self.held.get(place)
             if before is None and not block[part].any():
                 continue
             square = np.zeros((SIDE, SIDE), self.dtype)
@@ -82,14 +82,14 @@ class Squares:
                 if not areas[label]:
                     del areas[label], self._of[key, label]
             if new:
-                self.found[place] = after
+                self.held[place] = after
             else:
-                self.found.pop(place, None)
+                self.held.pop(place, None)
 
     def frozen(self, key: Key) -> Callable[[], dict[int, R.Runs]]:
         """Gives the masks of a slice as it is now."""
         columns: defaultdict[int, dict[int, Values]] = defaultdict(dict)
-        for (k, row, column), square in self.found.items():
+        for (k, row, column), square in self.held.items():
             if k == key:
                 columns[column][row] = square
         return lambda: self._masks(key, columns)
@@ -99,11 +99,11 @@ class Squares:
         parts: defaultdict[int, list[R.Runs]] = defaultdict(list)
         for column in sorted(columns):
             squares = [columns[column][row] for row in sorted(columns[column])]
-            known, found = self._columns.get((key, column), ([], {}))
-            if len(known) != len(squares) or any(map(operator.is_not, known, squares)):
-                found = _runs(columns[column], column, self.shape)
-                self._columns[key, column] = squares, found
-            for label, runs in found.items():
+            before, masks = self._columns.get((key, column), ([], {}))
+            if len(before) != len(squares) or any(map(operator.is_not, before, squares)):
+                masks = _runs(columns[column], column, self.shape)
+                self._columns[key, column] = squares, masks
+            for label, runs in masks.items():
                 parts[label].append(runs)
         return {label: R.union(parts[label]) for label in sorted(parts)}
 
@@ -195,13 +195,13 @@ class Level:
             )
             if len(y) and len(x):
                 window = min(x[0], x[-1]), min(y[0], y[-1]), max(x[0], x[-1]) + 1, max(y) + 1
-                found = self.squares.read(key, window)[:: y.step, :: x.step]
+                labels = self.squares.read(key, window)[:: y.step, :: x.step]
                 into: list[Any] = list(place)
                 into[self.rows] = into[self.columns] = slice(None)
                 if self.single is not None:
                     into[self.single] = slice(None)
-                    found = np.expand_dims(found, self._beside())
-                out[tuple(into)] = found
+                    labels = np.expand_dims(labels, self._beside())
+                out[tuple(into)] = labels
         squeezed = tuple(a for a, r in enumerate(self._ranges) if isinstance(r, int))
         out = out.squeeze(squeezed)
         return out if dtype is None else out.astype(dtype, copy=False)
@@ -219,7 +219,7 @@ class Level:
 
     def max(self) -> int:
         """The largest number in any slice."""
-        return max((int(s.labels.max()) for s in self.squares.found.values()), default=0)
+        return max((int(s.labels.max()) for s in self.squares.held.values()), default=0)
 
     def masks(self, key: Key) -> dict[int, R.Runs]:
         """The masks of all labels of a slice."""
@@ -307,12 +307,12 @@ def layer_levels(
 
 def _tally(square: Values | None) -> dict[int, int]:
     """How many pixels each label of a square has."""
-    found: dict[int, int] = {}
+    pixels: dict[int, int] = {}
     if square is not None:
         for label, count in zip(square.labels.tolist(), square.counts.tolist(), strict=True):
             if label:
-                found[label] = found.get(label, 0) + count
-    return found
+                pixels[label] = pixels.get(label, 0) + count
+    return pixels
 
 
 def _runs(squares: dict[int, Values], column: int, shape: R.Shape) -> dict[int, R.Runs]:

@@ -125,24 +125,24 @@ class ArrayCanvas:
     def count(self, key: Key, labels: Iterable[int]) -> dict[int, int]:
         """How many pixels labels have in a slice; of those that have any."""
         wanted = set(labels)
-        found: Counter[int] = Counter()
+        pixels: Counter[int] = Counter()
         if len(wanted) == 1:
             label = wanted.pop()
-            found[label] = sum(int(np.count_nonzero(b == label)) for b in self._strips(key))
+            pixels[label] = sum(int(np.count_nonzero(b == label)) for b in self._strips(key))
         elif wanted:
             for block in self._strips(key):
-                found.update(tally(block))
-        return {label: n for label, n in found.items() if n and (not wanted or label in wanted)}
+                pixels.update(tally(block))
+        return {label: n for label, n in pixels.items() if n and (not wanted or label in wanted)}
 
     def counts(self) -> Iterator[tuple[Key, dict[int, int]]]:
         """The same of all labels but 0, of every slice that has any."""
         for key in self.keys():
-            found: Counter[int] = Counter()
+            pixels: Counter[int] = Counter()
             for block in self._strips(key):
-                found.update(tally(block))
-            found.pop(0, None)
-            if found:
-                yield key, dict(found)
+                pixels.update(tally(block))
+            pixels.pop(0, None)
+            if pixels:
+                yield key, dict(pixels)
 
     def find(self, key: Key, label: int) -> Window | None:
         """The smallest window that holds a label in a slice; None if it has no pixel there."""
@@ -245,10 +245,10 @@ class PixelEdit:
             values.labels[np.searchsorted(end, every)].tolist()
             for values, end in zip((self.before, self.after), ends, strict=True)
         )
-        found: Counter[tuple[int, int]] = Counter()
+        pixels: Counter[tuple[int, int]] = Counter()
         for one, other, count in zip(was, new, np.diff(every, prepend=0).tolist(), strict=True):
-            found[one, other] += count
-        return found
+            pixels[one, other] += count
+        return pixels
 
     def relabelled(self, names: Mapping[int, int]) -> PixelEdit | None:
         """The same edit with other labels for some that it writes; None if nothing is left."""
@@ -295,12 +295,12 @@ class PromptEdit:
 
 @dataclass(frozen=True)
 class DropEdit:
-    """Other instances that a person dropped from what was found in a slice.
+    """Other instances that a person dropped from those of a slice.
 
     Attributes
     ----------
     seg : Segmentation
-        What was found; the edit says nothing about what was found later.
+        The slice's; the edit says nothing about the instances of another one.
     before, after : set of int
         Rows of its instances.
     """
@@ -360,26 +360,7 @@ class Step:
         """Whether prompts changed."""
         return any(isinstance(e, PromptEdit) for e in self.edits)
 
-
-class History:
-    """Steps that can be taken back and made again.
-
-    Parameters
-    ----------
-    limit : int
-        Steps kept; the oldest are forgotten.
-    """
-
-    def __init__(self, limit: int = 1000) -> None:
-        self.limit = limit
-        self.done: list[Step] = []
-        self.undone: list[Step] = []
-
-    def add(self, step: Step) -> None:
-        """A new step: what was undone before cannot be made again."""
-        self.done = [*self.done[-self.limit + 1 :], step]
-        self.undone = []
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self.done, self.undone = [], []
+    @property
+    def made(self) -> list[int]:
+        """Ids of the objects that it made or changed."""
+        return [e.id for e in self.edits if isinstance(e, ObjectEdit) and e.after is not None]

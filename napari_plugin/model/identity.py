@@ -35,23 +35,23 @@ class Identity:
     def __init__(self, levels: Sequence[Any]) -> None:
         self.levels = list(levels)
         self._lock = threading.Lock()
-        self._found: list[str | None] = []
+        self._name: list[str | None] = []
 
     @property
     def quick(self) -> bool:
         """Whether it is known, or found without reading a file."""
-        return bool(self._found) or all(isinstance(level, np.ndarray) for level in self.levels)
+        return bool(self._name) or all(isinstance(level, np.ndarray) for level in self.levels)
 
     def get(self) -> str | None:
         """The name; None where the pixels cannot be read."""
         with self._lock:
-            if not self._found:
+            if not self._name:
                 try:
-                    self._found.append(name(self.levels))
+                    self._name.append(name(self.levels))
                 except Exception as error:  # whatever an array raises that reads a file or computes
                     log.warning("cannot read the image to know it again: %s", error)
-                    self._found.append(None)
-            return self._found[0]
+                    self._name.append(None)
+            return self._name[0]
 
 
 def name(levels: Sequence[Any]) -> str:

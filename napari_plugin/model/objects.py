@@ -134,7 +134,7 @@ class Objects:
         if not ids:
             ids = range(self.next_id, self.next_id + len(instances))
         if erase is None:
-            self._room(max(ids) - self.next_id + 1)
+            self._check_ids(max(ids) - self.next_id + 1)
         painted, seen = yield from paint(self.there, key, instances, policy, ids, erase)
         if (not painted and erase is None) or not seen:
             return []  # the object to be replaced stays, too
@@ -143,10 +143,10 @@ class Objects:
             if not count % MANY:
                 yield
             known = self.known.get(ids[k]) if erase is not None else None
-            asked = dict(known.prompts) if known else {}
+            by_slice = dict(known.prompts) if known else {}
             if prompts is not None:
-                asked[key] = prompts
-            new = Object(ids[k], instances[k].score, instances[k].stability, asked)
+                by_slice[key] = prompts
+            new = Object(ids[k], instances[k].score, instances[k].stability, by_slice)
             edits.append(ObjectEdit(ids[k], known, new))
         self.next_id = max(self.next_id, max(ids) + 1)
         return joined(edits)
@@ -155,9 +155,9 @@ class Objects:
         self, key: Key, instances: Sequence[Instance], prompts: Prompts | None
     ) -> list[Edit]:
         """Make instances objects with outlines of their own, which may overlap."""
-        asked = {} if prompts is None else {key: prompts}
+        by_slice = {} if prompts is None else {key: prompts}
         made = [
-            Object(self._fresh(), i.score, i.stability, asked, (key, i.runs)) for i in instances
+            Object(self._new_id(), i.score, i.stability, by_slice, (key, i.runs)) for i in instances
         ]
         return [ObjectEdit(o.id, None, o) for o in made]
 
@@ -171,7 +171,7 @@ class Objects:
         if not others:
             raise SessionError("merge needs two objects or more")
         edits = [edit for label in others for edit in self._replaced(label, kept)]
-        return kept, [*edits, *self._asked_anew(kept, sorted(self.labelled))]
+        return kept, [*edits, *self._prompts_forgotten(kept, sorted(self.labelled))]
 
     def split(self, label: int, key: Key) -> list[Edit]:
         """Give detached parts of an object in a slice ids of their own, all but the largest."""
@@ -181,18 +181,18 @@ class Objects:
         parts, count = ndimage.label(bitmap, np.ones((3, 3)))
         if count < 2:
             raise SessionError(f"object {label} is in one part: prompt a part of it, to split off")
-        self._room(count - 1)
+        self._check_ids(count - 1)
         largest = int(np.bincount(parts.ravel())[1:].argmax()) + 1
         block = self.there.read(key, window).copy()
         known = self.known.get(label, Object(label))
         edits: list[Edit] = []
         for part in (p for p in range(1, count + 1) if p != largest):
-            new = dataclasses.replace(known, id=self._fresh(), prompts={})
+            new = dataclasses.replace(known, id=self._new_id(), prompts={})
             block[parts == part] = new.id
             edits.append(ObjectEdit(new.id, None, new))
         edit = PixelEdit.of(self.there, key, window, block)
         assert edit is not None
-        return [edit, *edits, *self._asked_anew(label, [key])]
+        return [edit, *edits, *self._prompts_forgotten(label, [key])]
 
     def split_off(self, key: Key, runs: R.Runs, prompts: Prompts) -> list[Edit]:
         """Make a part of the object underneath an object of its own."""
@@ -204,15 +204,15 @@ class Objects:
         if not len(labels):
             raise SessionError("nothing to split: no object lies under what was picked")
         under = int(labels[counts.argmax()])
-        self._room(1)
+        self._check_ids(1)
         known = self.known.get(under, Object(under))
-        new = dataclasses.replace(known, id=self._fresh(), prompts={key: prompts})
+        new = dataclasses.replace(known, id=self._new_id(), prompts={key: prompts})
         block[inside & (block == under)] = new.id
         edit = PixelEdit.of(self.there, key, window, block)
         assert edit is not None
-        return [edit, ObjectEdit(new.id, None, new), *self._asked_anew(under, [key])]
+        return [edit, ObjectEdit(new.id, None, new), *self._prompts_forgotten(under, [key])]
 
-    def _asked_anew(self, label: int, keys: Sequence[Key]) -> list[Edit]:
+    def _prompts_forgotten(self, label: int, keys: Sequence[Key]) -> list[Edit]:
         """The edit that forgets what an object was picked with in slices where it changed.
 
         Going back to it would pick what it was before, and replace it by that.
@@ -234,11 +234,11 @@ class Objects:
         """Whether an object has a pixel anywhere; it may have been painted by hand."""
         return any(has(self.there, key, label) for key in self.labelled)
 
-    def _fresh(self) -> int:
+    def _new_id(self) -> int:
         self.next_id += 1
         return self.next_id - 1
 
-    def _room(self, count: int) -> None:
+    def _check_ids(self, count: int) -> None:
         largest = self.there.max_id
         if self.next_id + count - 1 > largest:
             raise SessionError(

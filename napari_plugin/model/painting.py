@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.segmentation import Segmentation
 from napari_plugin.model.edits import Canvas, Edit, Key, ObjectEdit, PixelEdit
-from napari_plugin.model.slice_instances import Prompts, Window
+from napari_plugin.model.slice_instances import Prompts, SliceInstances, Window
 from napari_plugin.model.tally import looked_up, tally
 
 Policy = Literal["small on top", "overwrite", "keep"]
@@ -64,6 +65,18 @@ class Instance:
     runs: R.Runs
     score: float
     stability: float
+
+
+def instances_of(slice_instances: SliceInstances, seg: Segmentation) -> Work[list[Instance]]:
+    """Those of a slice's instances that have pixels."""
+    stability, instances = seg.stability, []
+    for i in range(len(seg)):
+        if not (i + 1) % MANY:
+            yield
+        if len(seg.runs(i)):
+            runs = slice_instances.runs(seg, i)
+            instances.append(Instance(runs, float(seg.scores[i]), float(stability[i])))
+    return instances
 
 
 def paint(

@@ -65,7 +65,7 @@ class Saved:
     objects : dict of Object
     prompts : dict of Prompts
         By slice, those not committed yet.
-    scenes : dict
+    segmented : dict
         By slice: the digest of the kept segmentation, and its window.
     next_id : int
     pictures : dict
@@ -77,7 +77,7 @@ class Saved:
     labels: dict[Key, dict[int, R.Runs]] = field(default_factory=dict)
     objects: dict[int, Object] = field(default_factory=dict)
     prompts: dict[Key, Prompts] = field(default_factory=dict)
-    scenes: dict[Key, tuple[str, Window]] = field(default_factory=dict)
+    segmented: dict[Key, tuple[str, Window]] = field(default_factory=dict)
     next_id: int = 1
     pictures: dict[Key, str] = field(default_factory=dict)
 
@@ -89,7 +89,7 @@ class Saved:
     @property
     def largest(self) -> int:
         """The largest id of an object that is a label."""
-        return max((label for found in self.labels.values() for label in found), default=0)
+        return max((label for masks in self.labels.values() for label in masks), default=0)
 
 
 def snapshot(
@@ -111,8 +111,8 @@ def snapshot(
         image,
         labels=dict(known),
         objects=dict(objects.known),
-        prompts={k: p for k in session.slices() if (p := session.prompts(k))},
-        scenes={k: (s.digest, s.window) for k, s in session.scenes.items() if s.digest},
+        prompts={k: p for k in session.prompted_slices() if (p := session.prompts(k))},
+        segmented={k: (s.digest, s.window) for k, s in session.segmented.items() if s.digest},
         next_id=objects.next_id,
     )
     planes = {}
@@ -143,10 +143,10 @@ def write(
         for o in saved.objects.values()
     ]
     labels: dict[str, list[dict[str, Any]]] = {}
-    every = {**saved.labels, **{k: masks() for k, masks in planes.items()}}
-    for key, found in every.items():
-        texts = rle.encode(list(found.values()), saved.shape)
-        labels[_text(key)] = [{"id": i, **t} for i, t in zip(found, texts, strict=True)]
+    masks = {**saved.labels, **{k: frozen() for k, frozen in planes.items()}}
+    for key, by_id in masks.items():
+        texts = rle.encode(list(by_id.values()), saved.shape)
+        labels[_text(key)] = [{"id": i, **t} for i, t in zip(by_id, texts, strict=True)]
     image = asdict(saved.image) | {"name": _readable(saved.image.name)[: schema.NAME]}
     if saved.image.path is not None:
         image["path"] = _readable(saved.image.path)
@@ -158,11 +158,11 @@ def write(
         "objects": objects,
         "labels": labels,
         "prompts": {_text(k): p.to_json() for k, p in saved.prompts.items()},
-        "scenes": {_text(k): {"digest": d, "window": w} for k, (d, w) in saved.scenes.items()},
+        "scenes": {_text(k): {"digest": d, "window": w} for k, (d, w) in saved.segmented.items()},
         "pictures": {_text(k): name for k, name in saved.pictures.items()},
     }
     atomic.write_bytes(path, msgspec.json.encode(content))
-    return every
+    return masks
 
 
 def read(path: str | Path) -> Saved:
@@ -188,10 +188,10 @@ def _saved(path: Path, content: schema.SessionJSON) -> Saved:
     height, width = saved.shape
 
     def key(where: str, text: str) -> Key:
-        found = tuple(int(k) for k in text.split(",")) if text else ()
-        if len(found) != len(sizes) or any(k >= n for k, n in zip(found, sizes, strict=True)):
+        place = tuple(int(k) for k in text.split(",")) if text else ()
+        if len(place) != len(sizes) or any(k >= n for k, n in zip(place, sizes, strict=True)):
             raise schema.wrong(path, where, f"the image has no slice {text!r}")
-        return found
+        return place
 
     for text, raw in content.labels.items():
         place = f'labels["{text}"]'
@@ -204,7 +204,7 @@ def _saved(path: Path, content: schema.SessionJSON) -> Saved:
         place = f"objects[{k}]"
         if known.id in saved.objects:
             raise schema.wrong(path, f"{place}.id", f"{known.id} is there twice")
-        asked = {
+        by_slice = {
             key(f"{place}.prompts", t): _prompts(path, f'{place}.prompts["{t}"]', p)
             for t, p in known.prompts.items()
         }
@@ -215,18 +215,18 @@ def _saved(path: Path, content: schema.SessionJSON) -> Saved:
                 _mask(path, f"{place}.outline", known.outline, saved.shape),
             )
         score, stability = (math.nan if v is None else v for v in (known.score, known.stability))
-        saved.objects[known.id] = Object(known.id, score, stability, asked, outline)
+        saved.objects[known.id] = Object(known.id, score, stability, by_slice, outline)
     for text, raw in content.prompts.items():
         place = f'prompts["{text}"]'
-        asked_here = schema.decoded(path, place, raw, schema.PromptsJSON)
-        saved.prompts[key(place, text)] = _prompts(path, place, asked_here)
-    for text, raw in content.scenes.items():
+        prompts = schema.decoded(path, place, raw, schema.PromptsJSON)
+        saved.prompts[key(place, text)] = _prompts(path, place, prompts)
+    for text, raw in content.segmented.items():
         place = f'scenes["{text}"]'
-        scene = schema.decoded(path, place, raw, schema.SceneJSON)
-        x0, y0, x1, y1 = scene.window
+        segmented = schema.decoded(path, place, raw, schema.SegmentedJSON)
+        x0, y0, x1, y1 = segmented.window
         if not (x0 < x1 <= width and y0 < y1 <= height):
             raise schema.wrong(path, f"{place}.window", "expected a part of the slice")
-        saved.scenes[key(place, text)] = scene.digest, (x0, y0, x1, y1)
+        saved.segmented[key(place, text)] = segmented.digest, (x0, y0, x1, y1)
     for text, name in content.pictures.items():
         place = f'pictures["{text}"]'
         inside = PurePosixPath(name)
@@ -278,17 +278,16 @@ def restore(session: Session, saved: Saved) -> None:
         raise SessionError(
             f"the session is of an image of {saved.shape}, this one has {canvas.shape}"
         )
-    there = set(canvas.keys())
-    if not saved.labels.keys() <= there:
+    if not saved.labels.keys() <= set(canvas.keys()):
         raise SessionError("the session is of a stack with other slices")
     if saved.largest > canvas.max_id:
         raise SessionError(
             f"the session has ids up to {saved.largest}, labels hold {canvas.max_id}"
         )
-    for key, found in saved.labels.items():
-        if not found:
+    for key, masks in saved.labels.items():
+        if not masks:
             continue
-        for edit in drawn(canvas, key, found):
+        for edit in drawn(canvas, key, masks):
             objects.areas.update(edit.apply(canvas, forward=True))
         objects.labelled.add(key)
     canvas.show()
@@ -296,7 +295,7 @@ def restore(session: Session, saved: Saved) -> None:
     objects.next_id = max(objects.next_id, saved.next_id)
     for key, prompts in saved.prompts.items():
         if prompts.target is None or prompts.target in saved.labels.get(key, ()):
-            session.open(key, prompts)
+            session.start_with(key, prompts)
 
 
 def _text(key: Key) -> str:

@@ -80,8 +80,8 @@ class ObjectJSON(Struct, frozen=True):
     outline: OutlineJSON | None
 
 
-class SceneJSON(Struct, frozen=True):
-    """What was segmented."""
+class SegmentedJSON(Struct, frozen=True):
+    """Where the instances of a slice are kept, and the window of the slice that they are of."""
 
     digest: Digest
     window: tuple[Place, Place, Place, Place]
@@ -97,7 +97,7 @@ class SessionJSON(Struct, frozen=True):
     objects: list[ObjectJSON]
     labels: dict[Key, Raw]
     prompts: dict[Key, Raw]
-    scenes: dict[Key, Raw]
+    segmented: dict[Key, Raw] = msgspec.field(name="scenes")
     pictures: dict[Key, Annotated[str, Meta(max_length=_PATH)]]
 
 
@@ -158,10 +158,10 @@ def session_in(path: Path) -> SessionJSON:
 
 def summary_of(path: Path) -> Summary:
     """What a session file is of, without its masks; SessionError if it is something else."""
-    found = decoded(path, "", content_of(path), Summary)
-    if found.format != FORMAT:
-        raise wrong(path, "format", f"it is {found.format[:60]!r}")
-    return found
+    summary = decoded(path, "", content_of(path), Summary)
+    if summary.format != FORMAT:
+        raise wrong(path, "format", f"it is {summary.format[:60]!r}")
+    return summary
 
 
 def decoded(path: Path, where: str, content: bytes | Raw, kind: type[T]) -> T:

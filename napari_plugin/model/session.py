@@ -8,7 +8,7 @@ shown by then.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.matching import link
@@ -22,8 +22,9 @@ from napari_plugin.model.edits import (
     PromptEdit,
     Step,
 )
+from napari_plugin.model.history import History
+from napari_plugin.model.objects import Objects
 from napari_plugin.model.painting import (
-    MANY,
     POLICIES,
     Instance,
     Object,
@@ -32,11 +33,11 @@ from napari_plugin.model.painting import (
     Work,
     finished,
     has,
+    instances_of,
     joined,
     where,
 )
-from napari_plugin.model.slice_instances import Prompts, Replies, SliceInstances
-from napari_plugin.model.steps import Steps, made_by
+from napari_plugin.model.slice_instances import Answer, Prompts, SliceInstances
 
 __all__ = ["NOTHING", "POLICIES", "Object", "Policy", "Session", "SessionError"]
 
@@ -44,7 +45,7 @@ NOTHING = Prompts()
 COVERED = "nothing to commit: other objects cover it, or are the same"
 
 
-class Session(Steps):
+class Session:
     """Prompts, answers, objects and their history, over all slices of an image.
 
     Parameters
@@ -54,17 +55,26 @@ class Session(Steps):
 
     Attributes
     ----------
+    objects : Objects
+        What was committed.
+    history : History
+        What was done, to be taken back and made again.
     options : PromptOptions
         How prompts pick.
     filters : FilterOptions
         Which instances they pick among.
+    segmented : dict
+        By slice: its instances, as they were filtered when last asked for by :meth:`instances`.
     """
 
     def __init__(self, canvas: Canvas | None = None) -> None:
-        super().__init__()
+        self.objects = Objects()
+        self.history = History(self._apply, self._show)
         self.options = PromptOptions(points_mode="best")
         self.filters = FilterOptions()
-        self._answer: tuple[SliceInstances, Prompts, PromptOptions, Replies] | None = None
+        self.segmented: dict[Key, SliceInstances] = {}
+        self._prompts: dict[Key, Prompts] = {}
+        self._answers: dict[Key, tuple[SliceInstances, Prompts, PromptOptions, Answer]] = {}
         if canvas is not None:
             self.attach(canvas)
 
@@ -90,21 +100,22 @@ class Session(Steps):
         self.objects.attach(canvas, empty)
 
     def forget(self) -> None:
-        """Begin anew, without prompts, objects and steps; what was found stays."""
+        """Begin anew, without prompts, objects and steps; what was segmented stays."""
         self.history.clear()
         self._prompts, self.objects.known = {}, {}
 
-    def show(self, key: Key, scene: SliceInstances) -> None:
-        """The network has found something in a slice."""
-        self.scenes[key] = scene
+    def add_instances(self, key: Key, instances: SliceInstances) -> None:
+        """A slice was segmented."""
+        self.segmented[key] = instances
+        self._answers.pop(key, None)
 
-    def scene(self, key: Key) -> SliceInstances | None:
-        """What was found in a slice, as :attr:`filters` let it through; None if it was not
+    def instances(self, key: Key) -> SliceInstances | None:
+        """The instances of a slice, as :attr:`filters` let them through; None if it was not
         segmented."""
-        scene = self.scenes.get(key)
-        if scene is not None:
-            scene = self.scenes[key] = scene.filtered(self.filters)
-        return scene
+        instances = self.segmented.get(key)
+        if instances is not None:
+            instances = self.segmented[key] = instances.filtered(self.filters)
+        return instances
 
     # --- prompts ----------------------------------------------------------------------------
 
@@ -112,64 +123,78 @@ class Session(Steps):
         """The prompts of a slice."""
         return self._prompts.get(key, NOTHING)
 
-    def slices(self) -> list[Key]:
+    def prompted_slices(self) -> list[Key]:
         """Slices that have or had prompts."""
         return list(self._prompts)
 
-    def open(self, key: Key, prompts: Prompts) -> None:
+    def start_with(self, key: Key, prompts: Prompts) -> None:
         """Begin with prompts, as from a file: no step that could be undone."""
         self._prompts[key] = prompts
 
     def prompt(self, key: Key, prompts: Prompts, name: str = "prompt") -> None:
         """Ask something else of a slice."""
         if prompts != self.prompts(key):
-            self._do(Step(name, key, (PromptEdit(key, self.prompts(key), prompts),)))
+            self.history.do(Step(name, key, (PromptEdit(key, self.prompts(key), prompts),)))
 
     def drop(self, key: Key, rows: Iterable[int]) -> None:
-        """Take instances out of what was found in a slice: a person knows better."""
-        scene = self.scene(key)
-        if scene is None or not (rows := frozenset(rows) - scene.dropped):
+        """Take instances out of those of a slice: a person knows better."""
+        instances = self.instances(key)
+        if instances is None or not (rows := frozenset(rows) - instances.dropped):
             return
-        before, now = scene.dropped, self.prompts(key)
-        edits: list[Edit] = [DropEdit(key, scene.seg, before, before | rows)]
-        if now.chosen:
-            left = tuple(r for r in now.chosen if r not in rows)
-            edits.append(PromptEdit(key, now, dataclasses.replace(now, chosen=left)))
-        self._do(Step("drop", key, tuple(edits)))
+        before, prompts = instances.dropped, self.prompts(key)
+        edits: list[Edit] = [DropEdit(key, instances.seg, before, before | rows)]
+        if prompts.chosen:
+            chosen = tuple(r for r in prompts.chosen if r not in rows)
+            edits.append(PromptEdit(key, prompts, dataclasses.replace(prompts, chosen=chosen)))
+        self.history.do(Step("drop", key, tuple(edits)))
 
     def cycle(self, key: Key, by: int) -> None:
-        """Turn to a larger (1) or smaller (-1) candidate."""
-        before = self.prompts(key)
-        scene = self.scene(key)
-        if scene is None or not before:
+        """Turn to a larger (1) or smaller (-1) candidate, if there is one."""
+        before, now = self.answer(key), self.prompts(key)
+        if before is None or not now:
             return
-        after = dataclasses.replace(before, step=before.step + by)
-        self.prompt(key, scene.limited(after, self.options), "candidate")
+        instances, answers = self.segmented[key], {now.step: before}
 
-    def answer(self, key: Key) -> Segmentation | None:
-        """What the prompts of a slice pick; None if the slice was not segmented."""
-        found = self.replies(key)
-        return None if found is None else found.seg
+        def rows(step: int) -> list[int]:
+            if step not in answers:
+                prompts = dataclasses.replace(now, step=step)
+                answers[step] = instances.answer(prompts, self.options)
+            return answers[step].seg.rows.tolist()
 
-    def replies(self, key: Key) -> Replies | None:
-        """The same, and which prompts pick nothing, and why."""
-        scene, asked = self.scene(key), (self.prompts(key), self.options)
-        if scene is None:
+        step = now.step + by
+        if not any(now.labels) or self.options.points_mode in ("union", "each"):
+            step = 0
+        # Other filters may have taken candidates away: back to the last that there is.
+        while step and rows(step) == rows(nearer := step - (1 if step > 0 else -1)):
+            step = nearer
+        prompts = dataclasses.replace(now, step=step)
+        if step in answers:
+            self._answers[key] = (instances, prompts, self.options, answers[step])
+        self.prompt(key, prompts, "candidate")
+
+    def answer(self, key: Key) -> Answer | None:
+        """What the prompts of a slice pick, and which pick nothing; None if it was not segmented.
+
+        It is found once for each change, however many ask.
+        """
+        instances = self.instances(key)
+        if instances is None:
             return None
-        before = self._answer
-        if before is None or before[0] is not scene or before[1:3] != asked:
-            self._answer = before = (scene, *asked, scene.replies(*asked))
+        prompts, options, before = self.prompts(key), self.options, self._answers.get(key)
+        if before is None or before[0] is not instances or before[1:3] != (prompts, options):
+            answer = instances.answer(prompts, options)
+            self._answers[key] = before = (instances, prompts, options, answer)
         return before[3]
 
-    def answered(self, key: Key) -> Segmentation:
+    def picked(self, key: Key) -> Segmentation:
         """What the prompts of a slice pick; SessionError if that is nothing."""
-        found = self.replies(key)
-        if found is None:
+        answer = self.answer(key)
+        if answer is None:
             raise SessionError("segment this slice first")
-        if not len(found.seg):
-            why = found.told or "click an instance, or draw a box around it"
+        if not len(answer.seg):
+            why = answer.summary or "click an instance, or draw a box around it"
             raise SessionError(f"nothing to commit: {why}")
-        return found.seg
+        return answer.seg
 
     # --- objects ----------------------------------------------------------------------------
 
@@ -189,16 +214,18 @@ class Session(Steps):
             If there is nothing to commit, or no room for it.
         """
         prompts = self.prompts(key)
-        instances = finished(self._fitting(key, self.answered(key)))
+        instances = finished(self._fitting(key, self.picked(key)))
         self._check_target(key, prompts)
         ids = [] if prompts.target is None else [prompts.target] * len(instances)
-        asked = dataclasses.replace(prompts, target=None)
-        edits = finished(self.objects.add(key, instances, policy, ids, prompts.target, asked))
+        without_target = dataclasses.replace(prompts, target=None)
+        edits = finished(
+            self.objects.add(key, instances, policy, ids, prompts.target, without_target)
+        )
         if not edits:
             raise SessionError(COVERED)
-        return self._done("commit", key, [*edits, self._taken(key)])
+        return self._do("commit", key, [*edits, self._taken(key)])
 
-    def commit_found(
+    def commit_all(
         self,
         keys: Sequence[Key],
         policy: Policy = "small on top",
@@ -213,60 +240,60 @@ class Session(Steps):
         linking : LinkOptions, optional
             Give instances of neighbouring slices that overlap one id.
         """
-        return finished(self.committing_found(keys, policy, linking))
+        return finished(self.committing_all(keys, policy, linking))
 
-    def committing_found(
+    def committing_all(
         self, keys: Sequence[Key], policy: Policy, linking: LinkOptions | None
     ) -> Work[list[int]]:
         """The same, part by part."""
-        scenes = {k: s for k in keys if (s := self.scene(k)) is not None}
-        found = []
-        for k, s in scenes.items():
-            found.append((yield from self._fitting(k, s.shown)))
-        if not any(found):
+        slices: dict[Key, list[Instance]] = {}
+        for key in keys:
+            instances = self.instances(key)
+            if instances is not None:
+                slices[key] = yield from self._fitting(key, instances.visible)
+        if not any(slices.values()):
             raise SessionError("nothing to commit: segment first, or loosen the filters")
-        count = self.objects.next_id
+        next_id, ids = self.objects.next_id, []
         if linking is not None:
-            shape = self.objects.there.shape
-            numbers = link([[i.runs for i in f] for f in found], shape, linking)
-            ids = [(n + count).tolist() for n in numbers]
+            runs = [[i.runs for i in instances] for instances in slices.values()]
+            numbers = link(runs, self.objects.there.shape, linking)
+            ids = [(n + next_id).tolist() for n in numbers]
         else:
-            ids = []
-            for f in found:
-                ids.append(list(range(count, count + len(f))))
-                count += len(f)
+            for painted in slices.values():
+                ids.append(list(range(next_id, next_id + len(painted))))
+                next_id += len(painted)
         edits: list[Edit] = []
-        for key, instances, numbers_here in zip(scenes, found, ids, strict=True):
-            edits += yield from self.objects.add(key, instances, policy, numbers_here)
+        for (key, painted), own in zip(slices.items(), ids, strict=True):
+            edits += yield from self.objects.add(key, painted, policy, own)
         if not edits:
             raise SessionError(COVERED)
-        step = Step("commit all", next(iter(scenes)), tuple(joined(edits)))
-        yield from self._doing(step)
-        return made_by(step)
+        step = Step("commit all", next(iter(slices)), tuple(joined(edits)))
+        yield from self.history.doing(step)
+        return step.made
 
-    def commit_outlines(self, key: Key, found: bool = False) -> list[int]:
-        """Make what the prompts pick objects with outlines of their own, which may overlap.
+    def commit_outlines(self, key: Key) -> list[int]:
+        """Make what the prompts pick objects with outlines of their own, which may overlap."""
+        picked, instances = self.picked(key), self.segmented[key]
+        prompts = dataclasses.replace(self.prompts(key), target=None)
+        edits = self.objects.outline(key, finished(instances_of(instances, picked)), prompts)
+        return self._do("commit outlines", key, [*edits, self._taken(key)])
 
-        With ``found``, all instances that the filters let through.
-        """
-        scene = self.scene(key)
-        if found and scene is not None:
-            instances = finished(_instances(scene, scene.shown))
-            if not instances:
-                raise SessionError("nothing to commit: loosen the filters")
-            return self._done("commit outlines", key, self.objects.outline(key, instances, None))
-        seg = self.answered(key)
-        assert scene is not None
-        asked = dataclasses.replace(self.prompts(key), target=None)
-        edits = self.objects.outline(key, finished(_instances(scene, seg)), asked)
-        return self._done("commit outlines", key, [*edits, self._taken(key)])
+    def commit_all_outlines(self, key: Key) -> list[int]:
+        """The same with all instances that the filters let through."""
+        instances = self.instances(key)
+        if instances is None:
+            raise SessionError("segment this slice first")
+        outlined = finished(instances_of(instances, instances.visible))
+        if not outlined:
+            raise SessionError("nothing to commit: loosen the filters")
+        return self._do("commit outlines", key, self.objects.outline(key, outlined, None))
 
     def delete(self, ids: Iterable[int], key: Key = ()) -> None:
         """Remove objects from all slices; prompts that were to replace them are forgotten."""
         ids = set(ids)
         edits = self.objects.delete(ids)
         if edits:
-            self._done("delete", key, [*edits, *self._orphaned(ids)])
+            self._do("delete", key, [*edits, *self._orphaned(ids)])
 
     def merge(self, ids: Iterable[int], key: Key = ()) -> int:
         """Make several objects one, which keeps the smallest of their ids.
@@ -276,7 +303,7 @@ class Session(Steps):
         """
         ids = set(ids)
         kept, edits = self.objects.merge(ids)
-        self._done("merge", key, [*edits, *self._orphaned(ids, key)])
+        self._do("merge", key, [*edits, *self._orphaned(ids, key)])
         return kept
 
     def split(self, label: int, key: Key) -> list[int]:
@@ -287,13 +314,13 @@ class Session(Steps):
         """
         edits = self.objects.split(label, key)
         gone = [self._forgotten(key)] if self.prompts(key).target == label else []
-        return self._done("split", key, [*edits, *gone], {label})
+        return self._do("split", key, [*edits, *gone], {label})
 
     def split_off(self, key: Key) -> int:
         """Make what the prompts pick of an object underneath an object of its own."""
-        merged = R.union([i.runs for i in finished(self._fitting(key, self.answered(key)))])
+        merged = R.union([i.runs for i in finished(self._fitting(key, self.picked(key)))])
         edits = self.objects.split_off(key, merged, self.prompts(key))
-        return max(self._done("split off", key, [*edits, self._taken(key)]))
+        return max(self._do("split off", key, [*edits, self._taken(key)]))
 
     def recall(self, key: Key, label: int) -> None:
         """Go back to an object: ask again what it was picked with. A commit replaces it."""
@@ -308,13 +335,13 @@ class Session(Steps):
 
     def _fitting(self, key: Key, seg: Segmentation) -> Work[list[Instance]]:
         """Instances of a slice; SessionError if the canvas has slices of another size."""
-        scene, shape = self.scenes[key], self.objects.there.shape
-        if scene.shape != shape:
+        instances, shape = self.segmented[key], self.objects.there.shape
+        if instances.shape != shape:
             raise SessionError(
-                f"the Labels layer has slices of {shape} pixels, the image of {scene.shape}: "
+                f"the Labels layer has slices of {shape} pixels, the image of {instances.shape}: "
                 "commit into a new one"
             )
-        return (yield from _instances(scene, seg))
+        return (yield from instances_of(instances, seg))
 
     def _forgotten(self, key: Key) -> PromptEdit:
         """The edit after which a slice has no prompts."""
@@ -322,14 +349,15 @@ class Session(Steps):
 
     def _taken(self, key: Key) -> PromptEdit:
         """The edit after which a slice has only those prompts that picked nothing."""
-        found = self.replies(key)
-        return PromptEdit(key, self.prompts(key), NOTHING if found is None else found.left)
+        answer = self.answer(key)
+        after = NOTHING if answer is None else answer.unanswered
+        return PromptEdit(key, self.prompts(key), after)
 
     def _orphaned(self, ids: set[int], *keys: Key) -> list[PromptEdit]:
         """The edits that forget the prompts of some slices, and those meant to replace objects."""
         gone = [
             k
-            for k in self.slices()
+            for k in self.prompted_slices()
             if (self.prompts(k) and k in keys) or self.prompts(k).target in ids
         ]
         return [self._forgotten(k) for k in gone]
@@ -342,14 +370,29 @@ class Session(Steps):
                 "undo, or forget the prompts with Q and ask anew"
             )
 
+    # --- steps ------------------------------------------------------------------------------
 
-def _instances(scene: SliceInstances, seg: Segmentation) -> Work[list[Instance]]:
-    """Those of a scene's instances that have pixels."""
-    stability, found = seg.stability, []
-    for i in range(len(seg)):
-        if not (i + 1) % MANY:
-            yield
-        if len(seg.runs(i)):
-            runs = scene.runs(seg, i)
-            found.append(Instance(runs, float(seg.scores[i]), float(stability[i])))
-    return found
+    def _do(
+        self, name: str, key: Key, edits: Sequence[Edit], but: Collection[int] = ()
+    ) -> list[int]:
+        """Make edits a step; the ids of the objects that it made or changed, but for some."""
+        step = Step(name, key, tuple(edits))
+        self.history.do(step)
+        return [i for i in step.made if i not in but]
+
+    def _apply(self, edit: Edit, forward: bool) -> None:
+        """Make an edit, or take it back."""
+        if isinstance(edit, PromptEdit):
+            self._prompts[edit.key] = edit.after if forward else edit.before
+        elif isinstance(edit, DropEdit):
+            instances = self.segmented.get(edit.key)
+            if instances is not None and instances.seg is edit.seg:
+                dropped = edit.after if forward else edit.before
+                self.segmented[edit.key] = instances.filtered(instances.filters, dropped)
+        else:
+            self.objects.apply(edit, forward)
+
+    def _show(self) -> None:
+        """All labels of a step are written."""
+        if self.objects.canvas is not None:
+            self.objects.canvas.show()

@@ -1,4 +1,4 @@
-"""``SliceInstances``: what was found in one slice, and what prompts pick from it.
+"""``SliceInstances``: the instances of one slice, and what prompts pick among them.
 
 Coordinates are (x, y) in pixels of the whole slice; pixel (0, 0) covers [0, 1) x [0, 1).
 """
@@ -96,7 +96,7 @@ LOOSE = "nothing fits the box by min iou"
 
 
 @dataclass(frozen=True)
-class Replies:
+class Answer:
     """What prompts pick, and which pick nothing.
 
     Attributes
@@ -114,7 +114,7 @@ class Replies:
     boxes: dict[int, str] = field(default_factory=dict)
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """How many prompts are answered, and why the others are not; empty without prompts."""
         count = sum(self.prompts.labels) + len(self.prompts.boxes)
         if not count:
@@ -125,7 +125,7 @@ class Replies:
         return f"{answered}: {reasons}" if reasons else answered
 
     @property
-    def left(self) -> Prompts:
+    def unanswered(self) -> Prompts:
         """The prompts that pick nothing: they stay open when what the others pick is taken."""
         points = [p for i, p in enumerate(self.prompts.points) if i in self.points]
         boxes = [b for i, b in enumerate(self.prompts.boxes) if i in self.boxes]
@@ -146,7 +146,7 @@ class SliceInstances:
         Of the slice.
     digest : str
         Names the pixels and options it came from; see :mod:`napari_plugin.inference.result_cache`.
-    shown : Segmentation
+    visible : Segmentation
         Those of ``seg`` that the filters let through: prompts pick among them.
     filters : FilterOptions
     dropped : set of int
@@ -157,7 +157,7 @@ class SliceInstances:
     window: Window
     shape: R.Shape
     digest: str = ""
-    shown: Segmentation = field(default=None)  # type: ignore[assignment]
+    visible: Segmentation = field(default=None)  # type: ignore[assignment]
     filters: FilterOptions = _ALL
     dropped: frozenset[int] = frozenset()
 
@@ -165,8 +165,8 @@ class SliceInstances:
         x0, y0, x1, y1 = self.window
         if self.seg.shape != (y1 - y0, x1 - x0):
             raise ValueError(f"a window {self.window} does not fit {self.seg}")
-        if self.shown is None:
-            object.__setattr__(self, "shown", self.seg)
+        if self.visible is None:
+            object.__setattr__(self, "visible", self.seg)
 
     def filtered(
         self, options: FilterOptions, dropped: frozenset[int] | None = None
@@ -175,62 +175,58 @@ class SliceInstances:
         dropped = self.dropped if dropped is None else dropped
         if options == self.filters and dropped == self.dropped:
             return self
-        shown = self.seg.filter(options)
+        visible = self.seg.filter(options)
         if dropped:
-            shown = shown[~np.isin(shown.rows, list(dropped))]
-        return dataclasses.replace(self, shown=shown, filters=options, dropped=dropped)
+            visible = visible[~np.isin(visible.rows, list(dropped))]
+        return dataclasses.replace(self, visible=visible, filters=options, dropped=dropped)
 
     def at(self, xy: tuple[float, float], options: PromptOptions) -> Segmentation:
         """The instance under the cursor, one or none."""
-        return self.answer(Prompts((xy,), (1,)), options)
+        return self.answer(Prompts((xy,), (1,)), options).seg
 
-    def answer(self, prompts: Prompts, options: PromptOptions) -> Segmentation:
-        """What prompts pick; empty if nothing.
+    def answer(self, prompts: Prompts, options: PromptOptions) -> Answer:
+        """What prompts pick, and which of them pick nothing, and why.
 
         Every box picks what fits it best, whatever points there are. Of points, one inside what an
         earlier one picked says more about that object, as does one whose own pick holds the earlier
         ones; any other adds an object. What a background point hits is never picked.
         """
-        return self.replies(prompts, options).seg
-
-    def replies(self, prompts: Prompts, options: PromptOptions) -> Replies:
-        """What prompts pick, and which of them pick nothing, and why."""
         if not prompts.boxes and not any(prompts.labels):
             picked = prompts.chosen if not prompts.points else ()
-            return Replies(self.shown[np.isin(self.shown.rows, picked)], prompts)
-        points, hits = self._local(prompts.points), np.empty((len(self.shown), 0), bool)
+            return Answer(self.visible[np.isin(self.visible.rows, picked)], prompts)
+        points, hits = self._local(prompts.points), np.empty((len(self.visible), 0), bool)
         if prompts.points:
-            hits = self.shown.contains(points)
+            hits = self.visible.contains(points)
         foreground = np.array(prompts.labels, bool)
         allowed: np.ndarray = np.logical_not(hits[:, ~foreground].any(1))
-        asked = np.flatnonzero(foreground).tolist()
-        lost = {i: self._why_no_point(points[i], bool(hits[:, i].any()))
-                for i in asked if not (hits[:, i] & allowed).any()}  # fmt: skip
+        clicks = np.flatnonzero(foreground).tolist()
+        open_points = {i: self._why_no_point(points[i], bool(hits[:, i].any()))
+                       for i in clicks if not (hits[:, i] & allowed).any()}  # fmt: skip
         parts = []
-        if asked and options.points_mode in ("union", "each"):
-            parts.append(self.shown.select(points, prompts.labels, options=options))
-        elif asked:
-            parts.append(self.shown[self._objects(prompts, hits, allowed, options)])
-        boxes_lost = {}
+        if clicks and options.points_mode in ("union", "each"):
+            parts.append(self.visible.select(points, prompts.labels, options=options))
+        elif clicks:
+            parts.append(self.visible[self._objects(prompts, hits, allowed, options)])
+        open_boxes = {}
         if prompts.boxes:
             boxes = self._local(prompts.boxes)
-            found = self.shown[allowed].select(boxes=boxes, options=options)
-            parts.append(found)
-            for i in sorted({*range(len(boxes))} - {*found.prompts.tolist()}):
-                boxes_lost[i] = self._why_no_box(boxes[i : i + 1], options)
-        return Replies(_together(parts), prompts, lost, boxes_lost)
+            fitting = self.visible[allowed].select(boxes=boxes, options=options)
+            parts.append(fitting)
+            for i in sorted({*range(len(boxes))} - {*fitting.prompts.tolist()}):
+                open_boxes[i] = self._why_no_box(boxes[i : i + 1], options)
+        return Answer(_together(parts), prompts, open_points, open_boxes)
 
     def _objects(
         self, prompts: Prompts, hits: np.ndarray, allowed: np.ndarray, options: PromptOptions
     ) -> list[int]:
         """Indices of the objects that foreground points mean, one for each group of points."""
-        order = np.argsort(self.shown.areas, kind="stable")
+        order = np.argsort(self.visible.areas, kind="stable")
 
         def pick(points: list[int]) -> int:
             fit = order[(allowed & hits[:, points].all(1))[order]]
             first = 0
             if options.points_mode == "best":
-                first = int(np.argmax(self.shown.ranking(options.rank, fit)))
+                first = int(np.argmax(self.visible.ranking(options.rank, fit)))
             return int(fit[min(max(first + prompts.step_of(points[-1]), 0), len(fit) - 1)])
 
         groups: list[tuple[list[int], int]] = []
@@ -262,35 +258,20 @@ class SliceInstances:
         x0, y0, x1, y1 = box[0].tolist()
         if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
             return OUTSIDE
-        if len(self.shown.select(boxes=box, options=options)):
+        if len(self.visible.select(boxes=box, options=options)):
             return EXCLUDED
         if len(self.seg.select(boxes=box, options=options)):
             return HIDDEN
-        loose = len(self.shown.select(boxes=box, options=options.replace(min_iou=0.0)))
+        loose = len(self.visible.select(boxes=box, options=options.replace(min_iou=0.0)))
         return LOOSE if loose else NOTHING_THERE
 
-    def limited(self, prompts: Prompts, options: PromptOptions) -> Prompts:
-        """Prompts whose step leads to a candidate that there is."""
-        step = prompts.step
-        if not any(prompts.labels) or options.points_mode in ("union", "each"):
-            step = 0
-        while step:
-            nearer = step - (1 if step > 0 else -1)
-            found, before = (
-                self.answer(dataclasses.replace(prompts, step=s), options) for s in (step, nearer)
-            )
-            if found.rows.tolist() != before.rows.tolist():
-                break
-            step = nearer
-        return dataclasses.replace(prompts, step=step)
-
     def runs(self, seg: Segmentation, i: int) -> R.Runs:
-        """The mask of one of this scene's instances, in the whole slice."""
+        """The mask of one of these instances, in the whole slice."""
         x0, y0, _, _ = self.window
-        found = seg.runs(i)
+        runs = seg.runs(i)
         if self.seg.shape == self.shape:
-            return found
-        return R.shift(found, self.seg.shape[0], self.shape[0], x0, y0)
+            return runs
+        return R.shift(runs, self.seg.shape[0], self.shape[0], x0, y0)
 
     def _local(self, numbers: Any) -> np.ndarray:
         values = np.asarray(numbers, np.float64)

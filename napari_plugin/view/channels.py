@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from fastsam_plugins.options import ReadOptions
-from napari_plugin.view.geometry import Plane, PlaneError, full_shape, reordered
-
-KEY = "channel_axis"  # in the metadata of layers that our reader made, or that we were told about
+from napari_plugin.model.plane import CHANNEL_AXIS, Plane, PlaneError
+from napari_plugin.view.geometry import full_shape, reordered
 
 
 def known_axis(layer: Any) -> int | None:
     """The axis of channels that a layer's metadata names."""
-    axis = layer.metadata.get(KEY)
+    axis = layer.metadata.get(CHANNEL_AXIS)
     return axis if isinstance(axis, int) and 0 <= axis < layer.ndim else None
 
 
@@ -57,7 +56,7 @@ def bring_first(layer: Any, axis: int, dims: Any) -> None:
     for name, value in place.items():
         setattr(layer, name, value)
     dims.set_point(range(offset, dims.ndim), point)
-    layer.metadata[KEY] = 0
+    layer.metadata[CHANNEL_AXIS] = 0
 
 
 def looked_at(layer: Any, plane: Plane, dims: Any, options: ReadOptions) -> ReadOptions:

@@ -93,26 +93,26 @@ class Features:
     def _without_ours(self, now: pd.DataFrame) -> pd.DataFrame:
         """What would be there had nobody committed: the person's part of a table with ours."""
         mine = [c for c in self._names.values() if c not in self._shared]
-        found = now.drop(columns=mine)
-        if "index" not in found:
-            return found
+        theirs = now.drop(columns=mine)
+        if "index" not in theirs:
+            return theirs
         before = self._theirs
         old = {}
         if "index" in before:
             old = {label: row for row, label in enumerate(before["index"].tolist())}
-        labels = found["index"].tolist()
+        labels = theirs["index"].tolist()
         for column in self._shared:
-            found[column] = [
+            theirs[column] = [
                 (before[column].iloc[old[n]] if n in old else np.nan) if n in self._filled else v
-                for n, v in zip(labels, found[column].tolist(), strict=True)
+                for n, v in zip(labels, theirs[column].tolist(), strict=True)
             ]
         bare = not len(before.columns)
-        blank = found.drop(columns="index").isna().all(axis=1).to_numpy()
+        blank = theirs.drop(columns="index").isna().all(axis=1).to_numpy()
         ours = np.array([n in self._added or (bare and n == 0) for n in labels], bool)
-        found = found[~(blank & ours)].reset_index(drop=True)
-        if self._numbered and found["index"].tolist() == list(range(len(found))):
-            found = found.drop(columns="index")
-        for column in found.columns.intersection(before.columns):
-            if before[column].dtype.kind in "iub" and not found[column].isna().any():
-                found[column] = found[column].astype(before[column].dtype)
-        return found
+        theirs = theirs[~(blank & ours)].reset_index(drop=True)
+        if self._numbered and theirs["index"].tolist() == list(range(len(theirs))):
+            theirs = theirs.drop(columns="index")
+        for column in theirs.columns.intersection(before.columns):
+            if before[column].dtype.kind in "iub" and not theirs[column].isna().any():
+                theirs[column] = theirs[column].astype(before[column].dtype)
+        return theirs

@@ -1,4 +1,4 @@
-"""Telling a person why something cannot be done."""
+"""Showing a person why something cannot be done."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import wraps
 from napari.utils.notifications import show_info, show_warning
 
 from napari_plugin.model.painting import SessionError
-from napari_plugin.view.geometry import PlaneError
+from napari_plugin.model.plane import PlaneError
 
 log = logging.getLogger(__name__)
 
@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 _SENTENCES = (PlaneError, SessionError)  # other errors may begin with the name of a parameter
 
 
-def telling(action: Callable[..., None]) -> Callable[..., None]:
-    """The same action, but what it refuses is told in one line, and raised no further."""
+def shows_errors(action: Callable[..., None]) -> Callable[..., None]:
+    """The same action, but what it refuses is shown in one line, and raised no further."""
 
     @wraps(action)
     def act(*args: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -46,43 +47,33 @@ LONGEST = 28  # characters of a layer's name
 WIDTH = 300  # pixels: as wide as the widest form needs
 
 
-class Panel(Container):
-    """Forms, buttons and table.
+class Panel:
+    """Forms, buttons and table, one under the other.
 
     Parameters
     ----------
-    preferences : Preferences
+    start : Preferences
         What the forms begin with.
+    images, outputs : callable
+        Give the images, and the layers of objects, to choose from.
+    rows_chosen, rows_dropped : callable
+        Called with the indices of instances whose rows were chosen, or dropped, in the table.
+
+    Attributes
+    ----------
+    scrolled : Container
+        The widget that holds all of them.
     """
 
-    def __init__(self, preferences: Preferences) -> None:
-        self._build(preferences)
-        super().__init__(labels=False)
-        # Magicgui and napari both lay out the scrolled widget and lose what scrolls it.
-        self._scrolled = Container(widgets=self._sections, labels=False, scrollable=True)
-        scroll = self._scrolled.root_native_widget
-        self.native.layout().addWidget(scroll)
-        _narrow(self.native)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setMinimumWidth(0)
-        self.min_width = WIDTH
-
-    def images(self, widget: Any = None) -> list[Any]:
-        """The images to choose from."""
-        return []
-
-    def outputs(self, widget: Any = None) -> list[Any]:
-        """The layers of objects to choose from."""
-        return []
-
-    def rows_chosen(self, indices: list[int]) -> None:
-        """Rows of the table were chosen."""
-
-    def rows_dropped(self, indices: list[int]) -> None:
-        """Rows of the table were dropped."""
-
-    def _build(self, start: Preferences) -> None:
-        self.image = ComboBox(label="image", choices=self.images)
+    def __init__(
+        self,
+        start: Preferences,
+        images: Callable[[Any], list[Any]],
+        outputs: Callable[[Any], list[Any]],
+        rows_chosen: Callable[[list[int]], None],
+        rows_dropped: Callable[[list[int]], None],
+    ) -> None:
+        self.image = ComboBox(label="image", choices=images)
         self.model = ComboBox(label="model", choices=_with(MODELS, start.model), value=start.model)
         self.region = Form(RegionOptions)
         self.basic = Form(SegmentOptions, leave_out=_but(SegmentOptions, "conf"))
@@ -113,7 +104,7 @@ class Panel(Container):
         self.status.native.setWordWrap(True)
         self.status.native.setMinimumWidth(WIDTH - 30)
         self.filters = Form(FilterOptions)
-        self.table = InstanceTable(self.rows_chosen, self.rows_dropped)
+        self.table = InstanceTable(rows_chosen, rows_dropped)
         start_prompts = PromptOptions(points_mode="best")
         self.mode = Form(
             PromptOptions, leave_out=_but(PromptOptions, "points_mode"), start=start_prompts
@@ -129,7 +120,7 @@ class Panel(Container):
         if not self.find_button.enabled:
             self.find_button.tooltip = f"Words need CLIP: {install('text')}"
         self.wording = Form(TextOptions)
-        self.objects = ComboBox(label="commit into", choices=self.outputs)
+        self.objects = ComboBox(label="commit into", choices=outputs)
         self.policy = ComboBox(label="overlap", choices=[*POLICIES, OUTLINES])
         self.link = CheckBox(text="link slices")
         self.linking = Form(LinkOptions)
@@ -176,6 +167,11 @@ class Panel(Container):
             self.mode, _row(self.box_button, b["Clear"], b["Undo"], b["Redo"]),
             _row(b["Commit"], b["Commit all"]), self.table, *folded,
         ]  # fmt: skip
+        self.scrolled = Container(widgets=self._sections, labels=False, scrollable=True)
+        scroll = self.scrolled.root_native_widget
+        _narrow(scroll)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setMinimumWidth(0)
 
     def unfold(self, title: str) -> None:
         """Show a part that is folded."""
@@ -192,7 +188,7 @@ class Panel(Container):
         return PromptOptions(**{**_values(self.prompting), **_values(self.mode)})
 
     def words(self) -> Words:
-        """What to look for. Raises ValueError if nothing was said."""
+        """What to look for. Raises ValueError if the field of texts is empty."""
         return Words.read(self.text.value, self.negatives.value, self.wording.read())
 
     def model_name(self) -> str:

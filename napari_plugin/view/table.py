@@ -1,4 +1,4 @@
-"""The table of a scene's instances: rows that the filters let through, sorted, picked, dropped."""
+"""The table of a slice's instances: rows that the filters let through, sorted, picked, dropped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Rows(QAbstractTableModel):
     def __init__(self) -> None:
         super().__init__()
         self.columns: list[NDArray] = [np.empty(0)] * len(COLUMNS)
-        self.order: NDArray[np.int64] = np.empty(0, np.int64)  # by row: index in ``scene.seg``
+        self.order: NDArray[np.int64] = np.empty(0, np.int64)  # by row: index in ``instances.seg``
         self.by: tuple[int, bool] | None = None  # column, and whether the largest comes first
 
     def show(self, columns: list[NDArray], shown: NDArray[np.int64]) -> None:
@@ -61,7 +61,7 @@ class InstanceTable(Container):
     Parameters
     ----------
     chosen : callable
-        Called with the indices (in ``scene.seg``) of the rows that a person selected.
+        Called with the indices (in ``instances.seg``) of the rows that a person selected.
     dropped : callable
         Called with those that a person dropped, with the key Delete.
     """
@@ -72,7 +72,7 @@ class InstanceTable(Container):
         super().__init__(labels=False, label="")
         self.margins = (0, 0, 0, 0)
         self._chosen, self._dropped = chosen, dropped
-        self._scene: SliceInstances | None = None
+        self._instances: SliceInstances | None = None
         self._seg: Any = None
         self._following = False
         self.rows = _Rows()
@@ -99,19 +99,20 @@ class InstanceTable(Container):
         rows = sorted(i.row() for i in self.view.selectionModel().selectedRows())
         return [int(self.rows.order[r]) for r in rows]
 
-    def show_scene(self, scene: SliceInstances | None) -> None:
-        """Show the instances of a scene that the filters let through."""
-        self._scene, self._following = scene, True
+    def show_instances(self, instances: SliceInstances | None) -> None:
+        """Show the instances of a slice that the filters let through."""
+        self._instances, self._following = instances, True
         try:
-            if scene is None:
+            if instances is None:
                 self._seg = None
                 self.rows.show([np.empty(0)] * len(COLUMNS), np.empty(0, np.int64))
                 return
-            if scene.seg is not self._seg:
-                self._seg = scene.seg
-                self.rows.columns = [scene.seg.scores, scene.seg.areas, scene.seg.stability]
-            shown = np.flatnonzero(np.isin(scene.seg.rows, scene.shown.rows))
-            self.rows.show(self.rows.columns, shown)
+            seg = instances.seg
+            if seg is not self._seg:
+                self._seg = seg
+                self.rows.columns = [seg.scores, seg.areas, seg.stability]
+            visible = np.flatnonzero(np.isin(seg.rows, instances.visible.rows))
+            self.rows.show(self.rows.columns, visible)
         finally:
             self._following = False
 
@@ -135,7 +136,7 @@ class InstanceTable(Container):
         header.setSortIndicator(
             column, order.DescendingOrder if self.rows.by[1] else order.AscendingOrder
         )
-        self.show_scene(self._scene)
+        self.show_instances(self._instances)
 
     def _selected(self, *_: Any) -> None:
         if not self._following and self.selected:

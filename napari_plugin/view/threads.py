@@ -46,7 +46,7 @@ class Latest:
 
 
 class Requests:
-    """One request at a time: what an earlier one still finds is dropped.
+    """One request at a time: later answers to an earlier one are dropped.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Requests:
         self.cancel()
         self._stop = stop = threading.Event()
 
-        def told(answer: Any) -> None:
+        def handle(answer: Any) -> None:
             if not stop.is_set() and answer is not None:
                 answered(answer)
 
@@ -93,7 +93,7 @@ class Requests:
                 self.cancel()
 
         worker = create_worker(work, *args, stop, _start_thread=False, _progress=progress or None)
-        worker.yielded.connect(told)
+        worker.yielded.connect(handle)
         worker.finished.connect(finished)
         self.worker = worker
         self._busy(True)

@@ -32,7 +32,7 @@ def own_places(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def plugins(own_places):
-    """Found by their entry points, as a viewer does when it opens."""
+    """SegmentedSlice by their entry points, as a viewer does when it opens."""
     import npe2
 
     manager = npe2.PluginManager.instance()
@@ -220,20 +220,20 @@ def scene_of(seg, window=None, shape=None):
 
 def put(window, seg, key=(), image=None, part=None):
     """What the network would have found, in a slice."""
-    from napari_plugin.inference.worker import Found, picture
+    from napari_plugin.inference.worker import SegmentedSlice, picture
     from napari_plugin.view import geometry
 
     widget = window.widget
-    image = image or widget.image.value
+    image = image or widget.panel.image.value
     plane = geometry.shown_plane(image, window.viewer.dims)
-    now = widget._open(image, plane).annotation
-    height, width = now.shape
-    scene = SliceInstances(seg, part or (0, 0, width, height), now.shape, "digest").filtered(
-        widget.filters.read()
-    )
-    widget._answered(now, Found(key, scene, picture(scene)))
+    workspace = widget._open(image, plane)
+    height, width = workspace.image.shape
+    scene = SliceInstances(
+        seg, part or (0, 0, width, height), workspace.image.shape, "digest"
+    ).filtered(widget.panel.filters.read())
+    widget.requester.answered(workspace, SegmentedSlice(key, scene, picture(scene)))
     window.wait()
-    return now
+    return workspace
 
 
 @pytest.fixture
@@ -241,9 +241,9 @@ def plain(window, seg):
     """A gray image with four instances, segmented."""
     window.image = window.viewer.add_image(np.full(SHAPE, 90, np.uint8), name="plain")
     window.open()
-    window.now = put(window, seg)
+    window.workspace = put(window, seg)
     return window
 
 
 def labels(window):
-    return window.now.objects.data
+    return window.workspace.view.objects.labels.data

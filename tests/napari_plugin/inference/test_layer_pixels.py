@@ -9,7 +9,7 @@ from napari.layers import Image
 
 from fastsam_plugins.options import ReadOptions
 from napari_plugin.inference.layer_pixels import Pixels
-from napari_plugin.view.geometry import Plane
+from napari_plugin.model.plane import Plane
 
 PLAIN = Plane(0, 1, 2)
 

@@ -20,9 +20,15 @@ from fastsam_plugins.options import (
 )
 from napari_plugin.inference.layer_pixels import Pixels
 from napari_plugin.inference.network import Network, NetworkError, Stopped
-from napari_plugin.inference.result_cache import Results
-from napari_plugin.inference.worker import Failure, Found, Request, stride, work
-from napari_plugin.view.geometry import Plane
+from napari_plugin.inference.result_cache import ResultCache
+from napari_plugin.inference.worker import (
+    Failure,
+    Request,
+    SegmentedSlice,
+    segment_slices,
+    stride,
+)
+from napari_plugin.model.plane import Plane
 from tests.napari_plugin.conftest import scene_of
 
 NAME = ("FastSAM-n", "cpu", "auto")
@@ -56,10 +62,10 @@ def test_it_looks_in_windows_as_the_network_in_this_process_does(network, model,
     large, tiling = np.tile(coins, (2, 2, 1)), TileOptions(tile=320, overlap=0.3)
     asked = request(large, options=QUICK.replace(imgsz=160))
     asked = dataclasses.replace(asked, tiling=tiling)
-    _, found = work(asked, network, Results(), threading.Event())
+    _, found = segment_slices(asked, network, ResultCache(), threading.Event())
     expected = model.segment_tiled(large, QUICK.replace(imgsz=160), tiling)
-    assert len(found.scene.seg) == len(expected) > 40
-    assert np.array_equal(found.scene.seg.labels(), expected.labels())
+    assert len(found.instances.seg) == len(expected) > 40
+    assert np.array_equal(found.instances.seg.labels(), expected.labels())
 
 
 class Watched:
@@ -110,30 +116,30 @@ def test_in_windows_an_image_is_never_read_whole(monkeypatch, network, model, co
     asked = dataclasses.replace(
         asked, pixels=Pixels(levels, Plane(0, 1, 2), kind == "rgb", options)
     )
-    _, found = work(asked, network, Results(), threading.Event())
+    _, found = segment_slices(asked, network, ResultCache(), threading.Event())
     expected = model.segment_tiled(shown, asked.options, asked.tiling)
-    assert len(found.scene.seg) == len(expected) > 40
-    assert np.array_equal(found.scene.seg.labels(), expected.labels())
+    assert len(found.instances.seg) == len(expected) > 40
+    assert np.array_equal(found.instances.seg.labels(), expected.labels())
     assert watched.most < 0.4 * image.size
 
 
 def test_what_was_found_in_windows_is_found_again_by_its_pixels(network, coins):
-    large, results = np.tile(coins, (2, 2, 1)), Results()
+    large, results = np.tile(coins, (2, 2, 1)), ResultCache()
     asked = in_windows(large)
-    _, first = work(asked, network, results, threading.Event())
+    _, first = segment_slices(asked, network, results, threading.Event())
     nobody = Network()
-    _, again = work(in_windows(large.copy()), nobody, results, threading.Event())
-    assert again.scene.seg is first.scene.seg
+    _, again = segment_slices(in_windows(large.copy()), nobody, results, threading.Event())
+    assert again.instances.seg is first.instances.seg
     assert nobody._process is None
     from napari_plugin.inference.result_cache import digest
 
     old = digest(large, large.shape[:2], "FastSAM-n", asked.options, asked.tiling)
-    assert first.scene.digest == old
+    assert first.instances.digest == old
 
 
 def test_a_window_that_cannot_be_read_is_one_line_and_the_process_goes_on(network, coins):
     large = Watched(np.tile(coins, (2, 2, 1)), bad=9)
-    *_, answer = work(in_windows(large), network, Results(), threading.Event())
+    *_, answer = segment_slices(in_windows(large), network, ResultCache(), threading.Event())
     assert isinstance(answer, Failure)
     assert answer.message == "the image cannot be read: 'no block 7\\nand more'"
     process = network._process
@@ -144,7 +150,9 @@ def test_a_window_that_cannot_be_read_is_one_line_and_the_process_goes_on(networ
 def test_it_stops_between_windows_and_works_again(network, coins):
     large = Watched(np.tile(coins, (3, 3, 1)))
     large.stop = threading.Event()
-    assert [a for a in work(in_windows(large), network, Results(), large.stop) if a] == []
+    assert [
+        a for a in segment_slices(in_windows(large), network, ResultCache(), large.stop) if a
+    ] == []
     process = network._process
     assert len(network.segment(coins, coins.shape[:2], NAME, QUICK, threading.Event())) > 10
     assert network._process is process, "the same one: nothing was loaded again"
@@ -180,7 +188,7 @@ def test_limits_are_the_panels(network, coins):
     large = dataclasses.replace(
         request(coins, options=SegmentOptions(imgsz=640)), limits=LimitOptions(max_memory=5)
     )
-    *_, failure = work(large, network, Results(), threading.Event())
+    *_, failure = segment_slices(large, network, ResultCache(), threading.Event())
     assert "max_memory is 5 MB" in failure.message
     assert len(network.segment(coins, coins.shape[:2], NAME, QUICK, threading.Event())) > 10
 
@@ -213,35 +221,37 @@ def test_this_process_needs_no_torch():
 
 
 def test_work_tells_how_far_it_is_and_keeps_results(network, coins, tmp_path):
-    results = Results(tmp_path)
+    results = ResultCache(tmp_path)
     height, width = coins.shape[:2]
     asked = request(coins, (((), (0, 0, width, height)), ((), (50, 40, 300, 250))))
-    said = list(work(asked, network, results, threading.Event()))
+    said = list(segment_slices(asked, network, results, threading.Event()))
     assert len(said) == asked.steps == 4
-    whole, part = (s for s in said if isinstance(s, Found))
+    whole, part = (s for s in said if isinstance(s, SegmentedSlice))
     assert whole.picture.shape == (height, width)
     assert part.picture.shape == (210, 250)
-    assert set(np.unique(whole.picture)) <= set(range(len(whole.scene.seg) + 1))
+    assert set(np.unique(whole.picture)) <= set(range(len(whole.instances.seg) + 1))
     gone = Network()  # one that would have to be started
-    again = list(work(asked, gone, Results(tmp_path), threading.Event()))
+    again = list(segment_slices(asked, gone, ResultCache(tmp_path), threading.Event()))
     assert gone._process is None, "what was segmented once is not segmented again"
     assert np.array_equal(again[-1].picture, part.picture)
-    assert again[-1].scene.digest == part.scene.digest
+    assert again[-1].instances.digest == part.instances.digest
 
 
 def test_work_ends_with_what_went_wrong(network, coins):
-    *_, last = work(request(coins, model="nothing"), network, Results(), threading.Event())
+    *_, last = segment_slices(
+        request(coins, model="nothing"), network, ResultCache(), threading.Event()
+    )
     assert isinstance(last, Failure)
     assert last.message.startswith("no weights at nothing")
     empty = request(np.zeros((0, 0, 3), np.uint8))
-    (only,) = work(empty, network, Results(), threading.Event())
+    (only,) = segment_slices(empty, network, ResultCache(), threading.Event())
     assert "empty" in only.message
 
 
 def test_work_that_is_stopped_says_nothing_more(network, coins):
     stop = threading.Event()
     stop.set()
-    assert list(work(request(coins), network, Results(), stop)) == []
+    assert list(segment_slices(request(coins), network, ResultCache(), stop)) == []
 
 
 def test_a_picture_shows_what_the_filters_let_through(seg):

@@ -7,7 +7,7 @@ import pytest
 
 from fastsam_plugins.network.weights import BUNDLED
 from fastsam_plugins.options import SegmentOptions, TileOptions
-from napari_plugin.inference.result_cache import Results, digest
+from napari_plugin.inference.result_cache import ResultCache, digest
 
 PIXELS = np.arange(30 * 40 * 3, dtype=np.uint8).reshape(30, 40, 3)
 OPTIONS = SegmentOptions()
@@ -35,15 +35,15 @@ def test_a_digest_names_pixels_shape_model_and_options(tmp_path):
 
 def test_results_outlive_the_program(dummy, tmp_path):
     seg = dummy()
-    Results(tmp_path / "made").put("a", seg)
-    again = Results(tmp_path / "made").get("a")
+    ResultCache(tmp_path / "made").put("a", seg)
+    again = ResultCache(tmp_path / "made").get("a")
     assert np.array_equal(again.masks(), seg.masks())
-    assert Results(tmp_path / "made").get("b") is None
+    assert ResultCache(tmp_path / "made").get("b") is None
 
 
 def test_without_a_folder_nothing_is_written(dummy, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    results = Results()
+    results = ResultCache()
     seg = dummy()
     results.put("a", seg)
     assert results.get("a") is seg
@@ -53,7 +53,7 @@ def test_without_a_folder_nothing_is_written(dummy, tmp_path, monkeypatch):
 def test_what_was_not_used_for_longest_goes_first(dummy, tmp_path):
     one = dummy()
     size = sum(a.nbytes for a in one.source.arrays(one.rows[:0]).values())
-    results = Results(memory=2 * size)
+    results = ResultCache(memory=2 * size)
     for name in "abc":
         results.put(name, dummy())
         results.get("a")
@@ -65,9 +65,9 @@ def test_what_was_not_used_for_longest_goes_first(dummy, tmp_path):
 def test_the_folder_stays_within_its_size(dummy, tmp_path):
     import os
 
-    Results(tmp_path).put("a", dummy())
+    ResultCache(tmp_path).put("a", dummy())
     size = (tmp_path / "a.npz").stat().st_size
-    results = Results(tmp_path, disk=int(2.5 * size))
+    results = ResultCache(tmp_path, disk=int(2.5 * size))
     for k, name in enumerate("abcd"):
         results.put(name, dummy())
         os.utime(tmp_path / f"{name}.npz", (k, k))
@@ -76,13 +76,13 @@ def test_the_folder_stays_within_its_size(dummy, tmp_path):
 
 def test_a_damaged_file_is_as_good_as_none(tmp_path, caplog):
     (tmp_path / "a.npz").write_bytes(b"nonsense")
-    assert Results(tmp_path).get("a") is None
+    assert ResultCache(tmp_path).get("a") is None
     assert "segmenting again" in caplog.text
 
 
 def test_a_folder_that_cannot_be_written_costs_no_result(dummy, tmp_path, caplog):
     (tmp_path / "file").write_text("")
-    results = Results(tmp_path / "file" / "results")
+    results = ResultCache(tmp_path / "file" / "results")
     seg = dummy()
     results.put("a", seg)
     assert results.get("a") is seg
@@ -99,7 +99,7 @@ def test_any_damage_to_a_file_means_that_there_is_none(dummy, tmp_path):
     import random
 
     seg = dummy()
-    Results(tmp_path).put("a", seg)
+    ResultCache(tmp_path).put("a", seg)
     good, chance, answers = (tmp_path / "a.npz").read_bytes(), random.Random(0), set()
     for k in range(300):
         made = bytearray(good)
@@ -112,22 +112,22 @@ def test_any_damage_to_a_file_means_that_there_is_none(dummy, tmp_path):
                     1 << chance.randrange(8)
                 )
         (tmp_path / "a.npz").write_bytes(made)
-        answers.add(Results(tmp_path).get("a") is None)
+        answers.add(ResultCache(tmp_path).get("a") is None)
     assert True in answers
 
 
 def test_a_kept_folder_that_may_not_be_changed_or_read_costs_nothing(dummy, tmp_path, monkeypatch):
     import os
 
-    Results(tmp_path).put("a", dummy())
+    ResultCache(tmp_path).put("a", dummy())
 
     def refuse(*args, **how):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "utime", refuse)
-    assert Results(tmp_path).get("a") is not None
+    assert ResultCache(tmp_path).get("a") is not None
     (tmp_path / "b.npz").mkdir()
-    assert Results(tmp_path).get("b") is None
+    assert ResultCache(tmp_path).get("b") is None
 
 
 def test_two_writers_of_one_result_leave_a_whole_one(dummy, tmp_path):
@@ -137,8 +137,8 @@ def test_two_writers_of_one_result_leave_a_whole_one(dummy, tmp_path):
 
     def work():
         for _ in range(30):
-            Results(tmp_path).put("a", seg)
-            found.append(Results(tmp_path).get("a"))
+            ResultCache(tmp_path).put("a", seg)
+            found.append(ResultCache(tmp_path).get("a"))
 
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
@@ -151,7 +151,7 @@ def test_two_writers_of_one_result_leave_a_whole_one(dummy, tmp_path):
 
 
 def test_a_full_disk_costs_the_cache_and_not_the_result(dummy, tmp_path, monkeypatch, caplog):
-    results, seg, real = Results(tmp_path), dummy(), np.savez
+    results, seg, real = ResultCache(tmp_path), dummy(), np.savez
     results.put("a", seg)
     good = (tmp_path / "a.npz").read_bytes()
 

@@ -86,9 +86,9 @@ def test_picked_instances_are_prompts_of_their_own(drawn):
     scene = scene_of(drawn, "d")
     asked = Prompts(chosen=(2, 0))
     assert Prompts.from_json(asked.to_json()) == asked
-    assert scene.answer(asked, None).rows.tolist() == [0, 2]
+    assert scene.answer(asked, None).seg.rows.tolist() == [0, 2]
     hidden = dataclasses.replace(scene, shown=scene.seg[[0]], filters=FilterOptions(min_area=3))
-    assert hidden.answer(asked, None).rows.tolist() == [0]
+    assert hidden.answer(asked, None).seg.rows.tolist() == [0]
     assert asked.with_point((3, 4)).chosen == ()
     old = {k: v for k, v in asked.to_json().items() if k != "chosen"}
     assert Prompts.from_json(old) == Prompts()  # a session of before there were texts
@@ -97,26 +97,26 @@ def test_picked_instances_are_prompts_of_their_own(drawn):
 def test_a_text_picks_in_the_window_and_a_commit_makes_objects(window, drawn):
     window.image = window.viewer.add_image(drawn.image, name="shapes", rgb=True)
     widget = window.open()
-    widget.find()  # nothing was segmented: said, not raised
-    window.now = put(window, Segmentation.from_masks(drawn.masks))
-    widget.wording["clip"].value = str(FOLDER)
-    widget.text.value = ""
-    widget.find()
+    widget.requester.find()  # nothing was segmented: said, not raised
+    window.workspace = put(window, Segmentation.from_masks(drawn.masks))
+    widget.panel.wording["clip"].value = str(FOLDER)
+    widget.panel.text.value = ""
+    widget.requester.find()
     assert [n.message for n in window.told[-2:]] == [
         "Segment this slice first", "say what to look for, as in: a dog; a red car"
     ]  # fmt: skip
-    widget.text.value = "; ".join(drawn.captions[:2])
-    widget.find_button.native.click()
-    session = window.now.session
+    widget.panel.text.value = "; ".join(drawn.captions[:2])
+    widget.panel.find_button.native.click()
+    session = window.workspace.session
     window.wait(lambda: session.prompts(()), 120)
     assert session.prompts(()).chosen == (0, 1)
-    assert widget.status.value == "2 found"
+    assert widget.panel.status.value == "2 found"
     window.key("N")
     window.wait()
-    objects = window.now.objects.data
+    objects = window.workspace.view.objects.labels.data
     for place, mask in enumerate(drawn.masks[:2]):
         assert set(np.unique(objects[mask])) == {place + 1}
     window.key("U")
     window.wait()
-    assert not window.now.objects.data.any()
+    assert not window.workspace.view.objects.labels.data.any()
     assert session.prompts(()).chosen == (0, 1)

@@ -80,7 +80,7 @@ def test_autosave_writes_the_last_state_never_two_at_once(tmp_path):
     record = ImageRecord("image", None, SHAPE, (0, 1))
     path = tmp_path / "s.json"
     made = Saver(session, lambda: record, path, lambda then, work: waiting.append((work, then)))
-    session.listeners.append(lambda step: made.changed({()} if step.pixels else set()))
+    session.history.listeners.append(lambda step: made.changed({()} if step.pixels else set()))
     commit(session, 70, 10)
     commit(session, 30, 30)
     click(session, 50, 30)

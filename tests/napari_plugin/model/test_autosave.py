@@ -17,7 +17,7 @@ from napari_plugin.model.edits import ArrayCanvas
 from napari_plugin.model.identity import Identity
 from napari_plugin.model.saving import ImageRecord
 from napari_plugin.model.session import Session
-from napari_plugin.model.sessions import Sessions
+from napari_plugin.model.session_folder import SessionFolder
 from tests.napari_plugin.model.test_session import SHAPE, click, commit, plain
 
 IMAGE = np.arange(SHAPE[0] * SHAPE[1], dtype=np.uint16).reshape(SHAPE)
@@ -29,14 +29,14 @@ class Opening:
     """An image that is opened, as the window does, with threads that run when they are told to."""
 
     def __init__(self, folder, image=IMAGE, record=RECORD, at_once=True):
-        self.sessions, self.identity = Sessions(folder), Identity([image])
+        self.sessions, self.identity = SessionFolder(folder), Identity([image])
         self.waiting, self.told, self.timers = [], [], []
         self.session, self.record, self.at_once = plain(), record, at_once
         self.saver = Saver(
             self.session, lambda: record, None, self.run, self.sessions, self.identity,
             self.told.append, lambda seconds, act: self.timers.append(act),
         )  # fmt: skip
-        self.session.listeners.append(
+        self.session.history.listeners.append(
             lambda step: self.saver.changed({()} if step.pixels else set())
         )
 
@@ -50,13 +50,13 @@ class Opening:
         return self.sessions.of(dataclasses.replace(self.record, content=self.identity.get()))
 
     def reopen(self, path):
-        self.saver.settle()
+        self.saver.flush()
         saved = saving.read(path)
         self.session.attach(None)
         self.session.forget()
         self.session.attach(ArrayCanvas(np.zeros(SHAPE, np.int32)), empty=True)
         saving.restore(self.session, saved)
-        self.saver.anew(path)
+        self.saver.new_file(path)
 
 
 def count(path):
@@ -82,7 +82,7 @@ def test_a_session_that_was_not_opened_is_kept_and_still_offered(tmp_path):
     assert len(contents(tmp_path)) == 4
     again = Opening(tmp_path)
     assert again.offers()[0].path == first.saver.path, "what has objects before a mere click"
-    assert "3 objects" in again.offers()[0].told("plain")
+    assert "3 objects" in again.offers()[0].message("plain")
 
 
 def test_what_was_gone_on_with_is_kept_as_bak_once_for_every_opening(tmp_path):
@@ -136,7 +136,7 @@ def test_arrays_of_one_name_and_shape_have_sessions_of_their_own(tmp_path):
     other = Opening(tmp_path, np.ascontiguousarray(IMAGE[::-1]))
     (offer,) = other.offers()
     assert offer.why == "changed"
-    assert "other pixels" in offer.told("plain")
+    assert "other pixels" in offer.message("plain")
     commit(other.session, 15, 30)
     assert before.items() <= contents(tmp_path).items()
 
@@ -156,14 +156,14 @@ def test_a_session_of_before_pixels_were_known_is_offered_and_kept(tmp_path):
     window = Opening(tmp_path, np.zeros(shape), record)
     (offer,) = window.offers()
     assert (offer.path.name, offer.why, offer.count) == (OLD.name, "old", 2)
-    assert "by its name alone" in offer.told("plain")
+    assert "by its name alone" in offer.message("plain")
     saved = saving.read(offer.path)
     session = Session(ArrayCanvas(np.zeros(shape, np.int32)))
     saving.restore(session, saved)
     assert set(session.objects.known) == {1, 2}
     assert session.objects.canvas.array[20, 80] == 1
     assert session.prompts(()).points == ((60, 30),)
-    window.saver.anew(offer.path)
+    window.saver.new_file(offer.path)
     window.saver.changed(set())
     assert (tmp_path / f"{OLD.name}.bak").read_bytes() == OLD.read_bytes()
     assert not (tmp_path / OLD.name).exists()
@@ -174,7 +174,7 @@ def test_another_canvas_has_another_file(tmp_path):
     commit(window.session, 70, 10)
     commit(window.session, 15, 30)
     before = contents(tmp_path)
-    window.saver.anew()  # the layer of objects was deleted
+    window.saver.new_file()  # the layer of objects was deleted
     window.session.attach(ArrayCanvas(np.zeros(SHAPE, np.int32)))
     commit(window.session, 55, 30)
     assert before.items() <= contents(tmp_path).items()
@@ -343,4 +343,4 @@ def test_pixels_that_cannot_be_read_have_no_name_and_are_saved_all_the_same(tmp_
     commit(window.session, 70, 10)
     assert count(window.saver.path) == 1
     assert "the server is gone" in caplog.text
-    assert Sessions(tmp_path).of(RECORD)[0].why == "changed"
+    assert SessionFolder(tmp_path).of(RECORD)[0].why == "changed"

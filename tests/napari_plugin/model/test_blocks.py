@@ -78,7 +78,7 @@ def test_a_slice_that_is_emptied_takes_nothing():
     block = np.ones((600, 900), np.int32)
     squares.write((), (50, 60, 950, 660), block, block > 0)
     squares.write((), (50, 60, 950, 660), 0 * block, block > 0)
-    assert not any(level.squares.found for level in squares.levels)
+    assert not any(level.squares.held for level in squares.levels)
     assert squares.count((), [1]) == {}
     assert squares.find((), 1) is None
 
@@ -104,7 +104,7 @@ def sessions(masks):
     for canvas in both():
         session = Session(canvas)
         seg = Segmentation.from_masks(np.array(masks), scores=np.linspace(0.9, 0.1, len(masks)))
-        session.show((), SliceInstances(seg, (0, 0, SHAPE[1], SHAPE[0]), SHAPE, "digest"))
+        session.add_instances((), SliceInstances(seg, (0, 0, SHAPE[1], SHAPE[0]), SHAPE, "digest"))
         made.append(session)
     return made
 
@@ -129,7 +129,7 @@ def test_a_session_on_squares_is_one_on_an_array(seed):
         label = int(rng.integers(1, 30))
         deed = rng.integers(8)
         if step % 12 == 5:
-            on_both(lambda s, p=policy: s.commit_found([()], p))
+            on_both(lambda s, p=policy: s.commit_all([()], p))
         elif deed < 3:
             on_both(lambda s, p=xy: s.prompt((), s.prompts(()).with_point(p)))
             on_both(lambda s, p=policy: s.commit((), p))
@@ -142,35 +142,35 @@ def test_a_session_on_squares_is_one_on_an_array(seed):
         elif deed == 6:
             on_both(lambda s, n=label: s.recall((), n))
         else:
-            on_both(lambda s: (s.undo() or s).__class__.__name__)
+            on_both(lambda s: (s.history.undo() or s).__class__.__name__)
     squares, plain = (s.objects.canvas for s in pair)
     same(squares, plain)
     assert repr(pair[0].objects.known) == repr(pair[1].objects.known)  # NaN is no NaN
     assert +pair[0].objects.areas == +pair[1].objects.areas
     for session in pair:
-        while session.undo():
+        while session.history.undo():
             pass
     assert not np.asarray(squares.levels[0]).any()
     same(squares, plain)
     for session in pair:
-        while session.redo():
+        while session.history.redo():
             pass
     same(squares, plain)
 
 
 def test_prompts_that_are_set_while_a_step_is_taken_back_stay():
     session = sessions(circles(np.random.default_rng(0), 12))[0]
-    session.commit_found([()])
+    session.commit_all([()])
     before = np.asarray(session.objects.there.levels[0]).copy()
-    work = session.turning(forward=False)
+    work = session.history.undoing()
     next(work)
     session.prompt((), Prompts(points=((5.0, 5.0),), labels=(1,)))
     for _ in work:
         pass
     assert not np.asarray(session.objects.there.levels[0]).any()
     assert session.prompts(()).points == ((5.0, 5.0),)
-    assert session.redo() is None  # something else was done since
-    session.undo()
+    assert session.history.redo() is None  # something else was done since
+    session.history.undo()
     assert not session.prompts(())
     assert before.any()
 

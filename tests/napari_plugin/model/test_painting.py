@@ -76,16 +76,16 @@ def session_of(masks):
 
 def show(session, masks):
     seg = Segmentation.from_masks(np.array(masks), scores=[0.9] * len(masks))
-    session.show((), SliceInstances(seg, (0, 0, SHAPE[1], SHAPE[0]), SHAPE, "digest"))
+    session.add_instances((), SliceInstances(seg, (0, 0, SHAPE[1], SHAPE[0]), SHAPE, "digest"))
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_an_object_is_not_emptied_by_its_equal(policy):
     big, inside, aside = disks(SHAPE, [(60, 60, 30), (60, 60, 10), (130, 60, 20)])
     session = session_of([aside])
-    (first,) = session.commit_found([()])
+    (first,) = session.commit_all([()])
     show(session, [big, inside, aside])
-    made = session.commit_found([()], policy)
+    made = session.commit_all([()], policy)
     plane = session.objects.there.array
     assert first not in made
     np.testing.assert_array_equal(plane == first, aside)
@@ -93,21 +93,21 @@ def test_an_object_is_not_emptied_by_its_equal(policy):
     before = plane.copy()
     known = dict(session.objects.known)
     with pytest.raises(SessionError, match="or are the same"):
-        session.commit_found([()], policy)
+        session.commit_all([()], policy)
     np.testing.assert_array_equal(plane, before)
     assert session.objects.known == known
-    session.undo()
+    session.history.undo()
     np.testing.assert_array_equal(plane > 0, aside)
 
 
 def test_what_is_a_pixel_larger_is_another_object():
     mask = disks(SHAPE, [(60, 60, 20)])[0]
     session = session_of([mask])
-    session.commit_found([()])
+    session.commit_all([()])
     more = mask.copy()
     more[0, 0] = True
     show(session, [more])
-    assert session.commit_found([()], "overwrite") == [2]
+    assert session.commit_all([()], "overwrite") == [2]
     assert set(np.unique(session.objects.there.array)) == {0, 2}
 
 

@@ -45,11 +45,11 @@ def test_a_session_is_reopened_as_it_was_left(worked, tmp_path):
     assert {k: again.objects.areas[k] for k in (1, 2)} == {
         k: worked.objects.areas[k] for k in (1, 2)
     }
-    assert saved.scenes == {(z,): ("digest", (0, 0, 80, 60)) for z in range(3)}
+    assert saved.segmented == {(z,): ("digest", (0, 0, 80, 60)) for z in range(3)}
     assert again.objects.next_id == worked.objects.next_id == 5, (
         "the deleted object's id is not given again"
     )
-    again.scenes = worked.scenes
+    again.segmented = worked.segmented
     again.delete([1])
     assert not again.objects.canvas.array[0].any()
 

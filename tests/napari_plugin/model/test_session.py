@@ -31,14 +31,14 @@ def scene(masks=MASKS, scores=(0.9, 0.5, 0.7, 0.8)):
 
 def plain():
     session = Session(ArrayCanvas(np.zeros(SHAPE, np.int32)))
-    session.show((), scene())
+    session.add_instances((), scene())
     return session
 
 
 def stack(count=3):
     session = Session(ArrayCanvas(np.zeros((count, *SHAPE), np.int32)))
     for z in range(count):
-        session.show((z,), scene())
+        session.add_instances((z,), scene())
     return session
 
 
@@ -99,8 +99,8 @@ def test_ids_are_never_reused():
     given = [commit(session, 70, 10)[0]]
     session.delete(given)
     given += commit(session, 70, 10)
-    session.undo()
-    session.undo()
+    session.history.undo()
+    session.history.undo()
     session.prompt((), Prompts())
     given += commit(session, 70, 10)
     assert given == [1, 2, 3]
@@ -111,7 +111,7 @@ def test_labels_that_are_there_and_that_are_painted_are_not_given_again():
     labels = np.zeros(SHAPE, np.int32)
     labels[0, 0] = 7
     session = Session(ArrayCanvas(labels))
-    session.show((), scene())
+    session.add_instances((), scene())
     assert commit(session, 70, 10) == [8]
     session.objects.painted((), 20)
     assert commit(session, 30, 30) == [21]
@@ -119,7 +119,7 @@ def test_labels_that_are_there_and_that_are_painted_are_not_given_again():
 
 def test_ids_beyond_the_labels_numbers_are_refused():
     session = Session(ArrayCanvas(np.zeros(SHAPE, np.uint8)))
-    session.show((), scene())
+    session.add_instances((), scene())
     session.objects.painted((), 254)
     assert commit(session, 70, 10) == [255]
     with pytest.raises(SessionError, match="ids up to 255"):
@@ -135,8 +135,8 @@ def test_delete_merge_and_their_undo():
     assert set(session.objects.known) == {a}
     session.delete([a])
     assert not session.objects.canvas.array.any()
-    session.undo()
-    session.undo()
+    session.history.undo()
+    session.history.undo()
     assert np.array_equal(session.objects.canvas.array, both)
     assert set(session.objects.known) == {a, b}
     with pytest.raises(SessionError, match="two objects"):
@@ -159,7 +159,7 @@ def test_what_is_picked_of_an_object_is_split_off_it():
     click(session, 30, 30, **SMALL_ONE)
     new = session.split_off(())
     assert np.array_equal(session.objects.canvas.array, LARGE * large + SMALL * (new - large))
-    session.undo()
+    session.history.undo()
     assert np.array_equal(session.objects.canvas.array, LARGE * large)
     session.delete([large])
     click(session, 70, 10)
@@ -176,7 +176,7 @@ def test_going_back_to_an_object_replaces_it_under_its_own_id():
     session.cycle((), -1)
     assert session.commit(()) == [object_]
     assert np.array_equal(session.objects.canvas.array, SMALL * object_ + ASIDE * other)
-    session.undo()
+    session.history.undo()
     assert (session.objects.canvas.array[LARGE] == object_).all()
 
 
@@ -192,11 +192,11 @@ def test_an_object_without_prompts_is_asked_for_by_its_box():
 def test_all_found_are_committed_smallest_on_top_as_the_filters_let_them_through():
     session = plain()
     session.filters = FilterOptions(max_area=1000)
-    ids = session.commit_found([()])
+    ids = session.commit_all([()])
     assert len(ids) == 3
-    session.undo()
+    session.history.undo()
     session.filters = FilterOptions()
-    assert len(session.commit_found([()])) == 4
+    assert len(session.commit_all([()])) == 4
     expected = scene().seg.labels()
     assert np.array_equal(session.objects.canvas.array > 0, expected > 0)
     pairs = set(
@@ -209,15 +209,15 @@ def test_linked_objects_have_one_id_in_all_slices():
     session = Session(ArrayCanvas(np.zeros((3, *SHAPE), np.int32)))
     for z, x in enumerate((20, 22, 24)):
         masks = disks(SHAPE, [(60, 30, 5 + z), (x, 30, 9)] if z else [(x, 30, 9), (60, 30, 5)])
-        session.show((z,), scene(masks))
+        session.add_instances((z,), scene(masks))
     keys = [(z,) for z in range(3)]
-    assert len(session.commit_found(keys, linking=LinkOptions())) == 2
+    assert len(session.commit_all(keys, linking=LinkOptions())) == 2
     labels = session.objects.canvas.array
     assert labels[0, 30, 20] == labels[1, 30, 22] == labels[2, 30, 24]
     assert labels[0, 30, 60] == labels[2, 30, 60] != labels[0, 30, 20]
-    session.undo()
+    session.history.undo()
     assert not labels.any()
-    assert len(session.commit_found(keys)) == 6
+    assert len(session.commit_all(keys)) == 6
 
 
 def test_undo_survives_slice_changes():
@@ -225,7 +225,7 @@ def test_undo_survives_slice_changes():
     commit(session, 70, 10, key=(0,))
     commit(session, 30, 30, key=(2,))
     click(session, 50, 30, (1,))
-    assert [session.undo().key for _ in range(2)] == [(1,), (2,)]
+    assert [session.history.undo().key for _ in range(2)] == [(1,), (2,)]
     assert session.objects.canvas.array[0].any()
     assert not session.objects.canvas.array[2].any()
     assert session.prompts((2,)).points == ((30, 30),)
@@ -233,12 +233,12 @@ def test_undo_survives_slice_changes():
 
 def test_deleting_an_object_of_several_slices_takes_them_all():
     session = stack()
-    session.commit_found([(0,), (1,), (2,)], linking=LinkOptions())
+    session.commit_all([(0,), (1,), (2,)], linking=LinkOptions())
     label = int(session.objects.canvas.array[0, 10, 70])
     session.delete([label])
     assert not (session.objects.canvas.array == label).any()
     assert session.objects.areas[label] == 0
-    session.undo()
+    session.history.undo()
     assert (
         (session.objects.canvas.array == label).sum()
         == 3 * ASIDE.sum()
@@ -250,12 +250,12 @@ def test_undo_leaves_what_was_painted_by_hand():
     session = plain()
     commit(session, 30, 30)
     session.objects.canvas.array[30, 25:35] = 9
-    session.undo()
+    session.history.undo()
     assert (session.objects.canvas.array[30, 25:35] == 9).all()
     assert (
         (session.objects.canvas.array == 9).sum() == (session.objects.canvas.array != 0).sum() == 10
     )
-    session.redo()
+    session.history.redo()
     assert (session.objects.canvas.array[30, 25:35] == 9).all()
     assert (session.objects.canvas.array == 1).sum() == LARGE.sum() - 10
 
@@ -264,7 +264,7 @@ def test_what_cannot_be_done_is_one_line():
     session = Session()
     with pytest.raises(SessionError, match="segment this slice first"):
         session.commit(())
-    session.show((), scene())
+    session.add_instances((), scene())
     with pytest.raises(SessionError, match="click an instance"):
         session.commit(())
     click(session, 70, 10)
@@ -284,19 +284,19 @@ def test_outlines_overlap_and_are_undone():
     session = plain()
     click(session, 30, 30)
     (first,) = session.commit_outlines(())
-    ids = session.commit_outlines((), found=True)
+    ids = session.commit_all_outlines(())
     assert len(ids) == 4
     assert not session.objects.canvas.array.any()
     key, runs = session.objects.known[first].outline
     assert key == ()
     assert np.array_equal(R.to_bitmap(runs, SHAPE), LARGE)
-    session.undo()
-    session.undo()
+    session.history.undo()
+    session.history.undo()
     assert not session.objects.known
     assert session.prompts(())
     session.filters = FilterOptions(min_area=10**6)
     with pytest.raises(SessionError, match="loosen the filters"):
-        session.commit_outlines((), found=True)
+        session.commit_all_outlines(())
     assert len(session.history.done) == 1
 
 
@@ -305,7 +305,7 @@ def test_several_objects_in_one_go():
     session.options = PromptOptions(points_mode="each")
     session.prompt((), Prompts(((70, 10), (30, 30)), (1, 1)))
     assert session.commit(()) == [1, 2]
-    session.undo()
+    session.history.undo()
     assert not session.objects.canvas.array.any()
 
 
@@ -317,7 +317,7 @@ def test_slices_may_lie_along_any_axes(axes):
     session = Session(ArrayCanvas(np.zeros(shape, np.int32), *axes))
     keys = list(session.objects.canvas.keys())
     assert len(keys) == 2 ** (ndim - 2)
-    session.show(keys[-1], scene())
+    session.add_instances(keys[-1], scene())
     commit(session, 70, 10, key=keys[-1])
     moved = np.moveaxis(session.objects.canvas.array, axes, (-2, -1)).reshape(-1, *SHAPE)
     assert np.array_equal(moved[-1], ASIDE * 1)
@@ -352,7 +352,7 @@ action = st.one_of(
     st.tuples(st.just("box"), slices, places, places),
     st.tuples(st.just("cycle"), slices, st.sampled_from([-1, 1])),
     st.tuples(st.just("commit"), slices, st.sampled_from(POLICIES)),
-    st.tuples(st.just("commit_found"), slices, st.booleans()),
+    st.tuples(st.just("commit_all"), slices, st.booleans()),
     st.tuples(st.just("delete"), slices, ids),
     st.tuples(st.just("merge"), slices, ids, ids),
     st.tuples(st.just("split"), slices, ids),
@@ -374,8 +374,8 @@ def act(session, name, key=(), *args):
         session.cycle(key, *args)
     elif name == "commit":
         session.commit(key, *args)
-    elif name == "commit_found":
-        session.commit_found([(0,), (1,)] if args[0] else [key], linking=LinkOptions())
+    elif name == "commit_all":
+        session.commit_all([(0,), (1,)] if args[0] else [key], linking=LinkOptions())
     elif name == "delete":
         session.delete(args, key)
     elif name == "merge":
@@ -387,7 +387,7 @@ def act(session, name, key=(), *args):
     elif name == "recall":
         session.recall(key, *args)
     else:
-        getattr(session, name)()
+        getattr(session.history, name)()
 
 
 def state(session):
@@ -423,15 +423,15 @@ def test_undoing_everything_is_the_beginning_and_redoing_everything_the_end(acti
         assert session.objects.next_id > session.objects.canvas.array.max()
         next_id = session.objects.next_id
     last, steps = state(session), len(session.history.done)
-    while session.redo():
+    while session.history.redo():
         pass
     furthest = state(session)
-    while session.undo():
+    while session.history.undo():
         pass
     assert same(state(session), first)
     for _ in range(steps):
-        session.redo()
+        session.history.redo()
     assert same(state(session), last)
-    while session.redo():
+    while session.history.redo():
         pass
     assert same(state(session), furthest)

@@ -45,10 +45,10 @@ def test_what_was_merged_is_not_halved_by_the_next_commit():
     click(session, 55, 30)  # another one, beside it
     session.commit(())
     assert np.array_equal(labels(session)[~BESIDE], merged[~BESIDE])
-    session.undo()
-    session.undo()
+    session.history.undo()
+    session.history.undo()
     assert np.array_equal(labels(session), merged)
-    session.undo()
+    session.history.undo()
     assert session.prompts(()).points == ((70, 10), (15, 30)), "undo opens them again"
 
 
@@ -76,10 +76,10 @@ def test_prompts_of_an_object_that_changed_are_forgotten_and_undo_opens_them_aga
     assert not any(session.prompts((z,)) for z in range(2) if deed != "split")
     with pytest.raises(SessionError, match="nothing to commit"):
         session.commit((1,))
-    session.undo()
+    session.history.undo()
     assert session.prompts((1,)) == asked
     assert np.array_equal(labels(session), before)
-    session.redo()
+    session.history.redo()
     assert not session.prompts((1,))
     assert np.array_equal(labels(session), after)
 
@@ -92,9 +92,9 @@ def test_going_back_to_a_merged_or_split_object_does_not_pick_what_it_was_before
     (box,) = session.prompts(()).boxes
     assert box == (10, 4, 76, 50), "the box of all of it"
     session.prompt((), Prompts())
-    session.undo()
-    session.undo()
-    session.undo()
+    session.history.undo()
+    session.history.undo()
+    session.history.undo()
     assert session.objects.known[a].prompts[()].points == ((70, 10),)
 
 
@@ -158,17 +158,17 @@ class Full(ArrayCanvas):
 def test_a_step_that_fails_half_way_is_taken_back():
     session = Session(Full(np.zeros((3, *SHAPE), np.int32)))
     for z in range(3):
-        session.show((z,), scene())
-    session.commit_found([(z,) for z in range(3)])
+        session.add_instances((z,), scene())
+    session.commit_all([(z,) for z in range(3)])
     before, done = state3(session), len(session.history.done)
-    for deed in (lambda: session.delete([1, 5, 9]), session.undo):
+    for deed in (lambda: session.delete([1, 5, 9]), session.history.undo):
         session.objects.canvas.left = 3
         with pytest.raises(OSError, match="No space"):
             deed()
         assert same(state3(session), before)
         assert len(session.history.done) == done
-    session.undo()
-    session.redo()
+    session.history.undo()
+    session.history.redo()
     assert same(state3(session), before)
 
 

@@ -26,31 +26,24 @@ def scene():
 
 def test_the_best_candidate_comes_first_and_steps_lead_to_smaller_and_larger(scene):
     def rows(step):
-        return scene.answer(Prompts(((40, 40),), (1,), step=step), BEST).rows.tolist()
+        return scene.answer(Prompts(((40, 40),), (1,), step=step), BEST).seg.rows.tolist()
 
     assert [rows(s) for s in (-2, -1, 0, 1, 2)] == [[2], [2], [1], [0], [0]]
     smallest = PromptOptions(points_mode="smallest")
-    assert scene.answer(Prompts(((40, 40),), (1,)), smallest).rows.tolist() == [2]
-
-
-@pytest.mark.parametrize(("step", "kept"), [(-9, -1), (-1, -1), (0, 0), (1, 1), (7, 1)])
-def test_a_step_is_no_longer_than_there_are_candidates(scene, step, kept):
-    """Otherwise the way back would be as many key presses long."""
-    prompts = Prompts(((40, 40),), (1,), step=step)
-    assert scene.limited(prompts, BEST).step == kept
+    assert scene.answer(Prompts(((40, 40),), (1,)), smallest).seg.rows.tolist() == [2]
 
 
 def test_background_points_veto_and_alone_pick_nothing(scene):
-    assert scene.answer(Prompts(((40, 40), (40, 65)), (1, 0)), BEST).rows.tolist() == [1]
-    assert len(scene.answer(Prompts(((40, 40),), (0,)), BEST)) == 0
-    assert len(scene.answer(Prompts(), BEST)) == 0
+    assert scene.answer(Prompts(((40, 40), (40, 65)), (1, 0)), BEST).seg.rows.tolist() == [1]
+    assert len(scene.answer(Prompts(((40, 40),), (0,)), BEST).seg) == 0
+    assert len(scene.answer(Prompts(), BEST).seg) == 0
 
 
 def test_each_point_and_each_box_can_have_an_object_of_its_own(scene):
     each = PromptOptions(points_mode="each")
-    assert scene.answer(Prompts(((40, 40), (85, 60)), (1, 1)), each).rows.tolist() == [1, 3]
+    assert scene.answer(Prompts(((40, 40), (85, 60)), (1, 1)), each).seg.rows.tolist() == [1, 3]
     boxes = Prompts(boxes=((75, 50, 95, 70), (25, 25, 55, 55)))
-    assert scene.answer(boxes, BEST).rows.tolist() == [3, 1]
+    assert scene.answer(boxes, BEST).seg.rows.tolist() == [3, 1]
 
 
 def test_what_filters_hide_is_not_picked(scene):
@@ -70,7 +63,7 @@ def test_a_window_answers_in_the_coordinates_of_the_slice(scene):
         Prompts(boxes=((75, 50, 95, 70),)),
         Prompts(((40, 40),), (1,), ((25, 25, 55, 55),)),
     ):
-        whole, found = scene.answer(prompts, BEST), part.answer(prompts, BEST)
+        whole, found = scene.answer(prompts, BEST).seg, part.answer(prompts, BEST).seg
         assert found.rows.tolist() == whole.rows.tolist()
         assert len(found)
         bitmap = R.to_bitmap(part.runs(found, 0), SHAPE)

@@ -13,10 +13,10 @@ from napari.layers import Image
 from fastsam_plugins import read_image
 from fastsam_plugins.paths import SAMPLES
 from fastsam_plugins.segmentation import Segmentation
-from napari_plugin.inference.worker import Found, picture
+from napari_plugin.inference.worker import SegmentedSlice, picture
+from napari_plugin.model.plane import PlaneError
 from napari_plugin.model.slice_instances import SliceInstances
 from napari_plugin.view import channels
-from napari_plugin.view.geometry import PlaneError
 
 BANDS = 8
 
@@ -90,26 +90,26 @@ def test_what_cannot_be_an_axis_of_channels_is_told(shape, axis, words):
 def test_three_bands_are_chosen_in_the_widget(window, coins, axis):
     window.viewer.add_image(bands_of(coins, axis), name="bands", rgb=False)
     widget = window.open()
-    widget.advanced.imgsz.value = "512"
-    widget.layer_options.channel_axis.value = str(axis)
-    widget.layer_options.layer_contrast.value = False
-    widget.reading.bands.value = "5,0,2"
+    widget.panel.advanced.imgsz.value = "512"
+    widget.panel.layer_options.channel_axis.value = str(axis)
+    widget.panel.layer_options.layer_contrast.value = False
+    widget.panel.reading.bands.value = "5,0,2"
     seen = []
     segment = widget.network.segment
     widget.network.segment = lambda pixels, *args: seen.append(pixels) or segment(pixels, *args)
-    widget.segment_button.native.click()
-    window.wait(lambda: widget.now is not None and widget.now.scene is not None)
+    widget.panel.segment_button.native.click()
+    window.wait(lambda: widget.workspace is not None and widget.workspace.instances is not None)
     expected = np.minimum(coins, 200)[..., None] + np.array([0, 10, 20], np.uint8)
     assert np.array_equal(seen[0], expected), "what the network saw"
-    scene = widget.now.scene
+    scene = widget.workspace.instances
     assert scene.seg.shape == coins.shape
     assert len(scene.seg) > 10
-    layer = widget.now.image
+    layer = widget.workspace.image
     window.viewer.dims.set_current_step(0, 6)  # whichever band is on show
     x0, y0, x1, y1 = scene.seg.boxes[0].tolist()
     window.click(layer, (6, (y0 + y1) / 2, (x0 + x1) / 2))
     window.key("N")
-    made = widget.now.objects
+    made = widget.workspace.view.objects.labels
     assert made.data.shape == coins.shape
     assert np.array_equal(made.data == 1, scene.seg.mask(0))
     assert made.metadata["image_name"] == "bands"
@@ -136,22 +136,22 @@ def test_a_stack_whose_slices_have_channels_is_left_as_it_is(window, coins, plac
     window.viewer.dims.set_current_step(1, 6)
     before = {n: np.array(getattr(image, n)) for n in ("scale", "translate", "rotate", "shear")}
     step, center = dims.current_step, window.viewer.camera.center
-    widget.advanced.imgsz.value = "512"
-    widget.layer_options.channel_axis.value = "1"
-    widget.reading.bands.value = "5,0,2"
-    widget.segment()
-    window.wait(lambda: widget.now is not None and widget.now.scene is not None)
-    window.wait(lambda: not widget.cancel_button.enabled)
-    assert list(widget.now.session.scenes) == [(2,)], "the slice that was on show"
+    widget.panel.advanced.imgsz.value = "512"
+    widget.panel.layer_options.channel_axis.value = "1"
+    widget.panel.reading.bands.value = "5,0,2"
+    widget.requester.segment()
+    window.wait(lambda: widget.workspace is not None and widget.workspace.instances is not None)
+    window.wait(lambda: not widget.panel.cancel_button.enabled)
+    assert list(widget.workspace.session.segmented) == [(2,)], "the slice that was on show"
     assert dims.current_step == step
     assert window.viewer.camera.center == center
     assert image.data is stack
     assert all(np.array_equal(getattr(image, n), v) for n, v in before.items())
-    scene = widget.now.scene
+    scene = widget.workspace.instances
     x0, y0, x1, y1 = scene.seg.boxes[0].tolist()
     window.click(image, (2, 6, (y0 + y1) / 2, (x0 + x1) / 2))
     window.key("N")
-    made = widget.now.objects
+    made = widget.workspace.view.objects.labels
     assert made.data.shape == (3, 1, *coins.shape)
     assert np.array_equal(made.data[2, 0] == 1, scene.seg.mask(0))
     middle = (2, 0, (y0 + y1) / 2, (x0 + x1) / 2)
@@ -162,14 +162,14 @@ def test_a_stack_whose_slices_have_channels_is_left_as_it_is(window, coins, plac
         assert np.count_nonzero(made._slice.image.raw) == scene.seg.areas[0]
         world = np.array(image.data_to_world((2, channel, 0, 0)))
         assert np.allclose(np.rint(made.world_to_data(world)), 0 * world + [2, 0, 0, 0])
-    widget.region.slices.value = "all"
-    widget.segment()
-    window.wait(lambda: len(widget.now.session.scenes) == 3)
-    window.wait(lambda: not widget.cancel_button.enabled)
+    widget.panel.region.slices.value = "all"
+    widget.requester.segment()
+    window.wait(lambda: len(widget.workspace.session.segmented) == 3)
+    window.wait(lambda: not widget.panel.cancel_button.enabled)
     widget.commit_all()
     assert all(plane.any() for plane in made.data)
-    widget.now.undo()
-    widget.now.undo()
+    widget.workspace.actions.undo()
+    widget.workspace.actions.undo()
     assert not made.data.any()
 
 
@@ -177,14 +177,14 @@ def test_files_of_labels_over_all_channels_have_no_axis_of_channels(window, coin
     stack = np.zeros((2, 3, 40, 50), np.uint8)
     window.viewer.add_image(stack, name="stack")
     widget = window.open()
-    widget.layer_options.channel_axis.value = "1"
+    widget.panel.layer_options.channel_axis.value = "1"
     seg = Segmentation.from_masks([np.pad(np.ones((9, 9), bool), ((9, 22), (20, 21)))])
-    plane = widget._plane(widget.image.value)
-    now = widget._open(widget.image.value, plane).annotation
+    plane = widget.requester.plane(widget.panel.image.value)
+    workspace = widget._open(widget.panel.image.value, plane)
     scene = SliceInstances(seg, (0, 0, 50, 40), (40, 50), "d")
-    widget._answered(now, Found((1,), scene, picture(scene)))
+    widget.requester.answered(workspace, SegmentedSlice((1,), scene, picture(scene)))
     widget.commit_all()
-    made = now.objects
+    made = workspace.view.objects.labels
     made.save(str(tmp_path / "it.tif"), plugin="fastsam-plugins")
     made.save(str(tmp_path / "it.geojson"), plugin="fastsam-plugins")
     made.save(str(tmp_path / "it.csv"), plugin="fastsam-plugins")
@@ -201,15 +201,17 @@ def test_a_session_with_channels_is_reopened(window):
     window.viewer.add_image(stack, name="stack", metadata={"channel_axis": 1})
     widget = window.open()
     seg = Segmentation.from_masks([np.pad(np.ones((9, 9), bool), ((9, 22), (20, 21)))])
-    now = widget._open(widget.image.value, widget._plane(widget.image.value)).annotation
+    workspace = widget._open(
+        widget.panel.image.value, widget.requester.plane(widget.panel.image.value)
+    )
     scene = SliceInstances(seg, (0, 0, 50, 40), (40, 50), "d")
-    widget._answered(now, Found((1,), scene, picture(scene)))
+    widget.requester.answered(workspace, SegmentedSlice((1,), scene, picture(scene)))
     widget.commit_all()
-    before = now.objects.data.copy()
+    before = workspace.view.objects.labels.data.copy()
     window.viewer.layers.clear()
     window.viewer.add_image(stack, name="stack", metadata={"channel_axis": 1})
     widget.reopen()
-    assert np.array_equal(widget.now.objects.data, before)
+    assert np.array_equal(widget.workspace.view.objects.labels.data, before)
 
 
 @pytest.mark.parametrize("shown_channel", [0, 1])
@@ -221,9 +223,9 @@ def test_of_two_channels_the_one_that_is_shown_is_segmented(window, coins, shown
     seen = []
     segment = widget.network.segment
     widget.network.segment = lambda pixels, *args: seen.append(pixels) or segment(pixels, *args)
-    widget.layer_options.layer_contrast.value = False
-    widget.segment()
-    window.wait(lambda: widget.now is not None and widget.now.scene is not None)
+    widget.panel.layer_options.layer_contrast.value = False
+    widget.requester.segment()
+    window.wait(lambda: widget.workspace is not None and widget.workspace.instances is not None)
     assert np.array_equal(seen[0], np.repeat(both[shown_channel][..., None], 3, 2))
     assert f"channel {shown_channel} of two" in str(window.told[-1].message)
 
@@ -233,12 +235,12 @@ def test_a_stack_with_channels_last_keeps_its_slice(window, coins):
     image = window.viewer.add_image(stack, name="stack", scale=(4, 0.2, 0.3, 1), rgb=False)
     widget = window.open()
     window.viewer.dims.set_current_step(0, 2)
-    widget.advanced.imgsz.value = "512"
-    widget.layer_options.channel_axis.value = "3"
-    widget.reading.bands.value = "5,0,2"
-    widget.segment()
-    window.wait(lambda: widget.now is not None and widget.now.scene is not None)
-    assert list(widget.now.session.scenes) == [(2,)]
+    widget.panel.advanced.imgsz.value = "512"
+    widget.panel.layer_options.channel_axis.value = "3"
+    widget.panel.reading.bands.value = "5,0,2"
+    widget.requester.segment()
+    window.wait(lambda: widget.workspace is not None and widget.workspace.instances is not None)
+    assert list(widget.workspace.session.segmented) == [(2,)]
     assert image.scale.tolist() == [1, 4, 0.2, 0.3]
     assert image.data.shape == (8, 3, *coins.shape)
     assert np.shares_memory(image.data, stack)
@@ -250,10 +252,10 @@ def test_an_axis_that_the_layer_names_is_filled_in(window, coins):
         bands_of(coins, 0), name="bands", metadata={"channel_axis": 0}, rgb=False
     )
     widget = window.open()
-    widget.image.value = bands
-    assert widget.layer_options.read().channel_axis == 0
-    widget.image.value = gray
-    assert widget.layer_options.read().channel_axis is None
-    widget.layer_options.channel_axis.value = "0"
-    widget.segment()
+    widget.panel.image.value = bands
+    assert widget.panel.layer_options.read().channel_axis == 0
+    widget.panel.image.value = gray
+    assert widget.panel.layer_options.read().channel_axis is None
+    widget.panel.layer_options.channel_axis.value = "0"
+    widget.requester.segment()
     assert "leave channel axis empty" in str(window.told[-1].message)

@@ -87,17 +87,17 @@ def test_a_persons_layer_keeps_all_that_is_theirs(plain):
     )  # fmt: skip
     mine.contour, mine.selected_label, mine.brush_size = 2, 9, 4
     mine.new_colormap(7)
-    plain.viewer.layers.selection.active = plain.now.points
-    plain.widget.objects.value = mine
+    plain.viewer.layers.selection.active = plain.workspace.view.prompts.points
+    plain.widget.panel.objects.value = mine
     before = looks(mine), mine.features.copy(), data.copy()
     for place in ((20, 80), (30, 60)):
         plain.click(plain.image, place)
         plain.key("N")
     assert mine.features["kind"].tolist() == ["tumour", "normal", np.nan, np.nan]
     assert looks(mine) == before[0]
-    plain.widget.now.session.merge([7, 10], ())
-    plain.widget.now.session.delete([9], ())
-    while plain.now.session.undo():
+    plain.widget.workspace.session.merge([7, 10], ())
+    plain.widget.workspace.session.delete([9], ())
+    while plain.workspace.session.history.undo():
         pass
     assert looks(mine) == before[0]
     pd.testing.assert_frame_equal(mine.features, before[1])
@@ -112,7 +112,7 @@ def test_a_layer_that_cannot_be_written_to_is_refused(plain):
     for change in (lambda layer: None, lambda layer: setattr(layer, "editable", False)):
         layer = plain.viewer.add_labels(data, name="locked")
         change(layer)
-        plain.widget.objects.value = layer
+        plain.widget.panel.objects.value = layer
         assert "cannot be written to" in str(plain.told[-1].message)
-        assert plain.now.objects is None
+        assert plain.workspace.view.objects.labels is None
         data = np.zeros(SHAPE, np.uint8)

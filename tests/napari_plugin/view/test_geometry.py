@@ -8,10 +8,11 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
 from fastsam_plugins.options import PromptOptions
+from napari_plugin.model.plane import Plane, PlaneError, from_data, to_data
 from napari_plugin.model.slice_instances import Prompts
 from napari_plugin.view import geometry
-from napari_plugin.view.geometry import Plane, PlaneError
-from napari_plugin.view.layers import objects_layer, placed
+from napari_plugin.view.labels_canvas import objects_layer
+from napari_plugin.view.layers import grid_transform
 from tests.napari_plugin.conftest import SHAPE, scene_of
 
 TURN = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
@@ -68,7 +69,7 @@ def test_a_click_at_a_physical_position_gives_the_same_object(placed_image, seg)
         world = image.data_to_world((*key, row, column))
         xy = geometry.to_image(image, plane, world)
         assert xy == pytest.approx((column + 0.5, row + 0.5))
-        assert scene.answer(Prompts((xy,), (1,)), best).rows.tolist() == expected
+        assert scene.answer(Prompts((xy,), (1,)), best).seg.rows.tolist() == expected
 
 
 def test_every_pixel_of_a_mask_is_asked_at_its_own_centre(placed_image, seg):
@@ -87,9 +88,9 @@ def test_every_pixel_of_a_mask_is_asked_at_its_own_centre(placed_image, seg):
 def test_data_coordinates_and_back(placed_image):
     viewer, image, key = placed_image
     plane = geometry.shown_plane(image, viewer.dims)
-    (data,) = geometry.to_data(plane, key, (12.25, 7.5))
+    (data,) = to_data(plane, key, (12.25, 7.5))
     assert data.tolist() == [*key, 7.0, 11.75]
-    assert geometry.from_data(plane, data) == (key, (12.25, 7.5))
+    assert from_data(plane, data) == (key, (12.25, 7.5))
 
 
 def test_outputs_lie_where_their_image_lies(placed_image):
@@ -109,7 +110,7 @@ def test_a_window_lies_where_its_pixels_lie(placed_image, window):
     height, width = window[3] - window[1], window[2] - window[0]
     part = Labels(
         np.zeros((*(1,) * len(key), height, width), np.uint8),
-        **placed(image, plane, key, window),
+        **grid_transform(image, plane, key, window),
     )
     inside = (*(0,) * len(key), 3, 5)
     there = (*key, window[1] + 3, window[0] + 5)
@@ -119,7 +120,7 @@ def test_a_window_lies_where_its_pixels_lie(placed_image, window):
 def test_a_picture_of_every_other_pixel_covers_the_same_ground():
     image = Image(np.zeros((6000, 10), np.uint8), scale=(0.5, 2), translate=(3, 4))
     plane = Plane(0, 1, 2)
-    place = placed(image, plane, (), (0, 0, 10, 6000))
+    place = grid_transform(image, plane, (), (0, 0, 10, 6000))
     part = Labels(np.zeros((2000, 3), np.uint8), **place)
     # The outer corner of the first point is the outer corner of the first pixel.
     assert part.data_to_world((-0.5, -0.5)) == pytest.approx(image.data_to_world((-0.5, -0.5)))

@@ -47,7 +47,7 @@ def huge(window):
     window.seg = disks_of(SIDE)
     window.image = window.viewer.add_image([image, image[::4, ::4], image[::16, ::16]], name="huge")
     window.open()
-    window.now = put(window, window.seg)
+    window.workspace = put(window, window.seg)
     return window
 
 
@@ -69,102 +69,104 @@ def look_at(window, place):
 
 
 def test_objects_of_a_large_image_are_an_arrays(huge, tmp_path):
-    now, seg = huge.now, huge.seg
+    workspace, seg = huge.workspace, huge.seg
     huge.widget.commit_all()
-    level = now.objects.data[0]
+    level = workspace.view.objects.labels.data[0]
     assert isinstance(level, Level)
     expected = painted(seg)
     numbers = np.asarray(level)
     assert np.array_equal(numbers > 0, expected > 0)
     pairs = np.unique(np.stack([numbers[expected > 0], expected[expected > 0]]), axis=1)
     assert len(pairs.T) == len(np.unique(expected)) - 1, "one id for each instance"
-    assert not now.objects.editable, "napari's brushes need an array"
+    assert not workspace.view.objects.labels.editable, "napari's brushes need an array"
 
     place = middle(huge, 7)
     look_at(huge, place)
-    shown = now.objects._slice.image.raw  # what napari read of it
+    shown = workspace.view.objects.labels._slice.image.raw  # what napari read of it
     assert shown.size < 4 * 1300 * 900
     assert shown.any()
     label = int(numbers[round(place[0]), round(place[1])])
     huge.move(huge.image, place)
-    assert now.at_cursor() == label
-    now.delete()
+    assert workspace.actions.at_cursor() == label
+    workspace.actions.delete()
     assert not (np.asarray(level) == label).any()
-    now.undo()
+    workspace.actions.undo()
     assert np.array_equal(np.asarray(level), numbers)
 
     # Saved, and gone on with.
-    now.session.prompt((), now.session.prompts(()).with_point((place[1] + 0.5, place[0] + 0.5)))
+    workspace.session.prompt(
+        (), workspace.session.prompts(()).with_point((place[1] + 0.5, place[0] + 0.5))
+    )
     path = tmp_path / "session.json"
-    huge.widget.file.value = path
+    huge.widget.panel.file.value = path
     huge.widget.save()
     huge.wait(lambda: path.exists() and "Saved in" in " ".join(m.message for m in huge.told))
     saved = saving.read(path)
     assert saved.labels[()].keys() == set(np.unique(numbers)) - {0}
     huge.widget.reopen()
-    again = huge.now.objects.data[0]
+    again = huge.workspace.view.objects.labels.data[0]
     assert isinstance(again, Level)
     assert again is not level
     assert np.array_equal(np.asarray(again), numbers)
-    assert huge.now.session.prompts(()).points
+    assert huge.workspace.session.prompts(()).points
 
     # In files.
     out = tmp_path / "objects.geojson"
-    huge.now.objects.save(str(out))
+    huge.workspace.view.objects.labels.save(str(out))
     features = json.loads(out.read_text())["features"]
     assert len(features) == len(saved.labels[()])
     import tifffile
 
-    huge.now.objects.save(str(tmp_path / "objects.tif"))
+    huge.workspace.view.objects.labels.save(str(tmp_path / "objects.tif"))
     assert np.array_equal(tifffile.imread(tmp_path / "objects.tif"), numbers)
 
 
 def test_the_layer_may_be_chosen_again(huge):
     huge.widget.commit_all()
-    first = huge.now.objects
+    first = huge.workspace.view.objects.labels
     numbers = np.asarray(first.data[0])
-    huge.now.attach(None)
-    assert huge.now.objects is None
-    huge.now.attach(first)
-    assert huge.now.objects is first
-    assert huge.now.session.objects.next_id == numbers.max() + 1
-    huge.now.session.delete([1])
+    huge.workspace.actions.attach(None)
+    assert huge.workspace.view.objects.labels is None
+    huge.workspace.actions.attach(first)
+    assert huge.workspace.view.objects.labels is first
+    assert huge.workspace.session.objects.next_id == numbers.max() + 1
+    huge.workspace.session.delete([1])
     assert not (np.asarray(first.data[0]) == 1).any()
 
 
 def test_a_step_is_made_while_the_window_answers(huge, lazily):
-    now = huge.now
+    workspace = huge.workspace
     huge.widget.commit_all()
-    assert now.working
-    assert huge.widget.status.value == "Working on it ..."
+    assert workspace.actions.working
+    assert huge.widget.panel.status.value == "Working on it ..."
     place = middle(huge, 3)
     look_at(huge, place)
     huge.click(huge.image, place)  # prompts do not wait
-    assert len(now.session.prompts(()).points) == 1
+    assert len(workspace.session.prompts(()).points) == 1
     before = len(huge.told)
     huge.widget.commit()
     assert "till at work" in huge.told[-1].message
     assert len(huge.told) == before + 1
-    huge.wait(lambda: not now.working)
-    whole = np.asarray(now.objects.data[0])
+    huge.wait(lambda: not workspace.actions.working)
+    whole = np.asarray(workspace.view.objects.labels.data[0])
     assert np.array_equal(whole > 0, painted(huge.seg) > 0)
-    now.undo()  # the commit, which came last
-    assert now.working
-    huge.wait(lambda: not now.working)
-    assert not np.asarray(now.objects.data[0]).any()
-    assert len(now.session.prompts(()).points) == 1
-    now.redo()
-    huge.wait(lambda: not now.working)
-    assert np.array_equal(np.asarray(now.objects.data[0]), whole)
-    assert now.session.history.done[-1].name == "commit all"
+    workspace.actions.undo()  # the commit, which came last
+    assert workspace.actions.working
+    huge.wait(lambda: not workspace.actions.working)
+    assert not np.asarray(workspace.view.objects.labels.data[0]).any()
+    assert len(workspace.session.prompts(()).points) == 1
+    workspace.actions.redo()
+    huge.wait(lambda: not workspace.actions.working)
+    assert np.array_equal(np.asarray(workspace.view.objects.labels.data[0]), whole)
+    assert workspace.session.history.done[-1].name == "commit all"
 
 
 def test_a_session_is_never_saved_half_done(huge):
-    now, saver = huge.now, huge.widget.workspace.saver
-    now._output()
+    workspace, saver = huge.workspace, huge.widget.workspace.saver
+    workspace.view.objects.make()
     huge.wait(lambda: not saver._busy)
-    work = now.session.committing_found([()], "small on top", None)
-    while not now.session.writing:
+    work = workspace.session.committing_all([()], "small on top", None)
+    while not workspace.session.history.writing:
         next(work)
     for _ in range(5):
         next(work)
@@ -178,10 +180,10 @@ def test_a_session_is_never_saved_half_done(huge):
 
 @pytest.mark.parametrize("way", ["layer", "image", "dock", "reopen"])
 def test_what_is_under_way_is_finished_before_its_layer_goes(huge, lazily, way):
-    now = huge.now
+    workspace = huge.workspace
     huge.widget.commit_all()
-    layer = now.objects
-    assert now.working
+    layer = workspace.view.objects.labels
+    assert workspace.actions.working
     if way == "layer":
         huge.viewer.layers.remove(layer)
     elif way == "image":
@@ -190,16 +192,16 @@ def test_what_is_under_way_is_finished_before_its_layer_goes(huge, lazily, way):
         huge.widget.shut()
     else:
         huge.wait(lambda: huge.widget.workspace.saver.path is not None)
-        now.attach(None)
-    assert not now.working
+        workspace.actions.attach(None)
+    assert not workspace.actions.working
     assert np.array_equal(np.asarray(layer.data[0]) > 0, painted(huge.seg) > 0)
     huge.wait(least=0.2)
 
 
 def test_a_part_that_fails_takes_back_the_step(huge, lazily, monkeypatch):
-    now = huge.now
+    workspace = huge.workspace
     huge.widget.commit_all()
-    canvas = now.session.objects.canvas
+    canvas = workspace.session.objects.canvas
     write, count = canvas.write, []
 
     def full(*args):
@@ -209,14 +211,16 @@ def test_a_part_that_fails_takes_back_the_step(huge, lazily, monkeypatch):
         write(*args)
 
     monkeypatch.setattr(canvas, "write", full)
-    huge.wait(lambda: not now.working)
+    huge.wait(lambda: not workspace.actions.working)
     assert any("No space left on device" in str(m.message) for m in huge.told)
-    assert not np.asarray(now.objects.data[0]).any()
-    assert not now.session.history.done
+    assert not np.asarray(workspace.view.objects.labels.data[0]).any()
+    assert not workspace.session.history.done
     monkeypatch.setattr(canvas, "write", write)
     huge.widget.commit_all()
-    huge.wait(lambda: not now.working)
-    assert np.array_equal(np.asarray(now.objects.data[0]) > 0, painted(huge.seg) > 0)
+    huge.wait(lambda: not workspace.actions.working)
+    assert np.array_equal(
+        np.asarray(workspace.view.objects.labels.data[0]) > 0, painted(huge.seg) > 0
+    )
 
 
 def test_a_slice_is_saved_as_it_was(seg):
@@ -228,27 +232,27 @@ def test_a_slice_is_saved_as_it_was(seg):
     frozen = canvas.frozen(())
     block = np.full((20, 30), 5, np.int32)
     canvas.write((), (10, 10, 40, 30), block, block > 0)
-    now = canvas.frozen(())
+    workspace = canvas.frozen(())
     assert {n: R.area(m) for n, m in frozen().items()} == {
         n: np.count_nonzero(before == n) for n in (1, 2)
     }
-    assert R.area(now()[5]) == 600
+    assert R.area(workspace()[5]) == 600
 
 
 def test_layers_are_the_same_for_a_window_of_another_size(window, seg):
     window.image = window.viewer.add_image(np.full((90, 200), 90, np.uint8), name="plain")
     window.open()
-    now = put(window, seg, part=(0, 0, SHAPE[1], SHAPE[0]))
-    layers = now.instances, now.preview.layer
+    workspace = put(window, seg, part=(0, 0, SHAPE[1], SHAPE[0]))
+    layers = workspace.view.instances.picture, workspace.view.instances.preview.layer
     x, y, _ = CIRCLES[3]
     part = seg[[3]]
     smaller = Segmentation.from_masks(np.stack([part.mask(0)[:50, 30:]]), scores=[0.8])
     put(window, smaller, part=(100, 30, 100 + SHAPE[1] - 30, 80))
-    assert (now.instances, now.preview.layer) == layers
-    assert np.count_nonzero(now.instances.data) == smaller.areas[0]
+    assert (workspace.view.instances.picture, workspace.view.instances.preview.layer) == layers
+    assert np.count_nonzero(workspace.view.instances.picture.data) == smaller.areas[0]
     spot = (30 + y, 100 + x - 30)
     window.move(window.image, spot)
-    assert np.count_nonzero(now.preview.layer.data) == smaller.areas[0]
-    assert now.preview.layer.world_to_data(window.image.data_to_world(spot)) == pytest.approx(
-        (y, x - 30)
-    )
+    assert np.count_nonzero(workspace.view.instances.preview.layer.data) == smaller.areas[0]
+    assert workspace.view.instances.preview.layer.world_to_data(
+        window.image.data_to_world(spot)
+    ) == pytest.approx((y, x - 30))

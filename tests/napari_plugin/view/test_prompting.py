@@ -35,7 +35,7 @@ def scene():
 
 
 def rows(scene, prompts, options=BEST):
-    return sorted(scene.answer(prompts, options).rows.tolist())
+    return sorted(scene.answer(prompts, options).seg.rows.tolist())
 
 
 def clicks(*points, labels=None):
@@ -89,10 +89,10 @@ def test_a_box_picks_whatever_points_are_left(scene, mode, stray):
     for boxes_mode in ("box_iou", "mask_iou"):
         asked = options.replace(boxes_mode=boxes_mode)
         prompts = dataclasses.replace(clicks(stray), boxes=(BOX_B,))
-        found = scene.answer(prompts, asked)
+        found = scene.answer(prompts, asked).seg
         masks = [found.mask(i) for i in range(len(found))]
         assert any(np.array_equal(m, scene.seg.mask(B)) for m in masks)
-        alone = scene.answer(clicks(stray), asked)
+        alone = scene.answer(clicks(stray), asked).seg
         for i in range(len(alone)):
             assert any(np.array_equal(m, alone.mask(i)) for m in masks)
 
@@ -105,9 +105,9 @@ def test_one_object_asked_for_twice_is_picked_once(scene):
 def test_a_background_point_excludes_what_it_hits_alone(scene):
     prompts = clicks((40, 50), (110, 70), (110, 52), labels=[1, 1, 0])
     assert rows(scene, prompts) == [A]
-    replies = scene.replies(prompts, BEST)
-    assert replies.points == {1: EXCLUDED}
-    assert replies.told == f"1 of 2 prompts answered: 1 × {EXCLUDED}"
+    answer = scene.answer(prompts, BEST)
+    assert answer.points == {1: EXCLUDED}
+    assert answer.summary == f"1 of 2 prompts answered: 1 × {EXCLUDED}"
 
 
 def test_why_a_prompt_is_not_answered(scene):
@@ -118,17 +118,17 @@ def test_why_a_prompt_is_not_answered(scene):
         points=((40, 50), (80, 20), (1, 99), (200, 150)), labels=(1, 1, 1, 1),
         boxes=(BOX_B, (200, 150, 250, 180), (72, 12, 88, 28), (0, 90, 5, 99)),
     )  # fmt: skip
-    replies = window.replies(prompts, BEST.replace(min_iou=0.3))
-    assert replies.points == {1: HIDDEN, 2: NOTHING_THERE, 3: OUTSIDE}
-    assert replies.boxes == {1: OUTSIDE, 2: HIDDEN, 3: NOTHING_THERE}
-    assert replies.told.startswith("2 of 8 prompts answered: ")
-    assert replies.left.points == prompts.points[1:]
-    assert replies.left.boxes == prompts.boxes[1:]
-    tight = scene.replies(Prompts(boxes=((20, 40, 30, 50),)), BEST.replace(min_iou=0.5))
+    answer = window.answer(prompts, BEST.replace(min_iou=0.3))
+    assert answer.points == {1: HIDDEN, 2: NOTHING_THERE, 3: OUTSIDE}
+    assert answer.boxes == {1: OUTSIDE, 2: HIDDEN, 3: NOTHING_THERE}
+    assert answer.summary.startswith("2 of 8 prompts answered: ")
+    assert answer.unanswered.points == prompts.points[1:]
+    assert answer.unanswered.boxes == prompts.boxes[1:]
+    tight = scene.answer(Prompts(boxes=((20, 40, 30, 50),)), BEST.replace(min_iou=0.5))
     assert tight.boxes == {0: LOOSE}
 
 
 def test_what_every_mode_leaves_unanswered_is_counted(scene):
     for mode in ("best", "smallest", "each", "union"):
-        replies = scene.replies(clicks((40, 50), (2, 98)), PromptOptions(points_mode=mode))
-        assert replies.told == f"1 of 2 prompts answered: 1 × {NOTHING_THERE}"
+        answer = scene.answer(clicks((40, 50), (2, 98)), PromptOptions(points_mode=mode))
+        assert answer.summary == f"1 of 2 prompts answered: 1 × {NOTHING_THERE}"

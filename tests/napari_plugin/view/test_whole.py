@@ -16,25 +16,29 @@ pytestmark = pytest.mark.timeout(600)
 def work(window, image, conf):
     """Segment, commit all, then pick three instances by clicks and make them objects anew."""
     widget = window.open()
-    widget.image.value = image
-    widget.basic.conf.value = conf
-    widget.segment_button.native.click()
-    window.wait(lambda: widget.now is not None and widget.now.scene is not None, 200)
-    now = widget.now
-    window.wait(lambda: not widget.cancel_button.enabled)
-    widget.buttons["Commit all"].native.click()
+    widget.panel.image.value = image
+    widget.panel.basic.conf.value = conf
+    widget.panel.segment_button.native.click()
+    window.wait(
+        lambda: widget.workspace is not None and widget.workspace.instances is not None, 200
+    )
+    workspace = widget.workspace
+    window.wait(lambda: not widget.panel.cancel_button.enabled)
+    widget.panel.buttons["Commit all"].native.click()
     window.wait()
-    committed = now.objects.data.copy()
-    widget.policy.value = "overwrite"  # what is picked lies on top
-    seg = now.scene.seg
+    committed = workspace.view.objects.labels.data.copy()
+    widget.panel.policy.value = "overwrite"  # what is picked lies on top
+    seg = workspace.instances.seg
     picked = 0
     for i in np.argsort(-seg.areas, kind="stable").tolist():
         y, x = np.nonzero(seg.mask(i))
         k = len(x) // 2
-        if not now.session.scene(()).at((x[k] + 0.5, y[k] + 0.5), now.session.options):
+        if not workspace.session.instances(()).at(
+            (x[k] + 0.5, y[k] + 0.5), workspace.session.options
+        ):
             continue
         window.click(image, (float(y[k]), float(x[k])))
-        if len(now.session.prompts(()).points) and len(now.session.answer(())):
+        if len(workspace.session.prompts(()).points) and len(workspace.session.answer(()).seg):
             window.key("Shift-W")  # an equal object would stay as it is
             window.key("N")
             picked += 1
@@ -42,10 +46,10 @@ def work(window, image, conf):
             break
     assert picked == 3
     window.wait()
-    labels = now.objects.data
+    labels = workspace.view.objects.labels.data
     assert len(np.unique(labels)) > 3
     assert (labels != committed).any(), "what was picked is there, with an id of its own"
-    return now.objects
+    return workspace.view.objects.labels
 
 
 def test_nuclei_become_coco(window, data, tmp_path):

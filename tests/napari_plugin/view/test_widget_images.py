@@ -19,32 +19,32 @@ def test_stacks_are_segmented_slice_by_slice_linked_and_undone_across_slices(win
     widget = window.open()
     window.viewer.dims.set_current_step(0, 0)
     for z in range(3):
-        now = put(window, seg, (z,))
-    window.now = now
-    assert now.key == (0,)
+        workspace = put(window, seg, (z,))
+    window.workspace = workspace
+    assert workspace.image.key == (0,)
     window.click(stack, (0, 20, 80))
     window.key("N")
     window.viewer.dims.set_current_step(0, 2)
     window.wait()
-    assert not now.preview.layer.data.any()
+    assert not workspace.view.instances.preview.layer.data.any()
     window.click(stack, (2, 30, 60))
     window.key("N")
     window.viewer.dims.set_current_step(0, 1)
-    assert [bool(p.any()) for p in now.objects.data] == [True, False, True]
+    assert [bool(p.any()) for p in workspace.view.objects.labels.data] == [True, False, True]
     window.key("U")
-    assert now.key == (2,), "undo goes where the step was"
-    assert len(now.points.data) == 1
+    assert workspace.image.key == (2,), "undo goes where the step was"
+    assert len(workspace.view.prompts.points.data) == 1
     window.key("U")
     window.key("U")
     window.key("U")
-    assert now.key == (0,)
-    assert not now.objects.data.any()
-    widget.link.value = True
-    widget.buttons["Commit all"].native.click()
-    assert len(np.unique(now.objects.data)) == 5
-    assert (now.objects.data[0] == now.objects.data[2]).all()
-    assert np.allclose(now.objects.scale, stack.scale)
-    assert np.allclose(now.objects.translate, stack.translate)
+    assert workspace.image.key == (0,)
+    assert not workspace.view.objects.labels.data.any()
+    widget.panel.link.value = True
+    widget.panel.buttons["Commit all"].native.click()
+    assert len(np.unique(workspace.view.objects.labels.data)) == 5
+    assert (workspace.view.objects.labels.data[0] == workspace.view.objects.labels.data[2]).all()
+    assert np.allclose(workspace.view.objects.labels.scale, stack.scale)
+    assert np.allclose(workspace.view.objects.labels.translate, stack.translate)
     assert not window.told
 
 
@@ -69,19 +69,19 @@ def test_every_kind_of_image_is_segmented_and_committed(window, kind, tmp_path):
         image, options["contrast_limits"] = coins.astype(np.uint16) * 200, (0, 51000)
     layer = window.viewer.add_image(image, name=kind, **options)
     widget = window.open()
-    widget.advanced.imgsz.value = "320"
+    widget.panel.advanced.imgsz.value = "320"
     if kind == "channels":
-        widget.layer_options.channel_axis.value = "0"
-    widget.segment()
-    window.wait(lambda: widget.now is not None and widget.now.scene is not None)
-    scene = widget.now.scene
+        widget.panel.layer_options.channel_axis.value = "0"
+    widget.requester.segment()
+    window.wait(lambda: widget.workspace is not None and widget.workspace.instances is not None)
+    scene = widget.workspace.instances
     assert scene.seg.shape == coins.shape
     assert len(scene.seg) > 10
     x0, y0, x1, y1 = scene.seg.boxes[0].tolist()
     key = (0,) * (layer.ndim - 2)
     window.click(layer, (*key, (y0 + y1) / 2, (x0 + x1) / 2))
     window.key("N")
-    made = widget.now.objects
+    made = widget.workspace.view.objects.labels
     assert made.data.any()
     assert made.ndim == (2 if kind == "channels" else layer.ndim)
     assert not window.told
@@ -93,21 +93,21 @@ def test_windows_look_at_full_resolution(window):
     levels = [coins, coins[::4, ::4]]
     layer = window.viewer.add_image(levels, name="coins", multiscale=True)
     widget = window.open()
-    widget.advanced.imgsz.value = "256"
-    widget.segment()
-    window.wait(lambda: widget.now is not None and widget.now.scene is not None)
-    before = widget.now.scene
-    widget.region.region.value = "windows"
-    widget.tiling.overlap.value = 0.4
-    widget.segment()
-    window.wait(lambda: widget.now.scene is not before)
-    seg = widget.now.scene.seg
+    widget.panel.advanced.imgsz.value = "256"
+    widget.requester.segment()
+    window.wait(lambda: widget.workspace is not None and widget.workspace.instances is not None)
+    before = widget.workspace.instances
+    widget.panel.region.region.value = "windows"
+    widget.panel.tiling.overlap.value = 0.4
+    widget.requester.segment()
+    window.wait(lambda: widget.workspace.instances is not before)
+    seg = widget.workspace.instances.seg
     assert seg.shape == coins.shape[:2]
     assert len(seg) > 1.5 * len(before.seg)
     assert len(seg) > 12 * 20
     window.click(layer, (46, 50))
     window.key("N")
-    labels = widget.now.objects.data
+    labels = widget.workspace.view.objects.labels.data
     picked = seg.select([(50, 46)], points_mode="best")
     assert np.array_equal(labels == labels[46, 50], picked.mask(0))
     assert not window.told
@@ -116,13 +116,13 @@ def test_windows_look_at_full_resolution(window):
 def test_the_field_of_view_is_segmented_where_it_is(window):
     coins = window.viewer.add_image(read_image(SAMPLES / "coins.png"), name="coins")
     widget = window.open()
-    widget.basic.conf.value = 0.1  # little is seen of a coin
+    widget.panel.basic.conf.value = 0.1  # little is seen of a coin
     window.viewer.camera.zoom *= 6
     window.wait(least=0.3)
-    widget.region.region.value = "field of view"
-    widget.segment()
-    window.wait(lambda: widget.now.scene is not None)
-    scene = widget.now.scene
+    widget.panel.region.region.value = "field of view"
+    widget.requester.segment()
+    window.wait(lambda: widget.workspace.instances is not None)
+    scene = widget.workspace.instances
     height, width = scene.seg.shape
     assert height < 303
     assert width < 384
@@ -133,6 +133,6 @@ def test_the_field_of_view_is_segmented_where_it_is(window):
     place = rows[len(rows) // 2] + y0, columns[len(rows) // 2] + x0
     window.click(coins, place)
     window.key("N")
-    made = widget.now.objects.data
+    made = widget.workspace.view.objects.labels.data
     assert made.shape == (303, 384)
     assert made[int(place[0]), int(place[1])] == 1

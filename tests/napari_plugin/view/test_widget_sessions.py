@@ -25,16 +25,16 @@ def test_autosave_and_reopening(plain):
     before = labels(plain).copy()
     plain.viewer.layers.clear()
     plain.image = plain.viewer.add_image(np.full(SHAPE, 90, np.uint8), name="plain")
-    plain.widget.file.value = path
-    plain.widget.reopen_button.native.click()
+    plain.widget.panel.file.value = path
+    plain.widget.panel.reopen_button.native.click()
     plain.wait()
-    plain.now = plain.widget.now
+    plain.workspace = plain.widget.workspace
     assert np.array_equal(labels(plain), before)
-    assert plain.now.points.data.tolist() == [pytest.approx((30, 60), abs=0.5)]
+    assert plain.workspace.view.prompts.points.data.tolist() == [pytest.approx((30, 60), abs=0.5)]
     plain.viewer.layers.clear()
     plain.viewer.add_image(np.zeros((9, 9)), name="other")
-    plain.widget.file.value = path
-    plain.widget.reopen_button.native.click()
+    plain.widget.panel.file.value = path
+    plain.widget.panel.reopen_button.native.click()
     assert "is of plain" in str(plain.told[-1].message)
 
 
@@ -44,7 +44,7 @@ def test_the_session_that_is_reopened_is_the_one_that_was_chosen(plain, tmp_path
     usual = plain.widget.workspace.saver.path
     plain.wait(lambda: usual.is_file() and json.loads(usual.read_text())["objects"])
     chosen = tmp_path / "chosen.json"
-    plain.widget.file.value = chosen
+    plain.widget.panel.file.value = chosen
     plain.widget.save()
     plain.wait(chosen.is_file)
     plain.key("U")
@@ -52,14 +52,14 @@ def test_the_session_that_is_reopened_is_the_one_that_was_chosen(plain, tmp_path
     plain.viewer.layers.clear()
     plain.viewer.add_image(np.full(SHAPE, 90, np.uint8), name="plain")
     plain.widget.reopen()
-    assert plain.widget.now.objects.data.any()
+    assert plain.widget.workspace.view.objects.labels.data.any()
     plain.viewer.layers.clear()
-    plain.widget.file.value = None
+    plain.widget.panel.file.value = None
     plain.viewer.add_image(np.full(SHAPE, 90, np.uint8), name="plain")
     plain.widget.reopen()
-    assert chosen_path(plain.widget.file) == usual
-    assert not plain.widget.now.objects.data.any()
-    plain.widget.file.value = tmp_path / "none.json"
+    assert chosen_path(plain.widget.panel.file) == usual
+    assert not plain.widget.workspace.view.objects.labels.data.any()
+    plain.widget.panel.file.value = tmp_path / "none.json"
     plain.widget.reopen()
     assert "Cannot read" in str(plain.told[-1].message)
 
@@ -68,17 +68,17 @@ def test_reopening_brings_what_was_segmented_back_without_the_network(window):
     image = read_image(SAMPLES / "coins.png")
     window.viewer.add_image(image, name="coins")
     widget = window.open()
-    widget.segment()
-    window.wait(lambda: widget.now.scene is not None)
-    found = widget.now.scene.seg.labels()
+    widget.requester.segment()
+    window.wait(lambda: widget.workspace.instances is not None)
+    found = widget.workspace.instances.seg.labels()
     widget.commit_all()
     window.wait(lambda: not widget.workspace.saver._busy)
     path = widget.workspace.saver.path
     window.viewer.layers.clear()
     window.viewer.add_image(image, name="coins")
     widget.network.asked = False
-    widget.file.value = path
+    widget.panel.file.value = path
     widget.reopen()
-    window.wait(lambda: widget.now.scene is not None)
-    assert np.array_equal(widget.now.scene.seg.labels(), found)
+    window.wait(lambda: widget.workspace.instances is not None)
+    assert np.array_equal(widget.workspace.instances.seg.labels(), found)
     assert not widget.network.asked

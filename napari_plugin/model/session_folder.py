@@ -46,7 +46,7 @@ class Offer:
     when: float
     why: Literal["same", "old", "changed"]
 
-    def told(self, image: str, more: int = 0) -> str:
+    def message(self, image: str, more: int = 0) -> str:
         """What a person is told of it."""
         when = time.strftime("%d %b %Y, %H:%M", time.localtime(self.when))
         count = f"{self.count} object" + ("s" if self.count != 1 else "")
@@ -65,7 +65,7 @@ class Offer:
         )
 
 
-class Sessions:
+class SessionFolder:
     """The folder of sessions.
 
     Parameters
@@ -85,23 +85,23 @@ class Sessions:
     def of(self, record: ImageRecord) -> list[Offer]:
         """Sessions that may be of an image: of its pixels before others, with objects before empty
         ones, the latest first. Files that are no sessions are left alone."""
-        found: dict[Path, Offer] = {}
+        offers: dict[Path, Offer] = {}
         try:
             if record.content:
                 for path in self.folder.glob(f"*-{record.content}-*.json"):
-                    self._look(path, record, found)
+                    self._look(path, record, offers)
             old = old_file(self.folder, record)
             if old.is_file():
-                self._look(old, record, found)
+                self._look(old, record, offers)
             for path in self.folder.glob(f"{_clean(record.name)}-*.json"):
-                self._look(path, record, found)
+                self._look(path, record, offers)
         except OSError as error:
             log.warning("cannot look for sessions in %s: %s", self.folder, error)
         order = ("same", "old", "changed")
-        return sorted(found.values(), key=lambda o: (order.index(o.why), not o.count, -o.when))
+        return sorted(offers.values(), key=lambda o: (order.index(o.why), not o.count, -o.when))
 
-    def _look(self, path: Path, record: ImageRecord, found: dict[Path, Offer]) -> None:
-        if path in found:
+    def _look(self, path: Path, record: ImageRecord, offers: dict[Path, Offer]) -> None:
+        if path in offers:
             return
         try:
             about, when = schema.summary_of(path), path.stat().st_mtime
@@ -119,7 +119,7 @@ class Sessions:
             why = "changed"
         else:
             return
-        found[path] = Offer(path, about.count, when, why)
+        offers[path] = Offer(path, about.count, when, why)
 
     def retire(self, path: Path) -> None:
         """Keep a session that another goes on with, under a name that is not offered."""
