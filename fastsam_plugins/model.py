@@ -74,6 +74,15 @@ class FastSAM:
     References
     ----------
     Zhao et al. 2023, "Fast Segment Anything", arXiv:2306.12156.
+
+    Examples
+    --------
+    Those of the methods go on with this.
+
+    >>> from fastsam_plugins import FastSAM, read_image
+    >>> from fastsam_plugins.paths import SAMPLES
+    >>> model = FastSAM("FastSAM-n", device="cpu")
+    >>> image = read_image(SAMPLES / "coins.png")
     """
 
     def __init__(
@@ -101,7 +110,11 @@ class FastSAM:
 
     @property
     def imgsz(self) -> int:
-        """Input size in pixels used when the options name none."""
+        """Input size in pixels used when the options name none.
+
+        >>> model.imgsz % 32
+        0
+        """
         return self.network.imgsz
 
     def segment(
@@ -128,6 +141,9 @@ class FastSAM:
         -------
         Segmentation
             Highest confidence first; empty if nothing was found.
+
+        >>> model.segment(image, conf=0.25)
+        Segmentation(... instances, image 384 x 303)
         """
         if shape is None:
             return next(self.segment_many([image], options, batch=1, **changes))
@@ -147,6 +163,11 @@ class FastSAM:
         ------
         Interrupted
             Where the network was, once ``stop()`` is true.
+
+        >>> with model.interruptible(lambda: True):
+        ...     model.segment(image)
+        Traceback (most recent call last):
+        fastsam_plugins.model.Interrupted: stopped on request
         """
 
         me = object()
@@ -180,6 +201,9 @@ class FastSAM:
         a processor they do so side by side, each on one core, and the next one starts when one is
         done. No result depends on what other images there are, and an iterator of them is read no
         further ahead than one batch.
+
+        >>> [seg.shape for seg in model.segment_many([image, image[:90]], imgsz=320)]
+        [(303, 384), (90, 384)]
         """
         options = SegmentOptions.of(options, **changes)
         batch = check_count("batch", batch)
@@ -234,6 +258,9 @@ class FastSAM:
         ------
         ImageError
             If a window cannot be shown.
+
+        >>> model.segment_tiled(image, tile=256, imgsz=256, conf=0.25)
+        Segmentation(... instances, image 384 x 303)
         """
         import torch
 

@@ -61,6 +61,17 @@ class Segmentation:
         -1 where no prompt was involved.
     image_features : ImageFeatures or None
         The image, and what CLIP saw in it, where text prompts are to be answered.
+
+    Examples
+    --------
+    Those of the methods go on with this, and with ``model`` and ``image`` of
+    :class:`fastsam_plugins.FastSAM`.
+
+    >>> masks = np.zeros((2, 4, 6), bool)
+    >>> masks[0, :, :4] = True
+    >>> masks[1, 1:3, 1:3] = True
+    >>> seg = Segmentation.from_masks(masks, scores=[0.5, 0.75])
+    >>> coins = model.segment(image, conf=0.25)
     """
 
     boxes: NDArray[np.float32]
@@ -80,7 +91,11 @@ class Segmentation:
     def from_source(
         cls, source: MaskSource, boxes: NDArray[np.float32], scores: NDArray[np.float32]
     ) -> Segmentation:
-        """All masks of a source, with a box (N, 4) and a score (N,) each."""
+        """All masks of a source, with a box (N, 4) and a score (N,) each.
+
+        >>> Segmentation.from_source(seg.source, seg.boxes, seg.scores)
+        Segmentation(2 instances, image 6 x 4)
+        """
         n = len(source)
         return cls(
             np.array(boxes, np.float32).reshape(n, 4),
@@ -97,6 +112,9 @@ class Segmentation:
         """Instances from run arrays; boxes are the tight ones, scores 1 by default, NaN unknown.
 
         ValueError if a mask is no run array of an image of ``shape`` (H, W), or a score no number.
+
+        >>> Segmentation.from_runs([np.array([[0, 8]])], (4, 6)).tight_boxes().tolist()
+        [[0.0, 0.0, 2.0, 4.0]]
         """
         shape = R.check_shape(shape)
         masks = [R.check(m, shape) for m in masks]
@@ -110,7 +128,11 @@ class Segmentation:
     def from_rles(
         cls, rles: Sequence[dict[str, Any]], shape: R.Shape, scores: ArrayLike | None = None
     ) -> Segmentation:
-        """Instances from COCO RLE (compressed or not) of an image of ``shape`` (H, W)."""
+        """Instances from COCO RLE (compressed or not) of an image of ``shape`` (H, W).
+
+        >>> Segmentation.from_rles(seg.rles(), (4, 6)).areas.tolist()
+        [16, 4]
+        """
         decoded = [rle.decode(r) for r in rles]
         for _, size in decoded:
             if size != tuple(shape):
@@ -119,7 +141,11 @@ class Segmentation:
 
     @classmethod
     def from_masks(cls, masks: ArrayLike, scores: ArrayLike | None = None) -> Segmentation:
-        """Instances from bitmaps (N, H, W)."""
+        """Instances from bitmaps (N, H, W).
+
+        >>> Segmentation.from_masks(masks).scores.tolist()
+        [1.0, 1.0]
+        """
         stack = np.asarray(masks)
         if stack.ndim != 3:
             raise ValueError(f"masks must be an array (N, H, W), got shape {stack.shape}")
@@ -127,7 +153,11 @@ class Segmentation:
 
     @classmethod
     def empty(cls, shape: R.Shape) -> Segmentation:
-        """No instance, in an image of ``shape`` (H, W)."""
+        """No instance, in an image of ``shape`` (H, W).
+
+        >>> len(Segmentation.empty((4, 6)))
+        0
+        """
         return cls.from_runs([], shape)
 
     @classmethod
@@ -136,6 +166,9 @@ class Segmentation:
 
         Views of one segmentation keep sharing its prototypes; masks of different origin are
         decoded and keep no logits.
+
+        >>> Segmentation.concatenate([seg, seg[1]])
+        Segmentation(3 instances, image 6 x 4)
         """
         if not parts:
             raise ValueError("concatenate needs at least one segmentation")
@@ -162,6 +195,9 @@ class Segmentation:
 
         :meth:`FastSAM.segment` has added it already. ``device`` is where CLIP is to run. Of a
         :class:`fastsam_plugins.WindowedImage` only those parts are read that are looked at.
+
+        >>> seg.with_image(np.zeros((4, 6, 3), np.uint8)).image.shape
+        (4, 6, 3)
         """
         rgb = image if isinstance(image, WindowedImage) else to_rgb(image)
         if rgb.shape[:2] != tuple(self.shape):
@@ -196,24 +232,40 @@ class Segmentation:
 
     @property
     def image(self) -> NDArray[np.uint8] | WindowedImage | None:
-        """The image as RGB (H, W, 3), or one that is read window by window; None if unknown."""
+        """The image as RGB (H, W, 3), or one that is read window by window; None if unknown.
+
+        >>> seg.image is None
+        True
+        """
         return None if self.image_features is None else self.image_features.image
 
     @property
     def shape(self) -> R.Shape:
-        """(height, width) of the image in pixels."""
+        """(height, width) of the image in pixels.
+
+        >>> seg.shape
+        (4, 6)
+        """
         return self.source.shape
 
     # --- numbers per instance ---------------------------------------------------------------
 
     @property
     def areas(self) -> NDArray[np.int64]:
-        """Mask areas (N,) in pixels."""
+        """Mask areas (N,) in pixels.
+
+        >>> seg.areas.tolist()
+        [16, 4]
+        """
         return self.source.areas(self.rows)
 
     @property
     def stability(self) -> NDArray[np.float64]:
-        """Stability scores (N,); NaN without logits. See :func:`masks.quality.stability`."""
+        """Stability scores (N,); NaN without logits. See :func:`masks.quality.stability`.
+
+        >>> bool(coins.stability.max() <= 1), seg.stability.tolist()
+        (True, [nan, nan])
+        """
         return quality.stability(self.source, self.rows)
 
     @property
@@ -221,18 +273,29 @@ class Segmentation:
         """Share (N,) of each mask that its box cuts off; NaN without logits.
 
         See :func:`masks.quality.box_leak`.
+
+        >>> bool(coins.box_leak.max() <= 1), seg.box_leak.tolist()
+        (True, [nan, nan])
         """
         return quality.box_leak(self.source, self.rows)
 
     def ranking(self, by: Ranking, among: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-        """The numbers to rank all instances by, or some; higher first, NaN counts lowest."""
+        """The numbers to rank all instances by, or some; higher first, NaN counts lowest.
+
+        >>> seg.ranking("areas").tolist()
+        [16.0, 4.0]
+        """
         if by not in ("scores", "stability", "areas"):
             raise ValueError(f"rank must be scores, stability or areas, got {by!r}")
         values = np.asarray(getattr(self if among is None else self[among], by), np.float64)
         return np.where(np.isnan(values), -np.inf, values)
 
     def sort(self, by: Ranking = "scores", descending: bool = True) -> Segmentation:
-        """Instances ordered by a score; ties keep their order."""
+        """Instances ordered by a score; ties keep their order.
+
+        >>> seg.sort("scores").scores.tolist()
+        [0.75, 0.5]
+        """
         values = self.ranking(by)
         return self[np.argsort(-values if descending else values, kind="stable")]
 
@@ -240,21 +303,36 @@ class Segmentation:
         """Instances within all bounds of :class:`FilterOptions`.
 
         Which masks lie inside one another is judged among those that the other bounds keep.
+
+        >>> seg.filter(min_area=10).areas.tolist()
+        [16]
         """
         return filtered(self, FilterOptions.of(options, **changes))
 
     # --- masks ------------------------------------------------------------------------------
 
     def runs(self, i: int) -> R.Runs:
-        """Run array (K, 2) of instance i; see :mod:`fastsam_plugins.masks.runs`."""
+        """Run array (K, 2) of instance i; see :mod:`fastsam_plugins.masks.runs`.
+
+        >>> seg.runs(1).tolist()
+        [[5, 7], [9, 11]]
+        """
         return self.source.runs(int(self.rows[indices.one(i, len(self))]))
 
     def mask(self, i: int, window: Window | None = None) -> NDArray[np.bool_]:
-        """Bitmap (H, W) of instance i, or of a window ``(x0, y0, x1, y1)`` of it."""
+        """Bitmap (H, W) of instance i, or of a window ``(x0, y0, x1, y1)`` of it.
+
+        >>> seg.mask(1, window=(0, 0, 3, 2)).astype(int).tolist()
+        [[0, 0, 0], [0, 1, 1]]
+        """
         return R.to_bitmap(self.runs(i), self.shape, window)
 
     def masks(self, budget: int = MASK_BUDGET) -> NDArray[np.bool_]:
-        """All bitmaps, (N, H, W); ValueError if they would take more than ``budget`` bytes."""
+        """All bitmaps, (N, H, W); ValueError if they would take more than ``budget`` bytes.
+
+        >>> seg.masks().shape
+        (2, 4, 6)
+        """
         height, width = self.shape
         size = len(self) * height * width
         if size > budget:
@@ -269,13 +347,20 @@ class Segmentation:
         return out
 
     def rles(self) -> list[dict[str, Any]]:
-        """COCO compressed RLE of every instance: ``{"size": [H, W], "counts": str}``."""
+        """COCO compressed RLE of every instance: ``{"size": [H, W], "counts": str}``.
+
+        >>> seg.rles()[1]["size"]
+        [4, 6]
+        """
         return rle.encode([self.source.runs(r) for r in self.rows.tolist()], self.shape)
 
     def logits(self, i: int, window: Window | None = None) -> NDArray[np.float32]:
         """Logits (H, W) of instance i before the crop to its box, or of a window of it.
 
         ValueError if the instance keeps none (it was merged, cleaned or loaded).
+
+        >>> coins.logits(0, window=(0, 0, 9, 5)).shape
+        (5, 9)
         """
         return self.source.logits(int(self.rows[indices.one(i, len(self))]), window)
 
@@ -287,11 +372,18 @@ class Segmentation:
         overlap : str
             Which instance a shared pixel goes to: ``small_on_top`` (smaller area), or
             ``high_score_on_top``, or ``first`` (lower index).
+
+        >>> seg.labels()[1].tolist()
+        [1, 2, 2, 1, 0, 0]
         """
         return labels(self, overlap)
 
     def tight_boxes(self) -> NDArray[np.float32]:
-        """Boxes (N, 4) around the masks' own pixels, xyxy; all zero for an empty mask."""
+        """Boxes (N, 4) around the masks' own pixels, xyxy; all zero for an empty mask.
+
+        >>> seg.tight_boxes().tolist()
+        [[0.0, 0.0, 4.0, 4.0], [1.0, 1.0, 3.0, 3.0]]
+        """
         height = self.shape[0]
         boxes = [R.bounds(self.runs(i), height) for i in range(len(self))]
         return np.array(boxes, np.float32).reshape(-1, 4)
@@ -302,6 +394,9 @@ class Segmentation:
         """Which instances contain which points, (N, P).
 
         ``points`` (P, 2) are (x, y) in pixels: a point belongs to the pixel it lies in.
+
+        >>> seg.contains([(1.5, 1.5), (3.5, 0.5)]).tolist()
+        [[True, True], [True, False]]
         """
         pixels = prompts.to_pixels(prompts.check_points(points))
         return self.source.contains(self.rows, pixels)
@@ -317,6 +412,9 @@ class Segmentation:
 
         Instances are looked at once; a second text only has to be read. NaN for masks of less than
         ``min_pixels``. Parameters and errors are as in :meth:`select`.
+
+        >>> coins.similarity(["a coin", "a dog"], clip="tests/tiny_clip").shape == (len(coins), 2)
+        True
         """
         return texts.similarity(self, text, *texts.settle(options, clip, changes))
 
@@ -366,6 +464,11 @@ class Segmentation:
             argument), or if a text has no image to be compared with.
         WeightsError
             If CLIP cannot be loaded.
+
+        >>> seg.select(points=[(1.5, 1.5)], points_mode="smallest").areas.tolist()
+        [4]
+        >>> coins.select(text="a coin", top_k=3, clip="tests/tiny_clip")
+        Segmentation(3 instances, image 384 x 303)
         """
         if text is not None or negatives is not None:
             wanted = texts.check_alone(text, points, labels, boxes)
@@ -382,6 +485,9 @@ class Segmentation:
 
         Those that no background point hits and that hold the most of the foreground points; see
         :meth:`select` for the arguments.
+
+        >>> seg.candidates([(1.5, 1.5)]).areas.tolist()
+        [4, 16]
         """
         chosen = selection.candidates(self, points, labels)
         order = np.argsort(self.source.areas(self.rows[chosen]), kind="stable")
@@ -392,6 +498,9 @@ class Segmentation:
 
         Its score is their best, its box the one around theirs. For ``smoothing`` see
         :class:`PromptOptions`.
+
+        >>> seg.merge([0, 1]).areas.tolist()
+        [16]
         """
         chosen = np.arange(len(self))[indices.several(index, len(self))]
         if not len(chosen):
@@ -411,6 +520,9 @@ class Segmentation:
 
         Near-duplicates are judged on the cleaned masks, higher scores first. Cleaned masks keep
         no logits; where the options leave every mask's pixels alone, logits stay.
+
+        >>> seg.clean(min_area=10)
+        Segmentation(1 instances, image 6 x 4)
         """
         return clean(self, CleanOptions.of(options, **changes))
 
@@ -418,5 +530,8 @@ class Segmentation:
         """Edge strength (H, W) in [0, 1] of every pixel.
 
         See :mod:`fastsam_plugins.masks.edge_map`.
+
+        >>> coins.edges().shape
+        (303, 384)
         """
         return edges(self, EdgeOptions.of(options, **changes))
