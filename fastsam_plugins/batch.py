@@ -234,22 +234,3 @@ class Skipped:
         if failed and not done:
             first = next(iter(failed.values()))
             raise ValueError(f"none of {len(failed)} images can be measured: {first}")
-
-
-def readable(
-    items: Iterable[I],
-    read: Callable[[I], T],
-    skipped: Skipped,
-    path_of: Callable[[I], Path] = lambda path: path,  # type: ignore[assignment,return-value]
-) -> Iterator[tuple[I, T]]:
-    """Every item with what is read of it, when it is its turn, but for those that cannot be.
-
-    Items are paths, or ``path_of`` says which is theirs.
-    """
-    for item in items:
-        try:
-            content = read(item)
-        except (ImageError, OSError) as error:
-            skipped.add(path_of(item), _reason(error))
-        else:
-            yield item, content

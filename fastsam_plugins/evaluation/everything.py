@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.batch import Skipped, readable
+from fastsam_plugins.batch import Skipped, segment_images
 from fastsam_plugins.datasets.sources import Labelled
 from fastsam_plugins.evaluation.proposals import ProposalRecall
 from fastsam_plugins.evaluation.regions import Regions
@@ -78,9 +78,10 @@ def segmented(
         return image
 
     skipped, done = Skipped(), 0
-    for item, image in readable(progress(labelled), opened, skipped, lambda item: item.image):
+    outcomes = segment_images(model, progress(labelled), opened, options)
+    for item, seg in skipped.passing(outcomes, lambda item: item.image):
         done += 1
-        yield item, model.segment(image, options)
+        yield item, seg
     skipped.measured(done, failed)
 
 

@@ -60,7 +60,7 @@ def prompt_with_boxes(
     ValueError
         If no image can be read, or a record lacks what is needed.
     """
-    from fastsam_plugins.batch import Skipped, readable
+    from fastsam_plugins.batch import Skipped, segment_images
     from fastsam_plugins.io import read_image
 
     boxes = Records(detections, names[1])
@@ -79,9 +79,9 @@ def prompt_with_boxes(
         return read_image(path_of(image), limits=model.limits)
 
     asked = progress([image for image in truth["images"] if boxes.of(image["id"])])
-    for image, pixels in readable(asked, opened, skipped, path_of):
+    outcomes = segment_images(model, asked, opened, segmenting)
+    for image, seg in skipped.passing(outcomes, path_of):
         done += 1
-        seg = model.segment(pixels, segmenting)
         places = boxes.of(image["id"])
         corners = np.array([boxes.field(place, "bbox") for place in places], np.float64)
         corners[:, 2:] += corners[:, :2]
