@@ -10,6 +10,7 @@ from typing import Any
 
 import fiftyone as fo
 
+from fastsam_plugins.datasets.coco_writer import CocoWriter
 from fastsam_plugins.evaluation.files import Records, load_truth
 from fastsam_plugins.evaluation.names import parts, shared_ending
 from fastsam_plugins.io import atomic, image_result
@@ -79,10 +80,9 @@ def _export(view: Any, field: str, path: Path) -> Iterator[Report]:
     view.compute_metadata(overwrite=False, progress=False)
     report = Report(total=documents.count(view))
     yield report
-    content: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": []}
-    numbers: dict[str, int] = {}
+    writer = CocoWriter()
     names = _file_names(view.values("filepath"))
-    for number, sample in enumerate(view.select_fields(field).iter_samples(), 1):
+    for sample in view.select_fields(field).iter_samples():
         report.check_stop()
         report.done += 1
         try:
@@ -90,20 +90,14 @@ def _export(view: Any, field: str, path: Path) -> Iterator[Report]:
         except (ValueError, OSError) as error:  # no image, or a mask that is gone or damaged
             report.fail(sample.filepath, sample.id, str(error))
             continue
-        height, width = labels.shape_of(sample) or (0, 0)
+        shape = labels.shape_of(sample) or (0, 0)
         name = names.get(sample.filepath, Path(sample.filepath).name)
-        content["images"].append(
-            {"id": number, "file_name": name, "sample_id": sample.id, "width": width,
-             "height": height}
-        )  # fmt: skip
+        image = writer.add_image(name, shape, sample_id=sample.id)
         for annotation in annotations:
-            category = numbers.setdefault(annotation.pop("name"), len(numbers) + 1)
-            own = {"id": len(content["annotations"]) + 1, "image_id": number}
-            content["annotations"].append({**own, "category_id": category, **annotation})
+            writer.add_annotation(image, **annotation)
         report.instances += len(annotations)
         yield report
-    content["categories"] = [{"id": number, "name": name} for name, number in numbers.items()]
-    atomic.write_json(path, content)
+    atomic.write_json(path, writer.content())
     report.written = str(path)
     yield report
 
@@ -117,7 +111,7 @@ def _file_names(files: list[str]) -> dict[str, str]:
 
 
 def _annotations(sample: fo.Sample, field: str) -> list[dict[str, Any]]:
-    """The objects of a sample, with the name of their category.
+    """The objects of a sample, as the writer takes them.
 
     Raises
     ------
@@ -129,16 +123,14 @@ def _annotations(sample: fo.Sample, field: str) -> list[dict[str, Any]]:
         raise ValueError(f"{sample.filepath} cannot be read")
     objects = labels.objects(sample[field])
     masks = [labels.mask(o, shape) for o in objects]
-    found = []
+    annotations = []
     for one, mask, text in zip(objects, masks, rle.encode(masks, shape), strict=True):
-        annotation = {
-            "name": one.label or labels.OBJECT, "iscrowd": int(labels.is_crowd(one)),
-            "bbox": labels.box(one, mask, shape), "area": R.area(mask), "segmentation": text,
-        }  # fmt: skip
-        if one.confidence is not None:
-            annotation["score"] = one.confidence
-        found.append(annotation)
-    return found
+        annotations.append(
+            {"segmentation": text, "area": R.area(mask), "box": labels.box(one, mask, shape),
+             "category": one.label or labels.OBJECT, "crowd": labels.is_crowd(one),
+             "score": one.confidence}
+        )  # fmt: skip
+    return annotations
 
 
 def import_(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.datasets.coco_writer import OBJECT, CocoWriter
 from fastsam_plugins.images.windowed_image import WindowedImage
 from fastsam_plugins.io.raster import Georeference
 from fastsam_plugins.segmentation import Segmentation
@@ -141,44 +142,27 @@ def coco(results: Iterable[ImageResult]) -> dict[str, Any]:
     An annotation's id is the instance's number where there is one image, and counts on where there
     are several, as ids must differ; ``instance`` is the number in either case.
     """
-    categories: dict[str, int] = {}
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    writer = CocoWriter()
     paths: list[Path] = []
-    for number, result in enumerate(results, 1):
+    for result in results:
         seg = result.segmentation
         paths.append(result.path)
-        height, width = seg.shape
-        images.append(
-            {"id": number, "file_name": result.path.name, "width": width, "height": height}
-            | dict(result.plane)
-        )
+        image = writer.add_image(result.path.name, seg.shape, **result.plane)
         boxes = seg.tight_boxes().tolist()
         scores = columns(result)["score"]
-        texts = result.extra.get("text", ["object"] * len(seg))
+        texts = result.extra.get("text", [OBJECT] * len(seg))
         similarity = result.extra.get("similarity")
-        for i, (text, instance) in enumerate(zip(seg.rles(), result.numbers, strict=True)):
+        for i, (mask, instance) in enumerate(zip(seg.rles(), result.numbers, strict=True)):
             x0, y0, x1, y1 = boxes[i]
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": number,
-                    "category_id": categories.setdefault(texts[i], len(categories) + 1),
-                    "iscrowd": 0,
-                    "bbox": [x0, y0, x1 - x0, y1 - y0],
-                    "area": int(seg.areas[i]),
-                    **({} if scores[i] is None else {"score": float(scores[i])}),
-                    "segmentation": text,
-                    "instance": instance,
-                    **({} if similarity is None else {"similarity": similarity[i]}),
-                }
-            )
-    for image, name in zip(images, names(paths), strict=True):
-        image["file_name"] = name
-    if len(images) == 1:
-        annotations = [{**a, "id": a["instance"]} for a in annotations]
-    return {
-        "images": images,
-        "annotations": annotations,
-        "categories": [{"id": k, "name": n} for n, k in (categories or {"object": 1}).items()],
-    }
+            more = {} if similarity is None else {"similarity": similarity[i]}
+            writer.add_annotation(
+                image, mask, seg.areas[i], (x0, y0, x1 - x0, y1 - y0), texts[i],
+                score=scores[i], instance=instance, **more,
+            )  # fmt: skip
+    content = writer.content()
+    for image_record, name in zip(content["images"], names(paths), strict=True):
+        image_record["file_name"] = name
+    if len(paths) == 1:
+        for annotation in content["annotations"]:
+            annotation["id"] = annotation["instance"]
+    return content

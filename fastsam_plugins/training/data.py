@@ -8,12 +8,12 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.datasets import sources
+from fastsam_plugins.datasets.coco_writer import CocoWriter
 from fastsam_plugins.datasets.sources import Labelled, read
 from fastsam_plugins.images.contrast import ImageError
 from fastsam_plugins.io import atomic
@@ -217,8 +217,7 @@ class _HeldOut:
     def __init__(self, share: float) -> None:
         self._share = share
         self._seen: Counter[str] = Counter()
-        self._images: list[dict[str, Any]] = []
-        self._annotations: list[dict[str, Any]] = []
+        self._writer = CocoWriter()
 
     def takes(self, labelled: Labelled, placed: str) -> bool:
         """Whether the image is held out; its masks are kept if it is."""
@@ -227,30 +226,19 @@ class _HeldOut:
         before, after = (int(n * self._share + 0.5) for n in (seen, seen + 1))
         if after == before or after > self.MOST:
             return False
-        height, width = labelled.shape
-        image = {"id": len(self._images), "file_name": placed, "height": height, "width": width}
-        self._images.append(image)
-        for mask, segmentation in zip(
-            labelled.masks, rle.encode(labelled.masks, labelled.shape), strict=True
-        ):
-            self._annotations.append(
-                {
-                    "id": len(self._annotations),
-                    "image_id": image["id"],
-                    "category_id": 1,
-                    "area": R.area(mask),
-                    "segmentation": segmentation,
-                }
-            )
+        image = self._writer.add_image(placed, labelled.shape)
+        masks = rle.encode(labelled.masks, labelled.shape)
+        for mask, segmentation in zip(labelled.masks, masks, strict=True):
+            x0, y0, x1, y1 = R.bounds(mask, labelled.shape[0])
+            box = (x0, y0, x1 - x0, y1 - y0)
+            self._writer.add_annotation(image, segmentation, R.area(mask), box)
         return True
 
     def write(self, path: Path) -> int:
         """Write what was taken, if anything; returns the number of images."""
-        if self._images:
-            category = {"id": 1, "name": "object"}
-            content = {"images": self._images, "annotations": self._annotations}
-            path.write_text(json.dumps({**content, "categories": [category]}))
-        return len(self._images)
+        if self._writer.images:
+            path.write_text(json.dumps(self._writer.content()))
+        return len(self._writer.images)
 
 
 def _unusable(labelled: Labelled) -> str:
