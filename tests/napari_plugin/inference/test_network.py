@@ -12,43 +12,20 @@ import numpy as np
 import pytest
 
 from fastsam_plugins.options import (
-    FilterOptions,
     LimitOptions,
     ReadOptions,
     SegmentOptions,
     TileOptions,
 )
 from napari_plugin.inference.layer_pixels import Pixels
-from napari_plugin.inference.network import Network, NetworkError, Stopped
+from napari_plugin.inference.network import NetworkError, Stopped
 from napari_plugin.inference.result_cache import ResultCache
 from napari_plugin.inference.worker import (
     Failure,
-    Request,
-    SegmentedSlice,
     segment_slices,
-    stride,
 )
 from napari_plugin.model.plane import Plane
-from tests.napari_plugin.conftest import scene_of
-
-NAME = ("FastSAM-n", "cpu", "auto")
-QUICK = SegmentOptions(imgsz=320, conf=0.25)
-
-
-@pytest.fixture(scope="module")
-def network():
-    made = Network()
-    yield made
-    made.close()
-
-
-def request(image, jobs=None, model=NAME[0], options=QUICK):
-    height, width = image.shape[:2]
-    return Request(
-        Pixels([image], Plane(0, 1, 2), True, ReadOptions()),
-        jobs or (((), (0, 0, width, height)),),
-        (height, width), model, "cpu", "auto", options, FilterOptions(),
-    )  # fmt: skip
+from tests.napari_plugin.inference.requests import NAME, QUICK, in_windows, request
 
 
 def test_it_answers_as_the_network_in_this_process_does(network, model, coins):
@@ -86,16 +63,6 @@ class Watched:
         return found
 
 
-def in_windows(image, **tiling):
-    height, width = image.shape[:2]
-    return Request(
-        Pixels([image], Plane(0, 1, 2), image.ndim == 3, ReadOptions()),
-        (((), (0, 0, width, height)),),
-        (height, width), "FastSAM-n", "cpu", "auto", QUICK.replace(imgsz=160), FilterOptions(),
-        TileOptions(**{"tile": 320, "overlap": 0.3, **tiling}),
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("kind", ["gray", "rgb", "nan", "two levels"])
 def test_in_windows_an_image_is_never_read_whole(monkeypatch, network, model, coins, kind):
     from napari_plugin.inference import result_cache
@@ -121,20 +88,6 @@ def test_in_windows_an_image_is_never_read_whole(monkeypatch, network, model, co
     assert len(found.instances.seg) == len(expected) > 40
     assert np.array_equal(found.instances.seg.labels(), expected.labels())
     assert watched.most < 0.4 * image.size
-
-
-def test_what_was_found_in_windows_is_found_again_by_its_pixels(network, coins):
-    large, results = np.tile(coins, (2, 2, 1)), ResultCache()
-    asked = in_windows(large)
-    _, first = segment_slices(asked, network, results, threading.Event())
-    nobody = Network()
-    _, again = segment_slices(in_windows(large.copy()), nobody, results, threading.Event())
-    assert again.instances.seg is first.instances.seg
-    assert nobody._process is None
-    from napari_plugin.inference.result_cache import digest
-
-    old = digest(large, large.shape[:2], "FastSAM-n", asked.options, asked.tiling)
-    assert first.instances.digest == old
 
 
 def test_a_window_that_cannot_be_read_is_one_line_and_the_process_goes_on(network, coins):
@@ -218,51 +171,3 @@ def test_this_process_needs_no_torch():
         "assert not {'torch', 'ultralytics', 'triton'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_work_tells_how_far_it_is_and_keeps_results(network, coins, tmp_path):
-    results = ResultCache(tmp_path)
-    height, width = coins.shape[:2]
-    asked = request(coins, (((), (0, 0, width, height)), ((), (50, 40, 300, 250))))
-    said = list(segment_slices(asked, network, results, threading.Event()))
-    assert len(said) == asked.steps == 4
-    whole, part = (s for s in said if isinstance(s, SegmentedSlice))
-    assert whole.picture.shape == (height, width)
-    assert part.picture.shape == (210, 250)
-    assert set(np.unique(whole.picture)) <= set(range(len(whole.instances.seg) + 1))
-    gone = Network()  # one that would have to be started
-    again = list(segment_slices(asked, gone, ResultCache(tmp_path), threading.Event()))
-    assert gone._process is None, "what was segmented once is not segmented again"
-    assert np.array_equal(again[-1].picture, part.picture)
-    assert again[-1].instances.digest == part.instances.digest
-
-
-def test_work_ends_with_what_went_wrong(network, coins):
-    *_, last = segment_slices(
-        request(coins, model="nothing"), network, ResultCache(), threading.Event()
-    )
-    assert isinstance(last, Failure)
-    assert last.message.startswith("no weights at nothing")
-    empty = request(np.zeros((0, 0, 3), np.uint8))
-    (only,) = segment_slices(empty, network, ResultCache(), threading.Event())
-    assert "empty" in only.message
-
-
-def test_work_that_is_stopped_says_nothing_more(network, coins):
-    stop = threading.Event()
-    stop.set()
-    assert list(segment_slices(request(coins), network, ResultCache(), stop)) == []
-
-
-def test_a_picture_shows_what_the_filters_let_through(seg):
-    from napari_plugin.inference.worker import picture
-
-    scene = scene_of(seg)
-    assert np.array_equal(picture(scene), seg.labels())
-    few = picture(scene.filtered(FilterOptions(max_area=600)))
-    assert set(np.unique(few)) == {0, 2, 3, 4}, "under the numbers that they have among all"
-    assert (few[seg.mask(1)] == 2).all()
-
-
-def test_pictures_of_large_windows_have_fewer_points():
-    assert [stride((0, 0, n, 10)) for n in (10, 2048, 2049, 4097)] == [1, 1, 2, 3]

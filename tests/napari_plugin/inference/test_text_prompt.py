@@ -10,7 +10,7 @@ import pytest
 
 from fastsam_plugins import Segmentation
 from fastsam_plugins.options import FilterOptions, TextOptions
-from napari_plugin.inference.network import Network, NetworkError, Stopped
+from napari_plugin.inference.network import NetworkError, Stopped
 from napari_plugin.inference.text_prompt import Words
 from napari_plugin.model.slice_instances import Prompts, SliceInstances
 from support.tiny_clip import FOLDER
@@ -32,13 +32,6 @@ def scene_of(drawn, digest):
     height, width = drawn.masks.shape[1:]
     seg = Segmentation.from_masks(drawn.masks)
     return SliceInstances(seg, (0, 0, width, height), (height, width), digest)
-
-
-@pytest.fixture(scope="module")
-def network():
-    made = Network()
-    yield made
-    made.close()
 
 
 def test_the_process_picks_what_the_engine_picks(network, drawn):

@@ -15,7 +15,7 @@ from fastsam_plugins.training import data as training_data
 from napari_plugin.model import saving
 from napari_plugin.model.autosave import Saver
 from napari_plugin.model.saving import ImageRecord
-from tests.napari_plugin.model.test_session import ASIDE, LARGE, SHAPE, click, commit, plain, stack
+from tests.napari_plugin.model.sessions import ASIDE, LARGE, SHAPE, click, commit, plain, stack
 
 
 def saver(session, record, path):

@@ -18,7 +18,7 @@ from napari_plugin.model.identity import Identity
 from napari_plugin.model.saving import ImageRecord
 from napari_plugin.model.session import Session
 from napari_plugin.model.session_folder import SessionFolder
-from tests.napari_plugin.model.test_session import SHAPE, click, commit, plain
+from tests.napari_plugin.model.sessions import SHAPE, click, commit, plain
 
 IMAGE = np.arange(SHAPE[0] * SHAPE[1], dtype=np.uint16).reshape(SHAPE)
 RECORD = ImageRecord("plain", None, SHAPE, (0, 1))

@@ -11,7 +11,7 @@ from napari_plugin.model import saving
 from napari_plugin.model.edits import ArrayCanvas
 from napari_plugin.model.saving import ImageRecord
 from napari_plugin.model.session import Session, SessionError
-from tests.napari_plugin.model.test_session import SHAPE, click, commit, stack
+from tests.napari_plugin.model.sessions import SHAPE, click, commit, stack
 
 RECORD = ImageRecord("cells", "/data/cells.tif", (3, *SHAPE), (1, 2))
 

@@ -2,57 +2,30 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import FilterOptions, LinkOptions, PromptOptions
 from fastsam_plugins.segmentation import Segmentation
 from napari_plugin.model.edits import ArrayCanvas, PixelEdit, Values
 from napari_plugin.model.session import POLICIES, Session, SessionError
 from napari_plugin.model.slice_instances import Prompts, SliceInstances
 from tests.conftest import disks
-
-SHAPE = (60, 80)
-CIRCLES = [(30, 30, 20), (30, 30, 8), (50, 30, 12), (70, 10, 6)]
-MASKS = disks(SHAPE, CIRCLES)
-LARGE, SMALL, BESIDE, ASIDE = MASKS
-
-
-def scene(masks=MASKS, scores=(0.9, 0.5, 0.7, 0.8)):
-    seg = Segmentation.from_masks(masks, scores=scores[: len(masks)])
-    return SliceInstances(seg, (0, 0, SHAPE[1], SHAPE[0]), SHAPE, "digest")
-
-
-def plain():
-    session = Session(ArrayCanvas(np.zeros(SHAPE, np.int32)))
-    session.add_instances((), scene())
-    return session
-
-
-def stack(count=3):
-    session = Session(ArrayCanvas(np.zeros((count, *SHAPE), np.int32)))
-    for z in range(count):
-        session.add_instances((z,), scene())
-    return session
-
-
-def click(session, x, y, key=(), **changes):
-    prompts = Prompts(((float(x), float(y)),), (1,))
-    session.prompt(key, dataclasses.replace(prompts, **changes))
-
-
-def commit(session, x, y, policy="small on top", key=(), **changes):
-    click(session, x, y, key, **changes)
-    return session.commit(key, policy)
-
-
-SMALL_ONE = {"step": -1}  # of the two candidates at (30, 30) the larger has the higher score
+from tests.napari_plugin.model.sessions import (
+    ASIDE,
+    BESIDE,
+    LARGE,
+    SHAPE,
+    SMALL,
+    SMALL_ONE,
+    click,
+    commit,
+    plain,
+    scene,
+    stack,
+)
 
 
 def test_a_commit_writes_the_answer_and_forgets_the_prompts():
@@ -126,23 +99,6 @@ def test_ids_beyond_the_labels_numbers_are_refused():
         commit(session, 30, 30)
 
 
-def test_delete_merge_and_their_undo():
-    session = plain()
-    a, b = commit(session, 70, 10)[0], commit(session, 30, 30)[0]
-    both = session.objects.canvas.array.copy()
-    assert session.merge([a, b]) == a
-    assert np.array_equal(session.objects.canvas.array, (both > 0) * a)
-    assert set(session.objects.known) == {a}
-    session.delete([a])
-    assert not session.objects.canvas.array.any()
-    session.history.undo()
-    session.history.undo()
-    assert np.array_equal(session.objects.canvas.array, both)
-    assert set(session.objects.known) == {a, b}
-    with pytest.raises(SessionError, match="two objects"):
-        session.merge([a])
-
-
 def test_detached_parts_become_objects():
     session = plain()
     session.objects.canvas.array[:] = (SMALL | ASIDE) * 5
@@ -151,20 +107,6 @@ def test_detached_parts_become_objects():
     assert np.array_equal(session.objects.canvas.array, SMALL * 5 + ASIDE * new)
     with pytest.raises(SessionError, match="in one part"):
         session.split(5, ())
-
-
-def test_what_is_picked_of_an_object_is_split_off_it():
-    session = plain()
-    (large,) = commit(session, 15, 30)
-    click(session, 30, 30, **SMALL_ONE)
-    new = session.split_off(())
-    assert np.array_equal(session.objects.canvas.array, LARGE * large + SMALL * (new - large))
-    session.history.undo()
-    assert np.array_equal(session.objects.canvas.array, LARGE * large)
-    session.delete([large])
-    click(session, 70, 10)
-    with pytest.raises(SessionError, match="no object lies under"):
-        session.split_off(())
 
 
 def test_going_back_to_an_object_replaces_it_under_its_own_id():
@@ -280,26 +222,6 @@ def test_what_cannot_be_done_is_one_line():
         session.recall((), 9)
 
 
-def test_outlines_overlap_and_are_undone():
-    session = plain()
-    click(session, 30, 30)
-    (first,) = session.commit_outlines(())
-    ids = session.commit_all_outlines(())
-    assert len(ids) == 4
-    assert not session.objects.canvas.array.any()
-    key, runs = session.objects.known[first].outline
-    assert key == ()
-    assert np.array_equal(R.to_bitmap(runs, SHAPE), LARGE)
-    session.history.undo()
-    session.history.undo()
-    assert not session.objects.known
-    assert session.prompts(())
-    session.filters = FilterOptions(min_area=10**6)
-    with pytest.raises(SessionError, match="loosen the filters"):
-        session.commit_all_outlines(())
-    assert len(session.history.done) == 1
-
-
 def test_several_objects_in_one_go():
     session = plain()
     session.options = PromptOptions(points_mode="each")
@@ -342,96 +264,15 @@ def test_an_edit_keeps_only_what_changed():
     assert PixelEdit.of(canvas, (), (0, 0, 50, 50), block[:50, :50]) is None
 
 
-# --- any sequence of actions --------------------------------------------------------------------
-
-places = st.tuples(st.integers(0, 79), st.integers(0, 59))
-slices = st.integers(0, 1).map(lambda z: (z,))
-ids = st.integers(0, 6)
-action = st.one_of(
-    st.tuples(st.just("point"), slices, places, st.booleans()),
-    st.tuples(st.just("box"), slices, places, places),
-    st.tuples(st.just("cycle"), slices, st.sampled_from([-1, 1])),
-    st.tuples(st.just("commit"), slices, st.sampled_from(POLICIES)),
-    st.tuples(st.just("commit_all"), slices, st.booleans()),
-    st.tuples(st.just("delete"), slices, ids),
-    st.tuples(st.just("merge"), slices, ids, ids),
-    st.tuples(st.just("split"), slices, ids),
-    st.tuples(st.just("split_off"), slices),
-    st.tuples(st.just("recall"), slices, ids),
-    st.tuples(st.just("undo")),
-    st.tuples(st.just("redo")),
-)
-
-
-def act(session, name, key=(), *args):
-    prompts = session.prompts(key)
-    if name == "point":
-        session.prompt(key, prompts.with_point(*args))
-    elif name == "box":
-        (x0, y0), (x1, y1) = np.sort(np.array(args), axis=0).tolist()
-        session.prompt(key, dataclasses.replace(prompts, boxes=((x0, y0, x1, y1),)))
-    elif name == "cycle":
-        session.cycle(key, *args)
-    elif name == "commit":
-        session.commit(key, *args)
-    elif name == "commit_all":
-        session.commit_all([(0,), (1,)] if args[0] else [key], linking=LinkOptions())
-    elif name == "delete":
-        session.delete(args, key)
-    elif name == "merge":
-        session.merge(args, key)
-    elif name == "split":
-        session.split(*args, key)
-    elif name == "split_off":
-        session.split_off(key)
-    elif name == "recall":
-        session.recall(key, *args)
-    else:
-        getattr(session.history, name)()
-
-
-def state(session):
-    prompts = {k: session.prompts(k) for k in ((0,), (1,))}
-    labels, counts = np.unique(session.objects.canvas.array, return_counts=True)
-    areas = dict(zip(labels.tolist(), counts.tolist(), strict=True))
-    for label, area in areas.items():
-        assert label == 0 or session.objects.areas[label] == area
-    return (
-        session.objects.canvas.array.copy(),
-        copy.deepcopy(prompts),
-        repr(sorted(session.objects.known.items())),
-    )
-
-
-def same(a, b):
-    return np.array_equal(a[0], b[0]) and a[1:] == b[1:]
-
-
-@given(st.lists(action, max_size=25))
-def test_undoing_everything_is_the_beginning_and_redoing_everything_the_end(actions):
-    session = stack(2)
-    session.objects.canvas.array[0, :20, :9] = 1  # somebody's labels are there already
-    session.attach(ArrayCanvas(session.objects.canvas.array))
-    first, next_id = state(session), session.objects.next_id
-    for name, *args in actions:
-        before = state(session)
-        try:
-            act(session, name, *args)
-        except SessionError:
-            assert same(state(session), before), "what is refused changes nothing"
-        assert session.objects.next_id >= next_id, "ids only grow"
-        assert session.objects.next_id > session.objects.canvas.array.max()
-        next_id = session.objects.next_id
-    last, steps = state(session), len(session.history.done)
-    while session.history.redo():
-        pass
-    furthest = state(session)
-    while session.history.undo():
-        pass
-    assert same(state(session), first)
-    for _ in range(steps):
-        session.history.redo()
-    assert same(state(session), last)
-    while session.history.redo():
-        pass
-    assert same(state(session), furthest)
+@pytest.mark.parametrize(("by", "steps"), [(-9, -1), (-1, -1), (1, 1), (7, 1)])
+def test_a_step_is_no_longer_than_there_are_candidates(by, steps):
+    """Otherwise the way back would be as many key presses long."""
+    shape = (80, 100)
+    nested = disks(shape, [(40, 40, 30), (40, 40, 15), (40, 40, 5), (85, 60, 10)])
+    seg = Segmentation.from_masks(nested, scores=[0.5, 0.9, 0.3, 0.7])
+    session = Session()
+    session.add_instances((), SliceInstances(seg, (0, 0, 100, 80), shape))
+    click(session, 40, 40)
+    session.cycle((), by)
+    assert session.prompts(()).step == steps
+    assert session.answer(()).seg.rows.tolist() == [2 if steps < 0 else 0]

@@ -15,17 +15,21 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def test_the_manifest_offers_widget_menus_and_preferences():
-    from npe2 import PluginManager, PluginManifest
+    from npe2 import PluginManifest
 
     from fastsam_plugins.options import parameters
     from napari_plugin.view.preferences import PAGE, Preferences
+    from napari_plugin.view.widget import FastSAMWidget
 
     manifest = PluginManifest.from_distribution("fastsam-plugins")
     manifest.validate_imports()
+    (widget,) = manifest.contributions.widgets
+    assert (widget.display_name, widget.get_callable()) == ("FastSAM", FastSAMWidget)
     menus = manifest.contributions.menus
-    assert {"napari/layers/segment", "napari/layers/annotate"} <= menus.keys()
-    assert PluginManager is not None
+    for menu in ("napari/layers/segment", "napari/layers/annotate"):
+        assert [item.command for item in menus[menu]] == [widget.command]
     page = manifest.contributions.configurations[PAGE].properties
+    assert page.keys() == {p.name for p in parameters(Preferences)}
     for p in parameters(Preferences):
         shown = page[p.name]
         assert (shown.default, shown.description) == (p.default, p.help)

@@ -1,4 +1,4 @@
-"""Session files of the wrong shape: one line that names the place, whatever is in them."""
+"""Session files that are not what they should be."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from napari_plugin.io import label_source
 from napari_plugin.model import saving
 from napari_plugin.model.edits import ArrayCanvas
 from napari_plugin.model.session import Session, SessionError
+from tests.napari_plugin.model.sessions import SHAPE, click, commit, stack
 from tests.napari_plugin.model.test_saving import save
-from tests.napari_plugin.model.test_session import SHAPE, click, commit, stack
 
 VALUES = [
     None, True, -1, 0, 1.5, 10**400, 2**31, 2**62, 2**63, 2**64, -(2**63), 1e308, float("nan"),

@@ -1,37 +1,32 @@
-"""Open prompts and the objects that they were to replace: deleted, merged, split, erased."""
+"""Objects that are merged, split, erased or deleted, and prompts that were to replace them."""
 
 from __future__ import annotations
-
-import contextlib
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastsam_plugins.masks import runs as R
+from fastsam_plugins.options import FilterOptions
 from napari_plugin.model.edits import ArrayCanvas
-from napari_plugin.model.session import Session, SessionError
+from napari_plugin.model.session import SessionError
 from napari_plugin.model.slice_instances import Prompts
-from tests.napari_plugin.model.test_session import (
+from tests.napari_plugin.model.sessions import (
     ASIDE,
     BESIDE,
     LARGE,
     SHAPE,
     SMALL,
+    SMALL_ONE,
     act,
     action,
     click,
     commit,
+    labels,
     plain,
-    same,
-    scene,
     stack,
-    state,
 )
-
-
-def labels(session):
-    return session.objects.canvas.array
 
 
 def test_what_was_merged_is_not_halved_by_the_next_commit():
@@ -143,59 +138,6 @@ def test_objects_that_are_not_there_are_not_merged():
     assert session.merge([one, 5]) == one
 
 
-class Full(ArrayCanvas):
-    """A canvas whose file cannot be written to once, after some writes."""
-
-    left = 10**9
-
-    def write(self, *args):
-        self.left -= 1
-        if self.left == 0:
-            raise OSError(28, "No space left on device")
-        super().write(*args)
-
-
-def test_a_step_that_fails_half_way_is_taken_back():
-    session = Session(Full(np.zeros((3, *SHAPE), np.int32)))
-    for z in range(3):
-        session.add_instances((z,), scene())
-    session.commit_all([(z,) for z in range(3)])
-    before, done = state3(session), len(session.history.done)
-    for deed in (lambda: session.delete([1, 5, 9]), session.history.undo):
-        session.objects.canvas.left = 3
-        with pytest.raises(OSError, match="No space"):
-            deed()
-        assert same(state3(session), before)
-        assert len(session.history.done) == done
-    session.history.undo()
-    session.history.redo()
-    assert same(state3(session), before)
-
-
-def state3(session):
-    known = repr(sorted(session.objects.known.items()))
-    return labels(session).copy(), {}, known
-
-
-@given(st.lists(action, max_size=30))
-def test_every_step_is_taken_back_to_the_state_before_it(actions):
-    """Against the simplest history there is: a list of whole states."""
-    session = stack(2)
-    states, at = [state(session)], 0
-    for name, *args in actions:
-        steps = len(session.history.done)
-        with contextlib.suppress(SessionError):
-            act(session, name, *args)
-        if name == "undo":
-            at = max(at - 1, 0)
-        elif name == "redo":
-            at = min(at + 1, len(states) - 1)
-        elif len(session.history.done) > steps:
-            at += 1
-            states[at:] = [state(session)]
-        assert same(state(session), states[at])
-
-
 @given(st.lists(action, max_size=30))
 def test_what_is_to_replace_an_object_changes_no_other(actions):
     session = stack(2)
@@ -212,3 +154,54 @@ def test_what_is_to_replace_an_object_changes_no_other(actions):
             assert np.array_equal(labels(session)[others], before[others])
         if name in ("delete", "merge"):
             assert not any(session.prompts((z,)).target in args[1:] for z in range(2))
+
+
+def test_delete_merge_and_their_undo():
+    session = plain()
+    a, b = commit(session, 70, 10)[0], commit(session, 30, 30)[0]
+    both = session.objects.canvas.array.copy()
+    assert session.merge([a, b]) == a
+    assert np.array_equal(session.objects.canvas.array, (both > 0) * a)
+    assert set(session.objects.known) == {a}
+    session.delete([a])
+    assert not session.objects.canvas.array.any()
+    session.history.undo()
+    session.history.undo()
+    assert np.array_equal(session.objects.canvas.array, both)
+    assert set(session.objects.known) == {a, b}
+    with pytest.raises(SessionError, match="two objects"):
+        session.merge([a])
+
+
+def test_what_is_picked_of_an_object_is_split_off_it():
+    session = plain()
+    (large,) = commit(session, 15, 30)
+    click(session, 30, 30, **SMALL_ONE)
+    new = session.split_off(())
+    assert np.array_equal(session.objects.canvas.array, LARGE * large + SMALL * (new - large))
+    session.history.undo()
+    assert np.array_equal(session.objects.canvas.array, LARGE * large)
+    session.delete([large])
+    click(session, 70, 10)
+    with pytest.raises(SessionError, match="no object lies under"):
+        session.split_off(())
+
+
+def test_outlines_overlap_and_are_undone():
+    session = plain()
+    click(session, 30, 30)
+    (first,) = session.commit_outlines(())
+    ids = session.commit_all_outlines(())
+    assert len(ids) == 4
+    assert not session.objects.canvas.array.any()
+    key, runs = session.objects.known[first].outline
+    assert key == ()
+    assert np.array_equal(R.to_bitmap(runs, SHAPE), LARGE)
+    session.history.undo()
+    session.history.undo()
+    assert not session.objects.known
+    assert session.prompts(())
+    session.filters = FilterOptions(min_area=10**6)
+    with pytest.raises(SessionError, match="loosen the filters"):
+        session.commit_all_outlines(())
+    assert len(session.history.done) == 1
