@@ -11,7 +11,8 @@ import pytest
 from tests.conftest import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-PACKAGES = ("fastsam_plugins", "fiftyone_plugin", "napari_plugin", "benchmarks", "tests")
+PACKAGES = ("fastsam_plugins", "fiftyone_plugin", "napari_plugin", "benchmarks", "tests",
+            "support")  # fmt: skip
 CODE = sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))
 KNOWN = {p.relative_to(ROOT).as_posix() for p in [*CODE, *(ROOT / "docs").glob("*.py")]}
 # Entry points, and what a module was called when older checkpoints were written.
@@ -23,7 +24,10 @@ def exists(path):
     return any(known == path or known.endswith(f"/{path}") for known in KNOWN)
 
 
-@pytest.mark.parametrize("page", [*PAGES, *CODE], ids=lambda p: p.relative_to(ROOT).as_posix())
+NOW = [page for page in PAGES if page.name != "CHANGELOG.md"]  # which tells of names of before
+
+
+@pytest.mark.parametrize("page", [*NOW, *CODE], ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_files_and_modules_that_are_named_are_there(page):
     text = page.read_text()
     paths = re.findall(r"(?<![\w/*.])((?:[a-z_]+/)+[a-z_]+\.py)\b", text)
@@ -41,6 +45,13 @@ def test_files_and_modules_that_are_named_are_there(page):
         home = home / "__init__.py" if home.is_dir() else home.with_suffix(".py")
         named = parts[depth : depth + 1]
         assert all(re.search(rf"\b{n}\b", home.read_text()) for n in named), dotted
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)\s#]+)(?:#[^)]*)?\)", page.read_text())
+    inside = [link for link in links if "://" not in link]
+    assert [link for link in inside if not (page.parent / link).exists()] == []
 
 
 BLOCKS = [

@@ -198,7 +198,8 @@ own = PIL.Image.open
 {"import ultralytics" if first == "theirs" else ""}
 from fastsam_plugins import FastSAM, ImageError, read_image
 from fastsam_plugins.evaluation import edge_files
-from fastsam_plugins.training import data, sources
+from fastsam_plugins.datasets import sources
+from fastsam_plugins.training import data
 FastSAM("FastSAM-n", device="cpu").segment(read_image({str(tmp_path / "fine.png")!r}))
 try:
     read_image({str(path)!r})
