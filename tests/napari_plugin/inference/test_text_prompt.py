@@ -44,7 +44,7 @@ def test_the_process_picks_what_the_engine_picks(network, drawn):
     assert network.pick(drawn.image, scene, "cpu", everything, never) == list(
         range(len(drawn.captions))
     )
-    small = dataclasses.replace(scene, shown=scene.seg[1:3])
+    small = dataclasses.replace(scene, visible=scene.seg[1:3])
     assert set(network.pick(drawn.image, small, "cpu", everything, never)) == {1, 2}
     against = Words([drawn.captions[0]], [drawn.captions[0]], TINY)
     assert network.pick(drawn.image, scene, "cpu", against, never) == []
@@ -80,7 +80,7 @@ def test_picked_instances_are_prompts_of_their_own(drawn):
     asked = Prompts(chosen=(2, 0))
     assert Prompts.from_json(asked.to_json()) == asked
     assert scene.answer(asked, None).seg.rows.tolist() == [0, 2]
-    hidden = dataclasses.replace(scene, shown=scene.seg[[0]], filters=FilterOptions(min_area=3))
+    hidden = dataclasses.replace(scene, visible=scene.seg[[0]], filters=FilterOptions(min_area=3))
     assert hidden.answer(asked, None).seg.rows.tolist() == [0]
     assert asked.with_point((3, 4)).chosen == ()
     old = {k: v for k, v in asked.to_json().items() if k != "chosen"}

@@ -104,7 +104,7 @@ def test_three_bands_are_chosen_in_the_widget(window, coins, axis):
     scene = widget.workspace.instances
     assert scene.seg.shape == coins.shape
     assert len(scene.seg) > 10
-    layer = widget.workspace.image
+    layer = widget.workspace.image.layer
     window.viewer.dims.set_current_step(0, 6)  # whichever band is on show
     x0, y0, x1, y1 = scene.seg.boxes[0].tolist()
     window.click(layer, (6, (y0 + y1) / 2, (x0 + x1) / 2))
