@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,14 +16,16 @@ import pytest
 
 fo = pytest.importorskip("fiftyone", reason="FiftyOne is not installed")
 
-IMAGES = 54
+IMAGES = 160
 
 
 @pytest.fixture
-def images(data):
+def images(data, tmp_path):
     """The COCO images as a dataset."""
     made = fo.Dataset(persistent=True)
-    files = sorted((data / "dev" / "coco_instances" / "images").iterdir())[:IMAGES]
+    files = sorted((data / "dev" / "coco" / "images").iterdir())
+    files = [shutil.copy(f, tmp_path / f"{k}{f.suffix}")
+             for k, f in zip(range(IMAGES), itertools.cycle(files))]  # fmt: skip
     made.add_samples([fo.Sample(filepath=str(f)) for f in files])
     yield made
     made.delete()
@@ -33,9 +37,9 @@ def program(name: str, existing: str) -> subprocess.Popen:
         f"""
         import fiftyone as fo
         from fastsam_plugins import FastSAM, SegmentOptions
-        from fiftyone_plugin import segmenting
+        from fiftyone_plugin import segment_job
         from fiftyone_plugin.storage import StoreOptions
-        run = segmenting.everything(
+        run = segment_job.everything(
             fo.load_dataset({name!r}), "found", FastSAM("FastSAM-n", device="cpu"),
             SegmentOptions(conf=0.1, max_det=20, imgsz=256),
             storing=StoreOptions(storage="files"), existing={existing!r}, batch=4,
