@@ -89,9 +89,10 @@ def test_napari_opens_a_sample(run, tmp_path):
     pytest.importorskip("napari", reason="napari is not installed")
     if shutil.which("Xvfb") is None:
         pytest.skip("no Xvfb: see CONTRIBUTING.md")
-    # The window is closed as soon as it is run, as a person does in the end.
+    # Looked at for some seconds, then closed.
     (tmp_path / "sitecustomize.py").write_text(
-        "import napari\nnapari.run = lambda: napari.current_viewer().close()\n"
+        "import napari\nfrom qtpy.QtTest import QTest\n"
+        "napari.run = lambda: (QTest.qWait(4000), napari.current_viewer().close())\n"
     )
     read, write = os.pipe()
     words = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1200x900x24", "-nolisten", "tcp"]
