@@ -19,37 +19,11 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from benchmarks.common import row
-from fastsam_plugins import FastSAM, SegmentOptions, read_image
+from fastsam_plugins import FastSAM, SegmentOptions
+from support.proposals import load_truth, proposals
 
 LIMITS = [10, 100, 1000]
 SETTINGS = SegmentOptions(conf=0.001, iou=0.9, max_det=1000)
-
-
-def load_truth(folder: Path) -> COCO:
-    """The ground truth of a folder, read in silence."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        return COCO(folder / "instances.json")
-
-
-def proposals(model: FastSAM, truth: COCO, folder: Path, options: SegmentOptions) -> list[dict]:
-    """COCO results of every image."""
-    found = []
-    for number, image in truth.imgs.items():
-        seg = model.segment(read_image(folder / "images" / image["file_name"]), options)
-        for box, score, mask in zip(
-            seg.boxes.tolist(), seg.scores.tolist(), seg.rles(), strict=True
-        ):
-            x0, y0, x1, y1 = box
-            found.append(
-                {
-                    "image_id": number,
-                    "category_id": 1,
-                    "bbox": [x0, y0, x1 - x0, y1 - y0],
-                    "score": score,
-                    "segmentation": mask,
-                }
-            )
-    return found
 
 
 def average_recall(truth: COCO, found: list[dict], kind: str) -> list[float]:

@@ -31,14 +31,28 @@ hypothesis.settings.load_profile("tests")
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
+BUNDLED = Path(__file__).parent / "data"
 
 
 @pytest.fixture(scope="session")
-def data() -> Path:
+def real_data() -> Path:
     """Real images with ground truth, on machines that have them."""
     if not DATA.is_dir():
         pytest.skip("no shared/data beside the repository")
     return DATA
+
+
+@pytest.fixture(params=["bundled", "real"])
+def data(request) -> Path:
+    """Images with ground truth: the ten of tests/data everywhere, then the real ones."""
+    return BUNDLED if request.param == "bundled" else request.getfixturevalue("real_data")
+
+
+@pytest.fixture(params=[0, 1], ids=["gray", "colour"])
+def map_image(request, data) -> Path:
+    """A GeoTIFF in a CRS."""
+    named = ("gray.tif", "colour.tif"), ("sample_geotiff.tif", "OSBS_029.tif")
+    return data / "dev" / "geo" / named[data != BUNDLED][request.param]
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,14 +16,16 @@ import pytest
 
 fo = pytest.importorskip("fiftyone", reason="FiftyOne is not installed")
 
-IMAGES = 54
+IMAGES = 160
 
 
 @pytest.fixture
-def images(data):
+def images(data, tmp_path):
     """The COCO images as a dataset."""
     made = fo.Dataset(persistent=True)
-    files = sorted((data / "dev" / "coco_instances" / "images").iterdir())[:IMAGES]
+    files = sorted((data / "dev" / "coco" / "images").iterdir())
+    files = [shutil.copy(f, tmp_path / f"{k}{f.suffix}")
+             for k, f in zip(range(IMAGES), itertools.cycle(files))]  # fmt: skip
     made.add_samples([fo.Sample(filepath=str(f)) for f in files])
     yield made
     made.delete()

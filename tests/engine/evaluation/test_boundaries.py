@@ -109,7 +109,7 @@ def test_f_is_sought_between_thresholds_as_the_original_does():
 
 @pytest.fixture(scope="module")
 def bench(request):
-    data = request.getfixturevalue("data")
+    data = request.getfixturevalue("real_data")
     return data / "oracle" / "bsds_bench"
 
 
@@ -134,9 +134,9 @@ def test_the_benchmarks_own_test_is_reproduced(bench, inputs, official):
     assert np.abs(np.c_[scores.thresholds, recall, precision] - curve[:, :3]).max() < 1e-3
 
 
-def test_images_of_the_official_evaluation_are_reproduced(data, tmp_path):
+def test_images_of_the_official_evaluation_are_reproduced(real_data, tmp_path):
     """Three of the 200 maps of gPb-owt-ucm at all 99 thresholds, two processes."""
-    folder = data / "oracle" / "bsds_test"
+    folder = real_data / "oracle" / "bsds_test"
     rows = np.loadtxt(folder / "test_eval" / "eval_bdry_img.txt")
     names = sorted(p.stem for p in (folder / "groundTruth").glob("*.mat"))
     (tmp_path / "truth").mkdir()

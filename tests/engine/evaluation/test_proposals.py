@@ -14,6 +14,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from fastsam_plugins import SegmentOptions
 from fastsam_plugins.evaluation.proposal_files import evaluate_proposals
 from fastsam_plugins.evaluation.proposals import (
     SIZES,
@@ -23,8 +24,11 @@ from fastsam_plugins.evaluation.proposals import (
 )
 from fastsam_plugins.evaluation.regions import Regions
 from fastsam_plugins.masks import rle
+from support.proposals import load_truth, proposals
+from tests.conftest import BUNDLED
 
 LIMITS = [1, 10, 100, 1000]
+SETTINGS = SegmentOptions(conf=0.001, iou=0.9, max_det=1000, imgsz=192)
 
 
 def reference(truth: dict, results: list[dict], kind: str) -> np.ndarray:
@@ -61,12 +65,23 @@ def check_equal(truth, results, kind):
 
 
 @pytest.mark.parametrize(("kind", "file"), [("bbox", "fakebbox"), ("segm", "fakesegm")])
-def test_recall_on_cocos_own_example_is_pycocotools_to_the_last_bit(data, kind, file):
-    folder = data / "oracle" / "coco"
+def test_recall_on_cocos_own_example_is_pycocotools_to_the_last_bit(real_data, kind, file):
+    folder = real_data / "oracle" / "coco"
     truth = json.loads((folder / "instances_val2014_100.json").read_text())
     results = json.loads((folder / f"instances_val2014_{file}100_results.json").read_text())
     found = check_equal(truth, results, kind)
     assert found.images == len(truth["images"])
+    assert 0 < found.average_recall(10) < found.average_recall(100) < 1
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+@pytest.mark.parametrize("folder", ["coco", "nuclei"])
+def test_recall_of_the_networks_proposals_is_pycocotools_to_the_last_bit(model, kind, folder):
+    folder = BUNDLED / "dev" / folder
+    truth = load_truth(folder)
+    results = proposals(model, truth, folder, SETTINGS)
+    found = check_equal(truth.dataset, results, kind)
+    assert found.images == 4
     assert 0 < found.average_recall(10) < found.average_recall(100) < 1
 
 

@@ -311,12 +311,11 @@ def test_problems_are_one_line_before_the_network_is_loaded(coins_tif, tmp_path,
         assert line.endswith(install("geo"))
 
 
-# --- real rasters -------------------------------------------------------------------------------
+# --- rasters on a map ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["sample_geotiff.tif", "OSBS_029.tif"])
-def test_real_rasters_are_overlaid(name, data, model, tmp_path):
-    path = data / "dev" / "geo" / name
+def test_rasters_on_a_map_are_overlaid(map_image, model, tmp_path):
+    path = map_image
     seg = model.segment(read_image(path), conf=0.05)
     assert len(seg) >= 5
     with rasterio.open(path) as file:

@@ -141,18 +141,17 @@ def test_nuclei_become_coco(window, data, tmp_path):
         assert np.array_equal(R.to_bitmap(runs, shape), labels == number)
 
 
-def test_an_aerial_image_becomes_a_geopackage_that_overlays_it(window, data, tmp_path):
+def test_an_aerial_image_becomes_a_geopackage_that_overlays_it(window, map_image, tmp_path):
     pyogrio, rasterio = pytest.importorskip("pyogrio"), pytest.importorskip("rasterio")
     from rasterio.features import rasterize
     from shapely import from_wkb
 
-    path = data / "dev" / "geo" / "sample_geotiff.tif"
-    (image,) = window.viewer.open(str(path), plugin="fastsam-plugins")
+    (image,) = window.viewer.open(str(map_image), plugin="fastsam-plugins")
     objects = work(window, image, 0.05)
     output = tmp_path / "roofs.gpkg"
     assert objects.save(str(output), plugin="fastsam-plugins") == [str(output)]
     meta, _, shapes, values = pyogrio.raw.read(output)
-    with rasterio.open(path) as raster:
+    with rasterio.open(map_image) as raster:
         assert rasterio.crs.CRS.from_user_input(meta["crs"]) == raster.crs
         numbers = values[list(meta["fields"]).index("instance")]
         pairs = [(from_wkb(s), int(n)) for s, n in zip(shapes, numbers, strict=True)]
