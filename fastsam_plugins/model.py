@@ -24,13 +24,8 @@ from fastsam_plugins.network import backends, weights
 from fastsam_plugins.network.devices import pick_device
 from fastsam_plugins.network.nms import nms
 from fastsam_plugins.network.thread_pool import Workers
-from fastsam_plugins.options import (
-    LimitOptions,
-    SegmentOptions,
-    TileOptions,
-    WeightsOptions,
-    check_count,
-)
+from fastsam_plugins.options import LimitOptions, SegmentOptions, TileOptions, WeightsOptions
+from fastsam_plugins.parameters import check_count
 from fastsam_plugins.segmentation import Segmentation
 from fastsam_plugins.tiling import Mosaic, window_count, windows
 

@@ -413,7 +413,7 @@ class Segmentation:
         Instances are looked at once; a second text only has to be read. NaN for masks of less than
         ``min_pixels``. Parameters and errors are as in :meth:`select`.
 
-        >>> coins.similarity(["a coin", "a dog"], clip="tests/tiny_clip").shape == (len(coins), 2)
+        >>> coins.similarity(["a coin", "a dog"], clip="support/tiny_clip").shape == (len(coins), 2)
         True
         """
         return texts.similarity(self, text, *texts.settle(options, clip, changes))
@@ -467,7 +467,7 @@ class Segmentation:
 
         >>> seg.select(points=[(1.5, 1.5)], points_mode="smallest").areas.tolist()
         [4]
-        >>> coins.select(text="a coin", top_k=3, clip="tests/tiny_clip")
+        >>> coins.select(text="a coin", top_k=3, clip="support/tiny_clip")
         Segmentation(3 instances, image 384 x 303)
         """
         if text is not None or negatives is not None:

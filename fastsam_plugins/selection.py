@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from fastsam_plugins.geometry import box_areas, box_intersections, box_iou
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.sources import MaskSource
-from fastsam_plugins.options import Options, PromptOptions, Ranking
+from fastsam_plugins.options import PromptOptions, Ranking
+from fastsam_plugins.parameters import Options
 from fastsam_plugins.prompts import check_boxes, check_labels, check_points, to_pixels
 
 

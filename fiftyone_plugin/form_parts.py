@@ -8,7 +8,8 @@ from typing import Any
 
 from fiftyone.operators import types
 
-from fastsam_plugins.options import Options, TileOptions, WeightsOptions, parameters
+from fastsam_plugins.options import TileOptions, WeightsOptions
+from fastsam_plugins.parameters import Options, parameters
 from fiftyone_plugin import documents, forms, labels
 from fiftyone_plugin import parameters as own
 

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 from fastsam_plugins.options import (
     LimitOptions,
-    Options,
     ReadOptions,
     SegmentOptions,
     TileOptions,
     WeightsOptions,
 )
+from fastsam_plugins.parameters import Options
 from fiftyone_plugin import forms, segment_job
 from fiftyone_plugin import parameters as own
 

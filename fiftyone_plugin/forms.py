@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from fiftyone.operators import types
 
-from fastsam_plugins.options import Options, Parameter, parameters
+from fastsam_plugins.parameters import Options, Parameter, parameters
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 

@@ -12,7 +12,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from fastsam_plugins.network.checkpoints import WeightsError
-from fastsam_plugins.options import Options, check_names
+from fastsam_plugins.parameters import Options, check_names
 from fiftyone_plugin import coco_transfer, colours, form_values, run_report
 from fiftyone_plugin import parameters as own
 from fiftyone_plugin.run_owner import StopSign

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fastsam_plugins.options import Options, RunOptions, like, option, parameters
+from fastsam_plugins.options import RunOptions
+from fastsam_plugins.parameters import Options, like, option, parameters
 
 Existing = Literal["refuse", "skip", "overwrite", "append"]
 

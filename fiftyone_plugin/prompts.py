@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.options import Options, PromptOptions, TextOptions, option
+from fastsam_plugins.options import PromptOptions, TextOptions
+from fastsam_plugins.parameters import Options, option
 from fastsam_plugins.prompts import Box, BoxPrompt, PointPrompt, TextPrompt, Texts
 from fastsam_plugins.segmentation import Segmentation
 from fastsam_plugins.text import loading, selection

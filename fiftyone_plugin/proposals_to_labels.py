@@ -10,7 +10,8 @@ import fiftyone as fo
 import numpy as np
 
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.options import CleanOptions, Options, option
+from fastsam_plugins.options import CleanOptions
+from fastsam_plugins.parameters import Options, option
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import labels
 from fiftyone_plugin.parameters import Existing

@@ -25,8 +25,8 @@ from fastsam_plugins.options import (
     ReadOptions,
     SegmentOptions,
     TileOptions,
-    parameters,
 )
+from fastsam_plugins.parameters import parameters
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import labels, prompts
 from fiftyone_plugin.kept_files import Kept

@@ -15,7 +15,7 @@ import fiftyone as fo
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.options import Options, option
+from fastsam_plugins.parameters import Options, option
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import documents, kept_files, labels
 from fiftyone_plugin.documents import Document

@@ -18,8 +18,8 @@ from fastsam_plugins.options import (
     ReadOptions,
     SegmentOptions,
     WeightsOptions,
-    parameters,
 )
+from fastsam_plugins.parameters import parameters
 from fiftyone_plugin.model import FastSAMModel
 
 OPTIONS = {

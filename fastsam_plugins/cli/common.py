@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from fastsam_plugins.options import LimitOptions, Options, RunOptions, WeightsOptions, parameters
+from fastsam_plugins.options import LimitOptions, RunOptions, WeightsOptions
+from fastsam_plugins.parameters import Options, parameters
 
 F = TypeVar("F", bound=Callable[..., Any])
 O = TypeVar("O", bound=Options)  # noqa: E741

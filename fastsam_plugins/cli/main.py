@@ -44,9 +44,8 @@ from fastsam_plugins.options import (
     TileOptions,
     TrainOptions,
     WeightsOptions,
-    check_count,
-    parameters,
 )
+from fastsam_plugins.parameters import check_count, parameters
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

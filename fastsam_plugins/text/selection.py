@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.options import Options, TextOptions
+from fastsam_plugins.options import TextOptions
+from fastsam_plugins.parameters import Options
 from fastsam_plugins.prompts import ALONE, Texts, check_texts
 from fastsam_plugins.selection import Selection
 from fastsam_plugins.text.clip import Clip

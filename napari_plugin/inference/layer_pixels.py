@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.images.contrast import to_rgb
 from fastsam_plugins.images.windowed_image import WindowedImage
-from fastsam_plugins.options import Options, ReadOptions, option
+from fastsam_plugins.options import ReadOptions
+from fastsam_plugins.parameters import Options, option
 from napari_plugin.model.edits import Key
 from napari_plugin.model.plane import Plane
 from napari_plugin.model.slice_instances import Window

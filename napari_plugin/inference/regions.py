@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fastsam_plugins.options import FilterOptions, Options, option
+from fastsam_plugins.options import FilterOptions
+from fastsam_plugins.parameters import Options, option
 from napari_plugin.inference.result_cache import ResultCache
 from napari_plugin.inference.worker import SegmentedSlice, picture
 from napari_plugin.model.edits import Key

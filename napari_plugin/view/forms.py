@@ -15,7 +15,7 @@ from magicgui.widgets import (
     SpinBox,
 )
 
-from fastsam_plugins.options import Options, Parameter, parameters
+from fastsam_plugins.parameters import Options, Parameter, parameters
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 

@@ -31,8 +31,8 @@ from fastsam_plugins.options import (
     SegmentOptions,
     TextOptions,
     TileOptions,
-    parameters,
 )
+from fastsam_plugins.parameters import parameters
 from napari_plugin.inference.layer_pixels import LayerOptions
 from napari_plugin.inference.regions import RegionOptions
 from napari_plugin.inference.text_prompt import Words

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastsam_plugins import paths
-from fastsam_plugins.options import Options, option, parameters
+from fastsam_plugins.parameters import Options, option, parameters
 
 PLUGIN, PAGE = "fastsam-plugins", "general"
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from fastsam_plugins import options as module
-from fastsam_plugins.options import Options, PromptOptions, SegmentOptions, parameters
+from fastsam_plugins.options import PromptOptions, SegmentOptions
+from fastsam_plugins.parameters import Options, check_names, parameters
 
 ALL = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, Options)]
 ALL.remove(Options)
@@ -126,10 +127,10 @@ def test_options_are_immutable_and_hashable():
 def test_names_and_choices_that_are_unknown_are_refused_with_the_nearest():
     known = [p.name for p in parameters(SegmentOptions)]
     with pytest.raises(ValueError, match=r"^there is no parameter confidence: do you mean conf\?$"):
-        module.check_names(["imgsz", "confidence"], known)
+        check_names(["imgsz", "confidence"], known)
     with pytest.raises(ValueError, match=r"^there is no parameter zz \(there are: border_"):
-        module.check_names(["zz"], known)
-    module.check_names(known, known)
+        check_names(["zz"], known)
+    check_names(known, known)
     with pytest.raises(ValueError, match=r"got 'mask_iuo': do you mean mask_iou\?$"):
         PromptOptions(boxes_mode="mask_iuo")
     with pytest.raises(ValueError, match=r"^boxes_mode must be one of .*, got \[1\]$"):

@@ -5,13 +5,8 @@ from __future__ import annotations
 import pytest
 from fiftyone.operators import types
 
-from fastsam_plugins.options import (
-    CleanOptions,
-    PromptOptions,
-    ReadOptions,
-    SegmentOptions,
-    parameters,
-)
+from fastsam_plugins.options import CleanOptions, PromptOptions, ReadOptions, SegmentOptions
+from fastsam_plugins.parameters import parameters
 from fiftyone_plugin import forms
 
 ALL = [SegmentOptions, PromptOptions, CleanOptions, ReadOptions]

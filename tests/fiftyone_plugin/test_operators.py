@@ -30,8 +30,8 @@ from fastsam_plugins.options import (
     SegmentOptions,
     TextOptions,
     TileOptions,
-    parameters,
 )
+from fastsam_plugins.parameters import parameters
 from fastsam_plugins.paths import SAMPLES
 from fiftyone_plugin.operators import OPERATORS, Stop
 from fiftyone_plugin.storage import StoreOptions

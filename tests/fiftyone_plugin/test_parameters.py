@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from fastsam_plugins.options import TileOptions, parameters
+from fastsam_plugins.options import TileOptions
+from fastsam_plugins.parameters import parameters
 from fiftyone_plugin import coco_transfer, proposals_to_labels, recall, segment_job
 from tests.fiftyone_plugin.test_operators import context, executed, form, operator, plugin, samples
 

@@ -28,8 +28,8 @@ from fastsam_plugins.options import (
     TileOptions,
     TrainOptions,
     WeightsOptions,
-    parameters,
 )
+from fastsam_plugins.parameters import parameters
 from fastsam_plugins.paths import SAMPLES
 
 COINS = SAMPLES / "coins.png"

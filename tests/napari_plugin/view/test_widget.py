@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(600)
 def test_the_manifest_offers_widget_menus_and_preferences():
     from npe2 import PluginManifest
 
-    from fastsam_plugins.options import parameters
+    from fastsam_plugins.parameters import parameters
     from napari_plugin.view.preferences import PAGE, Preferences
     from napari_plugin.view.widget import FastSAMWidget
 
