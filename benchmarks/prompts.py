@@ -27,8 +27,8 @@ from fastsam_plugins.masks.prototypes import PrototypeMasks
 from fastsam_plugins.segmentation import Segmentation
 
 Bitmap = NDArray[np.bool_]
-BOX = np.array([[200, 220, 480, 410]])
 SIZE = 1024
+BOX = np.array([[200, 220, 480, 410]])  # of an image of this size
 
 
 def ours(output: Output) -> Segmentation:
@@ -53,8 +53,9 @@ def scores(output: Output) -> NDArray[np.float32]:
 
 def selected(seg: Segmentation, **prompts: Any) -> Bitmap:
     """What ours selects, as a bitmap."""
-    (i,) = range(len(answer := seg.select(**prompts)))
-    return answer.mask(i)
+    answer = seg.select(**prompts)
+    assert len(answer) <= 1, "one box, or points that are merged"
+    return answer.mask(0) if len(answer) else np.zeros(seg.shape, np.bool_)
 
 
 def by_ultralytics(results: Results, **prompts: Any) -> Bitmap:
@@ -64,14 +65,18 @@ def by_ultralytics(results: Results, **prompts: Any) -> Bitmap:
     return np.asarray(predictor.prompt(results, **prompts)[0].masks.data.any(0))
 
 
+def box_of(output: Output) -> NDArray[np.int64]:
+    return BOX * output.shape[0] // SIZE
+
+
 def our_box(output: Output) -> Bitmap:
     """A first box prompt, for its memory."""
-    return selected(ours(output), boxes=BOX, boxes_mode="mask_iou")
+    return selected(ours(output), boxes=box_of(output), boxes_mode="mask_iou")
 
 
 def their_box(output: Output) -> Bitmap:
     """The same by ultralytics."""
-    return by_ultralytics(ultralytics(output), bboxes=BOX)
+    return by_ultralytics(ultralytics(output), bboxes=box_of(output))
 
 
 def compare(
