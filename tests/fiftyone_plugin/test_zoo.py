@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import threading
 import zipfile
 from pathlib import Path
@@ -49,6 +50,12 @@ def test_a_model_of_the_zoo_is_the_bundled_network(source, dataset, coins):
     assert (model.segmenting.conf, model.segmenting.imgsz) == (0.3, 320)
     copied = Path(foz.find_zoo_model("FastSAM-n"))
     assert copied.read_bytes() == weights.BUNDLED.read_bytes()
+    (listed,) = (
+        m
+        for m in json.loads((FOLDER / "manifest.json").read_text())["models"]
+        if m["base_name"] == "FastSAM-n"
+    )
+    assert listed["size_bytes"] == copied.stat().st_size
     Image.fromarray(coins).save(dataset.first().filepath)
     dataset.apply_model(model, label_field="found", progress=False)
     own = FastSAMModel(device="cpu", segmenting=model.segmenting).engine.segment(

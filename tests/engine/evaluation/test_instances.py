@@ -34,7 +34,7 @@ REFERENCE = {
 
 @pytest.fixture(scope="module")
 def oracle(request):
-    return request.getfixturevalue("data") / "oracle" / "coco"
+    return request.getfixturevalue("real_data") / "oracle" / "coco"
 
 
 def run(*words):

@@ -248,7 +248,7 @@ def test_bad_files_name_the_file_and_the_record(change, message):
 @pytest.fixture(scope="module")
 def lvis(request):
     """LVIS's first 100 validation images, and proposals made from them with noise."""
-    path = request.getfixturevalue("data") / "oracle" / "lvis" / "lvis_val_100.json"
+    path = request.getfixturevalue("real_data") / "oracle" / "lvis" / "lvis_val_100.json"
     truth = json.loads(path.read_text())
     rng = np.random.default_rng(0)
     results = []
