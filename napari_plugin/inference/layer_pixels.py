@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.geometry import Window
 from fastsam_plugins.images.contrast import to_rgb
 from fastsam_plugins.images.windowed_image import WindowedImage
 from fastsam_plugins.options import ReadOptions
 from fastsam_plugins.parameters import Options, option
 from napari_plugin.model.edits import Key
 from napari_plugin.model.plane import Plane
-from napari_plugin.model.slice_instances import Window
 
 
 @dataclass(frozen=True)

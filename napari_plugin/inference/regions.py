@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from fastsam_plugins.geometry import Window
 from fastsam_plugins.options import FilterOptions
 from fastsam_plugins.parameters import Options, option
 from napari_plugin.inference.result_cache import ResultCache
@@ -15,7 +16,7 @@ from napari_plugin.inference.worker import SegmentedSlice, picture
 from napari_plugin.model.edits import Key
 from napari_plugin.model.plane import Plane
 from napari_plugin.model.saving import Saved
-from napari_plugin.model.slice_instances import SliceInstances, Window
+from napari_plugin.model.slice_instances import SliceInstances
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fastsam_plugins.options import TextOptions
+from fastsam_plugins.prompts import TextPrompt
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,8 @@ class Words:
         ValueError
             If there is no text.
         """
-        wanted = _divided(texts)
-        if not wanted:
+        if not texts.strip():
             raise ValueError("say what to look for, as in: a dog; a red car")
-        return cls(wanted, _divided(negatives), options)
-
-
-def _divided(text: str) -> list[str]:
-    return [part.strip() for part in text.split(";") if part.strip()]
+        prompt = TextPrompt.parse(texts, negatives)
+        assert prompt is not None
+        return cls(list(prompt.texts), list(prompt.negatives), options)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.geometry import Window
 from fastsam_plugins.images.windowed_image import WindowedImage
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import FilterOptions, LimitOptions, SegmentOptions, TileOptions
@@ -21,7 +22,7 @@ from napari_plugin.inference.network import Network, Stopped
 from napari_plugin.inference.result_cache import ResultCache, digest
 from napari_plugin.inference.text_prompt import Words
 from napari_plugin.model.edits import Key
-from napari_plugin.model.slice_instances import SliceInstances, Window
+from napari_plugin.model.slice_instances import SliceInstances
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.geometry import Window
 from fastsam_plugins.masks import runs as R
 from napari_plugin.model.edits import ArrayCanvas, Key, Values
-from napari_plugin.model.slice_instances import Window
 
 LARGE = 1 << 25
 """Pixels of a slice from which on labels are kept in squares: an array of fewer is quickly read."""

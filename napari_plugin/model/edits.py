@@ -12,9 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.geometry import Window
 from fastsam_plugins.masks import runs as R
 from napari_plugin.model.frozen import Frozen
-from napari_plugin.model.slice_instances import Prompts, Window
+from napari_plugin.model.slice_instances import Prompts
 from napari_plugin.model.tally import tally
 
 Key = tuple[int, ...]

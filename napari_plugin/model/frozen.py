@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins.geometry import Window
 from fastsam_plugins.masks import runs as R
-from napari_plugin.model.slice_instances import Window
 
 ROWS = 256  # that are copied together
 

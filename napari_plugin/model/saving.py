@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from fastsam_plugins.geometry import Window
 from fastsam_plugins.io import atomic
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
@@ -20,7 +21,7 @@ from napari_plugin.model import schema
 from napari_plugin.model.edits import Key
 from napari_plugin.model.painting import drawn
 from napari_plugin.model.session import Object, Session, SessionError
-from napari_plugin.model.slice_instances import Prompts, Window
+from napari_plugin.model.slice_instances import Prompts
 
 _NOTHING: Mapping[Key, dict[int, R.Runs]] = {}
 

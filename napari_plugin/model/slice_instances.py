@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from fastsam_plugins.geometry import Window
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import FilterOptions, PromptOptions
 from fastsam_plugins.segmentation import Segmentation
-
-Window = tuple[int, int, int, int]
 
 _ALL = FilterOptions()
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastsam_plugins.geometry import Window
 from napari_plugin.model.edits import Key
 from napari_plugin.model.plane import Plane, PlaneError
-from napari_plugin.model.slice_instances import Window
 
 
 def shown_plane(layer: Any, dims: Any, channels: int | None = None) -> Plane:

@@ -13,10 +13,10 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
+from fastsam_plugins.geometry import Window
 from napari_plugin.model.blocks import LARGE, BlocksCanvas, Level, layer_levels
 from napari_plugin.model.edits import ArrayCanvas, Key
 from napari_plugin.model.plane import Plane
-from napari_plugin.model.slice_instances import Window
 from napari_plugin.view.geometry import output_transform
 from napari_plugin.view.layers import metadata_of
 

@@ -9,10 +9,10 @@ import numpy as np
 from napari.layers import Shapes
 from numpy.typing import NDArray
 
+from fastsam_plugins.geometry import Window
 from napari_plugin.inference.worker import stride
 from napari_plugin.model.edits import Key
 from napari_plugin.model.plane import CHANNEL_AXIS, Plane, to_data
-from napari_plugin.model.slice_instances import Window
 from napari_plugin.view.geometry import output_transform
 
 PREVIEW, INSTANCES, OBJECTS = "FastSAM preview", "FastSAM instances", "FastSAM objects"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import tiny_clip
+from support import tiny_clip
 from tests.conftest import BUNDLED, ROOT
 
 EXAMPLES = ROOT / "examples"
