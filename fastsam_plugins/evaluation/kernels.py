@@ -7,11 +7,14 @@ who needs this room imports it where it is needed.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fastsam_plugins.evaluation.regions import FlatMasks
+if TYPE_CHECKING:
+    from fastsam_plugins.evaluation.regions import FlatMasks
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -24,6 +24,7 @@ from fastsam_plugins.options import DataOptions, TrainOptions
 
 MISSING_CURE = "name the folder that they are in with --images (DataOptions.images in Python)"
 
+DATA, RUN = "data", "run"  # folders of a training, in its output folder
 MARK = "conversion.json"
 """In every folder that a conversion made, and nowhere else: only such a folder is replaced."""
 

@@ -14,8 +14,9 @@ from fastsam_plugins.io import atomic, typed_json
 from fastsam_plugins.network import weights
 from fastsam_plugins.options import DataOptions, TrainOptions, WeightsOptions
 from fastsam_plugins.training import data as training_data
+from fastsam_plugins.training.data import DATA, RUN
 
-RECIPE, DATA, RUN = "recipe.json", "data", "run"  # what a training's folder holds
+RECIPE = "recipe.json"
 SCRATCH = 640  # input size in pixels of a network that starts from nothing
 
 

@@ -30,8 +30,8 @@ from fastsam_plugins.network.weights import read_checked
 from fastsam_plugins.options import TrainOptions, WeightsOptions
 from fastsam_plugins.training import curves
 from fastsam_plugins.training.augmented_dataset import Mixed
+from fastsam_plugins.training.data import DATA, RUN
 from fastsam_plugins.training.loss import MaskLoss
-from fastsam_plugins.training.train import DATA, RUN
 
 SUCCESS = "mask AR@1000"  # what makes weights the best
 MEASURED = ("box AR@1000", "mask AR@100", SUCCESS)
