@@ -307,12 +307,11 @@ def layer_levels(
 
 def _tally(square: Values | None) -> dict[int, int]:
     """How many pixels each label of a square has."""
-    pixels: dict[int, int] = {}
-    if square is not None:
-        for label, count in zip(square.labels.tolist(), square.counts.tolist(), strict=True):
-            if label:
-                pixels[label] = pixels.get(label, 0) + count
-    return pixels
+    if square is None:
+        return {}
+    labels, places = np.unique(square.labels, return_inverse=True)
+    pixels = np.bincount(places, square.counts).astype(np.int64)  # whole numbers far below 2**53
+    return {k: n for k, n in zip(labels.tolist(), pixels.tolist(), strict=True) if k}
 
 
 def _runs(squares: dict[int, Values], column: int, shape: R.Shape) -> dict[int, R.Runs]:
