@@ -148,7 +148,7 @@ def prompts(model: FastSAM, folder: Path) -> None:
         found = evaluate_prompts(model, labelled, options).summary()
         found["filled box"] = float(np.mean([v for item in labelled for v in shares(item)]))
         if not header:
-            header = [k for k in found if k not in ("images", "instances")]
+            header = [k for k in found if k not in ("images", "instances", "failed")]
             row("data", "instances", *header)
             row(*["---"] * (len(header) + 2))
         row(data, found["instances"], *(f"{found[k]:.3f}" for k in header))
