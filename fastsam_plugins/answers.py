@@ -58,9 +58,8 @@ def of(
     """What became of a prompt, of which ``selected`` is what it selected among ``seg``."""
     if isinstance(prompt, P.TextPrompt):
         return to_texts(selected, prompt.texts, TextOptions.of(wording))
-    points = prompt.points if isinstance(prompt, P.BoxPrompt) else prompt
-    boxes = prompt.boxes if isinstance(prompt, P.BoxPrompt) else None
-    xy, labels = (points.points, points.labels) if points else (None, None)
+    spot, boxes = P.parts(prompt)
+    xy, labels = (spot.points, spot.labels) if spot else (None, None)
     return to_prompts(seg, selected, xy, labels, boxes, prompting)
 
 

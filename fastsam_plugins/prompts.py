@@ -174,14 +174,18 @@ def parse(
     return words or place
 
 
+def parts(prompt: Prompt | None) -> tuple[PointPrompt | None, tuple[Box, ...] | None]:
+    """The points and the boxes of a prompt; None where it has none."""
+    if isinstance(prompt, BoxPrompt):
+        return prompt.points, prompt.boxes
+    return (prompt if isinstance(prompt, PointPrompt) else None), None
+
+
 def marks(prompt: Prompt | None) -> tuple[list[tuple[float, float, int]], list[Box]]:
     """Points (x, y, label) and boxes to draw on a picture."""
-    boxes = list(prompt.boxes) if isinstance(prompt, BoxPrompt) else []
-    spot = prompt.points if isinstance(prompt, BoxPrompt) else prompt
-    if not isinstance(spot, PointPrompt):
-        return [], boxes
-    pairs = zip(spot.points, spot.labels or (), strict=True)
-    return [(x, y, label) for (x, y), label in pairs], boxes
+    spot, boxes = parts(prompt)
+    pairs = zip(spot.points, spot.labels or (), strict=True) if spot else ()
+    return [(x, y, label) for (x, y), label in pairs], list(boxes or ())
 
 
 ALONE = (

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import PromptOptions, TextOptions
 from fastsam_plugins.parameters import Options, option
-from fastsam_plugins.prompts import Box, BoxPrompt, PointPrompt, TextPrompt, Texts
+from fastsam_plugins.prompts import Box, BoxPrompt, PointPrompt, TextPrompt, Texts, parts
 from fastsam_plugins.segmentation import Segmentation
 from fastsam_plugins.text import loading, selection
 from fiftyone_plugin.labels import CROWDS, OBJECT, finite, is_crowd, whole
@@ -69,15 +69,13 @@ class Prompts:
         return Counter(self._reason(i, seg) for i in range(len(self.labels)) if i not in answered)
 
     def _reason(self, i: int, seg: Segmentation) -> str:
-        prompt = self.asked[i]
-        boxes = prompt.boxes if isinstance(prompt, BoxPrompt) else ()
-        spot = prompt.points if isinstance(prompt, BoxPrompt) else prompt
+        spot, boxes = parts(self.asked[i])
         height, width = seg.shape
         if spot is not None and not spot.points:
             return "no point of the prompt is marked"
         if not len(seg):
             return NOTHING
-        for x0, y0, x1, y1 in boxes:
+        for x0, y0, x1, y1 in boxes or ():
             if min(x1, width) <= max(x0, 0) or min(y1, height) <= max(y0, 0):
                 return "the box is empty or outside the image"
         if spot is not None and not any(0 <= x < width and 0 <= y < height for x, y in spot.points):

@@ -6,7 +6,7 @@ Reading, the network and the database work at the same time. Samples are saved b
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -185,8 +185,7 @@ def from_prompts(
 
     def by_words(found: Found, seg: Segmentation, words: prompts.Words) -> None:
         if seg.image is None:  # what is kept on disk is without its image
-            look = open_raster if tiling else read_image
-            seg = seg.with_image(look(found.file, reading, limits))
+            seg = seg.with_image(_reader(tiling)(found.file, reading, limits))
         found.seg, found.similarity = words.select(seg)
         found.names, found.prompts = words.texts, len(words.texts)
         found.unanswered = words.unanswered(seg, found.seg)
@@ -231,6 +230,11 @@ def _check_model(model: FastSAM | str) -> None:
         weights.known(model)
 
 
+def _reader(tiling: TileOptions | None) -> Callable[..., Any]:
+    """What reads a file: window by window where it is looked at so."""
+    return open_raster if tiling else read_image
+
+
 def _network(
     items: Iterator[tuple[str, str]],
     model: FastSAM | str,
@@ -246,7 +250,7 @@ def _network(
         limits = model.limits
 
     def read(item: tuple[str, str]) -> Any:
-        return (open_raster if tiling else read_image)(item[1], reading, limits)
+        return _reader(tiling)(item[1], reading, limits)
 
     def windows(_: Any, places: Sequence[Window]) -> Iterator[Window]:
         for number, place in enumerate(places):
