@@ -89,10 +89,12 @@ def test_napari_opens_a_sample(run, tmp_path):
     pytest.importorskip("napari", reason="napari is not installed")
     if shutil.which("Xvfb") is None:
         pytest.skip("no Xvfb: see CONTRIBUTING.md")
-    # Looked at for some seconds, then closed.
+    # Looked at for some seconds, then closed as a user closes it: napari's own run() waits for
+    # threads that still work; without it they find Qt's objects deleted.
     (tmp_path / "sitecustomize.py").write_text(
-        "import napari\nfrom qtpy.QtTest import QTest\n"
-        "napari.run = lambda: (QTest.qWait(4000), napari.current_viewer().close())\n"
+        "import napari\nfrom qtpy.QtCore import QTimer\nrun = napari.run\n"
+        "close = lambda: napari.current_viewer().close()\n"
+        "napari.run = lambda: (QTimer.singleShot(4000, close), run())\n"
     )
     read, write = os.pipe()
     words = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1200x900x24", "-nolisten", "tcp"]
