@@ -99,22 +99,22 @@ def tidy(delete: bool, as_json: bool, **values: Any) -> None:
     folder()  # says so if there is no FiftyOne
     from fiftyone_plugin import tidy
 
-    found = tidy.find(options)
+    orphans = tidy.find(options)
     if delete:
-        found.delete()
+        orphans.delete()
     if as_json:
-        paths = {"files": found.files, "strange": found.strange}
+        paths = {"files": orphans.files, "strange": orphans.strange}
         listed = {name: [str(p) for p in own] for name, own in paths.items()}
-        print_result(json.dumps({**listed, "bytes": found.size, "deleted": delete}))
+        print_result(json.dumps({**listed, "bytes": orphans.size, "deleted": delete}))
         return
-    for place, count in Counter(f.parents[1] for f in found.files).items():
+    for place, count in Counter(f.parents[1] for f in orphans.files).items():
         print_result(f"{count} in {place}")
     done = "deleted" if delete else "nothing refers to them; --delete deletes them"
-    print_result(f"{len(found.files)} files, {found.size / 1e6:.1f} MB: {done}")
-    if found.strange:
+    print_result(f"{len(orphans.files)} files, {orphans.size / 1e6:.1f} MB: {done}")
+    if orphans.strange:
         log(
-            f"{len(found.strange)} folders were left alone, which may be another database's: "
-            f"{found.strange[0]}, ... (--unknown looks at them too)"
+            f"{len(orphans.strange)} folders were left alone, which may be another database's: "
+            f"{orphans.strange[0]}, ... (--unknown looks at them too)"
         )
 
 

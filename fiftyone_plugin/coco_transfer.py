@@ -18,7 +18,7 @@ from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 from fiftyone_plugin import documents, labels
 from fiftyone_plugin.parameters import Existing, ExportOptions, ImportOptions
-from fiftyone_plugin.save_job import Found, Job, Report
+from fiftyone_plugin.save_job import Job, Report, Result
 from fiftyone_plugin.storage import StoreOptions
 from fiftyone_plugin.views import images
 
@@ -168,7 +168,7 @@ def import_(
     job.with_crowds = True
     job.report.skipped += documents.count(view) - len(matched)
 
-    def instances(sample: str, file: str) -> Found:
+    def instances(sample: str, file: str) -> Result:
         image = matched[sample]
         shape = (int(image["height"]), int(image["width"]))
         places = records.of(image["id"])
@@ -178,7 +178,7 @@ def import_(
         categories = [records.records[i].get("category_id") for i in places]
         labelled = [names.get(c, labels.OBJECT) for c in categories]
         crowds = [bool(records.records[i].get("iscrowd")) for i in places]
-        return Found(sample, file, seg, names=labelled, crowds=crowds)
+        return Result(sample, file, seg, names=labelled, crowds=crowds)
 
     def checked() -> Iterator[Report]:
         items = job.items

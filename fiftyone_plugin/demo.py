@@ -70,10 +70,10 @@ def run(
     list(measure(drawn, "proposals", "ground_truth", "recall"))
     colours.by_instance(made, "proposals")
     colours.missed(made, "ground_truth", "recall")
-    found = made.load_evaluation_results("recall").summary
+    summary = made.load_evaluation_results("recall").summary
     log(
         f"FiftyOne: {done.instances} proposals on {done.done} images; mask AR@100 is "
-        f"{found['mask AR@100']:.2f} on {len(drawn)} scenes drawn with their ground truth"
+        f"{summary['mask AR@100']:.2f} on {len(drawn)} scenes drawn with their ground truth"
     )
     if app:
         _show(made, log, address, port)

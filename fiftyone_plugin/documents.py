@@ -33,22 +33,22 @@ def _blank(kind: Any) -> Document:
     return {k: v for k, v in kind().to_mongo().to_dict().items() if k != "_id"}
 
 
-def detection(found: Instance, mask: bytes | str) -> Document:
-    """An instance as a Detection, with its mask (see :mod:`packing`) or a file of it."""
+def detection(instance: Instance, mask: bytes | str) -> Document:
+    """An instance as a Detection, with its mask (see :mod:`.mask_codec`) or a file of it."""
     own = {
-        "bounding_box": found.bounding_box,
+        "bounding_box": instance.bounding_box,
         "mask" if isinstance(mask, bytes) else "mask_path": mask,
     }
-    return {**_blank(fo.Detection), "_id": ObjectId(), **found.attributes, **own}
+    return {**_blank(fo.Detection), "_id": ObjectId(), **instance.attributes, **own}
 
 
-def polyline(found: Instance) -> Document:
+def polyline(instance: Instance) -> Document:
     """An instance as a filled outline; parts and holes are joined to it by bridges."""
-    height, width = found.shape
+    height, width = instance.shape
     # FiftyOne rounds to whole pixels when it fills them: halves would go either way.
-    outline = (keyhole_polygon(found.runs, found.shape) - 0.25) / (width, height)
+    outline = (keyhole_polygon(instance.runs, instance.shape) - 0.25) / (width, height)
     drawn = {"points": [outline.tolist()], "closed": True, "filled": True}
-    return {**_blank(fo.Polyline), "_id": ObjectId(), **found.attributes, **drawn}
+    return {**_blank(fo.Polyline), "_id": ObjectId(), **instance.attributes, **drawn}
 
 
 def label(kind: Any, objects: Sequence[Document]) -> Document:
@@ -169,10 +169,10 @@ def put(
     known = {"_id": ObjectId(sample)} | ({seen: None} if only_empty else {})
     paths = ("detections.mask_path", "fastsam", "_cls")
     samples = dataset._sample_collection.with_options(write_concern=WriteConcern(j=True))
-    found: Document | None = samples.find_one_and_update(
+    before: Document | None = samples.find_one_and_update(
         known, change.pipeline(), {f"{seen}.{path}": 1 for path in paths}
     )
-    return found
+    return before
 
 
 def reload(dataset: fo.Dataset, samples: Sequence[str]) -> None:
@@ -187,8 +187,8 @@ def light(dataset: fo.Dataset, name: str, samples: Sequence[str]) -> dict[str, A
         {"$project": {name: 1}},
         {"$unset": [f"{name}.detections.mask", f"{name}.polylines.points"]},
     ]
-    found = dataset._sample_collection.aggregate(stages)
-    return {str(document["_id"]): document.get(name) for document in found}
+    documents = dataset._sample_collection.aggregate(stages)
+    return {str(document["_id"]): document.get(name) for document in documents}
 
 
 def different(view: fo.Dataset | fo.DatasetView, path: str) -> list[Document]:
@@ -198,7 +198,7 @@ def different(view: fo.Dataset | fo.DatasetView, path: str) -> list[Document]:
         {"$match": {"_id": {"$in": ids}, path: {"$ne": None}}},
         {"$group": {"_id": f"${path}"}},
     ]
-    return [found["_id"] for found in view._dataset._sample_collection.aggregate(stages)]
+    return [group["_id"] for group in view._dataset._sample_collection.aggregate(stages)]
 
 
 def holding(view: fo.Dataset | fo.DatasetView, name: str) -> list[str]:

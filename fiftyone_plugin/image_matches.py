@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.evaluation import proposals
 from fastsam_plugins.evaluation.everything import EverythingRecall
-from fastsam_plugins.evaluation.proposals import MISSED, SIZES
+from fastsam_plugins.evaluation.proposals import MISSED, SIZES, Ranks
 from fastsam_plugins.evaluation.regions import Regions
 from fastsam_plugins.masks import runs as R
 from fiftyone_plugin import labels
@@ -28,14 +27,14 @@ class Compared:
         As FiftyOne keeps them.
     recall : float or None
         Average recall of its ground truths; None if it has none.
-    truths, found : dict of dict
+    truths, proposals : dict of dict
         By the id of a ground truth or proposal: what is said of it, names led by the run's.
     """
 
     matches: list[Match]
     recall: float | None
     truths: dict[str, dict[str, Any]] = field(default_factory=dict)
-    found: dict[str, dict[str, Any]] = field(default_factory=dict)
+    proposals: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def compare(
@@ -44,7 +43,7 @@ def compare(
     file: str,
     shape: R.Shape | None,
     truths: list[labels.Object],
-    found: list[labels.Object],
+    proposals: list[labels.Object],
 ) -> Compared:
     """Count one image, and say what became of each of its objects.
 
@@ -57,7 +56,7 @@ def compare(
     file : str
     shape : (H, W)
         Of the image; None if it could not be measured.
-    truths, found : list of labels
+    truths, proposals : list of labels
 
     Raises
     ------
@@ -67,10 +66,10 @@ def compare(
     if shape is None:
         raise ValueError(f"{file} cannot be read: nothing is known of its size")
     truths, _ = labels.whole(truths)
-    scores = np.array([labels.confidence(f) for f in found])
-    true, guessed = ([labels.mask(o, shape) for o in objects] for objects in (truths, found))
+    scores = np.array([labels.confidence(p) for p in proposals])
+    true, guessed = ([labels.mask(o, shape) for o in objects] for objects in (truths, proposals))
     areas = np.array([R.area(m) for m in true], np.float64)
-    ranks = _add(recall, shape, (truths, true), (found, guessed), areas, scores)
+    ranks = _add(recall, shape, (truths, true), (proposals, guessed), areas, scores)
     order = np.argsort(-scores, kind="mergesort")
     hits = ranks < limit
     one = Compared([], float(hits.mean()) if hits.size else None)
@@ -82,17 +81,17 @@ def compare(
             one.truths[own] = {"": "fn", **size}
             continue
         other = int(order[rank])
-        proposal = labels.id_of(found[other])
+        proposal = labels.id_of(proposals[other])
         iou = float(R.ious(mask, [guessed[other]])[0])
         # Categories play no part: the proposal takes over that of what it found.
-        confidence = labels.value(found[other], "confidence")
+        confidence = labels.value(proposals[other], "confidence")
         one.matches.append((name, name, iou, confidence, own, proposal))
         one.truths[own] = {"": "tp", "_id": proposal, "_iou": iou, "_rank": rank + 1, **size}
-        one.found[proposal] = {"": "tp", "_id": own, "_iou": iou}
-    for lone in found:
+        one.proposals[proposal] = {"": "tp", "_id": own, "_iou": iou}
+    for lone in proposals:
         own = labels.id_of(lone)
-        if own not in one.found:
-            one.found[own] = {"": "fp"}
+        if own not in one.proposals:
+            one.proposals[own] = {"": "fp"}
             name, confidence = (labels.value(lone, n) for n in ("label", "confidence"))
             one.matches.append((None, name, None, confidence, None, own))
     return one
@@ -102,16 +101,16 @@ def _add(
     recall: EverythingRecall,
     shape: R.Shape,
     truth: Any,
-    found: Any,
+    proposals: Any,
     areas: NDArray,
     scores: NDArray,
-) -> proposals.Ranks:
+) -> Ranks:
     boxes = [
         np.array([labels.box(o, m, shape) for o, m in zip(*side, strict=True)]).reshape(-1, 4)
-        for side in (truth, found)
+        for side in (truth, proposals)
     ]
     recall.boxes.add(Regions(boxes[0]), areas, Regions(boxes[1]), scores)
-    masks = (Regions.of_masks(side[1], shape[0]) for side in (truth, found))
+    masks = (Regions.of_masks(side[1], shape[0]) for side in (truth, proposals))
     return recall.masks.add(next(masks), areas, next(masks), scores)
 
 

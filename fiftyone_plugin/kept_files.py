@@ -63,8 +63,8 @@ class Kept:
         conf = self.asked.get("conf")
         if conf is not None and len(seg) and conf < seg.scores.min() and self._how(sample) is None:
             return None  # kept by an earlier version, which did not say how
-        found = seg.filter(min_score=conf or 0, min_area=self.asked.get("min_area") or 0)
-        return found[: self.asked.get("max_det") or len(found)]
+        wanted = seg.filter(min_score=conf or 0, min_area=self.asked.get("min_area") or 0)
+        return wanted[: self.asked.get("max_det") or len(wanted)]
 
     def _how(self, sample: str) -> Any:
         label = documents.light(self.dataset, self.field, [sample]).get(sample) or {}
@@ -116,8 +116,8 @@ def fits(label: Document, path: Path) -> bool:
             scores = set(content["scores"].tolist())
     except Exception:  # whatever a damaged archive raises: it is kept of nothing
         return False
-    found = {one.get("confidence") for one in documents.objects(label)}
-    return bool(found) and found <= scores
+    confidences = {one.get("confidence") for one in documents.objects(label)}
+    return bool(confidences) and confidences <= scores
 
 
 def unused(paths: Collection[Path]) -> list[Path]:
@@ -128,7 +128,7 @@ def unused(paths: Collection[Path]) -> list[Path]:
     for sample, label in references.labels(left):
         if _is_old(label):
             left[sample] = [path for path in left[sample] if not fits(label, path)]
-    return [path for found in left.values() for path in found]
+    return [path for files in left.values() for path in files]
 
 
 def _is_old(label: Document) -> bool:

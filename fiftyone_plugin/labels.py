@@ -68,8 +68,8 @@ def id_of(label: Object) -> str:
 
 def confidence(label: Object) -> float:
     """The confidence of a label; 1 if it has none."""
-    found = value(label, "confidence")
-    return 1.0 if found is None else float(found)
+    given = value(label, "confidence")
+    return 1.0 if given is None else float(given)
 
 
 def numbered(masks: Sequence[R.Runs], shape: R.Shape, scores: Sequence[float]) -> Segmentation:
@@ -144,10 +144,10 @@ def is_line(label: Object) -> bool:
 
 def finite(what: str, numbers: Any) -> NDArray[np.float64]:
     """Numbers as an array, if they can say where something is."""
-    found = np.asarray(numbers, np.float64)
-    if not np.isfinite(found).all():
+    array = np.asarray(numbers, np.float64)
+    if not np.isfinite(array).all():
         raise ValueError(f"{what} are no finite numbers: {numbers}")
-    return found
+    return array
 
 
 def box(label: Object, mask: R.Runs, shape: R.Shape) -> list[float]:
@@ -162,20 +162,20 @@ def box(label: Object, mask: R.Runs, shape: R.Shape) -> list[float]:
 
 def is_crowd(label: Object) -> bool:
     """Whether a label is a crowd region, as COCO calls what is not labelled one by one."""
-    found = value(label, CROWD)
-    if found is None:  # where FiftyOne's datasets of old have it
-        found = (value(label, "attributes") or {}).get(CROWD)
-        found = value(found, "value") if found is not None else None
-    if isinstance(found, str):  # as some programs write yes and no
-        return found.strip().lower() not in ("", "0", "false", "no")
-    return bool(found)
+    flag = value(label, CROWD)
+    if flag is None:  # where FiftyOne's datasets of old have it
+        flag = (value(label, "attributes") or {}).get(CROWD)
+        flag = value(flag, "value") if flag is not None else None
+    if isinstance(flag, str):  # as some programs write yes and no
+        return flag.strip().lower() not in ("", "0", "false", "no")
+    return bool(flag)
 
 
-def whole(found: Sequence[Any]) -> tuple[list[Any], Counter[str]]:
+def whole(labels: Sequence[Any]) -> tuple[list[Any], Counter[str]]:
     """The labels that stand for one object each, and how many do not, by reason."""
     left_out = Counter[str]()
     kept = []
-    for one in found:
+    for one in labels:
         reason = CROWDS if is_crowd(one) else LINES if is_line(one) else ""
         if reason:
             left_out[reason] += 1
@@ -334,7 +334,9 @@ def detections(
     """The :func:`instances` of a segmentation as FiftyOne's objects."""
     return fo.Detections(
         detections=[
-            fo.Detection(bounding_box=found.bounding_box, mask=found.mask, **found.attributes)
-            for found in instances(seg, labels, sources, similarity=similarity)
+            fo.Detection(
+                bounding_box=instance.bounding_box, mask=instance.mask, **instance.attributes
+            )
+            for instance in instances(seg, labels, sources, similarity=similarity)
         ]
     )

@@ -200,8 +200,8 @@ class FastSAMModel(fom.Model, fom.SupportsGetItem):
         if self.words and item.prompted:
             return {ERROR: "a text goes alone: leave out the prompt fields"}
         if self.words:
-            found, similar = self.words.select(seg)
-            return detections(found, self.words.texts, similarity=similar)
+            chosen, similar = self.words.select(seg)
+            return detections(chosen, self.words.texts, similarity=similar)
         if not item.prompted:
             return detections(seg)
         try:

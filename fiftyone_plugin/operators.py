@@ -143,8 +143,8 @@ class EvaluateProposals(Operation):
 
     def _colour(self, dataset: fo.Dataset, params: dict[str, Any]) -> bool:
         asked = forms.read(params, own.EvaluateOptions)
-        found = colours.by_instance(dataset, asked.proposals)
-        return colours.missed(dataset, asked.truth, asked.eval_key) or found
+        is_new = colours.by_instance(dataset, asked.proposals)
+        return colours.missed(dataset, asked.truth, asked.eval_key) or is_new
 
 
 class ProposalsToLabels(Operation):

@@ -51,21 +51,21 @@ class Prompts:
     def select(self, seg: Segmentation, options: PromptOptions) -> Segmentation:
         """What the prompts select, at most one instance for each; ``prompts`` says which."""
         chosen = [prompt.select(seg, options) for prompt in self.asked]
-        found = Segmentation.concatenate([seg[:0], *(c[:1] for c in chosen)])
+        best = Segmentation.concatenate([seg[:0], *(c[:1] for c in chosen)])
         answered = np.flatnonzero([len(c) > 0 for c in chosen])
-        return Segmentation(found.boxes, found.scores, found.source, found.rows, answered)
+        return Segmentation(best.boxes, best.scores, best.source, best.rows, answered)
 
-    def unanswered(self, seg: Segmentation, found: Segmentation) -> Counter[str]:
+    def unanswered(self, seg: Segmentation, selected: Segmentation) -> Counter[str]:
         """How many prompts have no instance, by reason.
 
         Parameters
         ----------
         seg : Segmentation
             The instances there are.
-        found : Segmentation
+        selected : Segmentation
             Those that :meth:`select` gave.
         """
-        answered = set(found.prompts[found.areas > 0].tolist())
+        answered = set(selected.prompts[selected.areas > 0].tolist())
         return Counter(self._reason(i, seg) for i in range(len(self.labels)) if i not in answered)
 
     def _reason(self, i: int, seg: Segmentation) -> str:
@@ -125,12 +125,12 @@ class Words:
 
     def select(self, seg: Segmentation) -> tuple[Segmentation, NDArray[np.float32]]:
         """What the words select, and how similar it is to the text that it answers."""
-        found = self.prompt.select(seg, self.options)
-        return found, selection.answered(found, self.texts, self.options)
+        selected = self.prompt.select(seg, self.options)
+        return selected, selection.answered(selected, self.texts, self.options)
 
-    def unanswered(self, seg: Segmentation, found: Segmentation) -> Counter[str]:
+    def unanswered(self, seg: Segmentation, selected: Segmentation) -> Counter[str]:
         """How many texts have no instance, by reason."""
-        missing = len(self.texts) - len(set(found.prompts[found.areas > 0].tolist()))
+        missing = len(self.texts) - len(set(selected.prompts[selected.areas > 0].tolist()))
         reason = "no instance fits the text well enough" if len(seg) else NOTHING
         return Counter({reason: missing} if missing else {})
 
@@ -159,14 +159,14 @@ def read(boxes: Any, points: Any, shape: R.Shape, only: Collection[str] | None =
         If a field is of another kind, or boxes and points do not pair.
     """
     scale = np.array([shape[1], shape[0]], np.float64)
-    found = Prompts()
+    prompts = Prompts()
     detections = _list(boxes, fo.Detections, "detections", BOXES)
     keypoints = _list(points, fo.Keypoints, "keypoints", POINTS)
     if only is not None:
         detections = [d for d in detections if d.id in only]
         keypoints = [k for k in keypoints if k.id in only]
     if not keypoints:
-        detections, found.left_out = whole(detections)
+        detections, prompts.left_out = whole(detections)
     if detections and keypoints and len(detections) != len(keypoints):
         raise ValueError(
             f"{len(detections)} boxes and {len(keypoints)} keypoints do not pair: give as many of "
@@ -177,7 +177,7 @@ def read(boxes: Any, points: Any, shape: R.Shape, only: Collection[str] | None =
         box: Box | None = None
         spot: PointPrompt | None = None
         if detections and keypoints and is_crowd(detections[i]):
-            found.left_out[CROWDS] += 1
+            prompts.left_out[CROWDS] += 1
             continue
         if detections:
             sources.append(detections[i])
@@ -186,10 +186,10 @@ def read(boxes: Any, points: Any, shape: R.Shape, only: Collection[str] | None =
         if keypoints:
             sources.append(keypoints[i])
             spot = _points(keypoints[i], scale)
-        found.asked.append(BoxPrompt((box,), spot) if box else spot or PointPrompt(()))
-        found.labels.append(next((s.label for s in sources if s.label), OBJECT))
-        found.sources.append(str(sources[0].id))
-    return found
+        prompts.asked.append(BoxPrompt((box,), spot) if box else spot or PointPrompt(()))
+        prompts.labels.append(next((s.label for s in sources if s.label), OBJECT))
+        prompts.sources.append(str(sources[0].id))
+    return prompts
 
 
 def _list(value: Any, kind: type, name: str, argument: str) -> list[Any]:

@@ -15,7 +15,7 @@ from fastsam_plugins.parameters import Options, option
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import labels
 from fiftyone_plugin.parameters import Existing
-from fiftyone_plugin.save_job import GONE, Found, Job, Report
+from fiftyone_plugin.save_job import GONE, Job, Report, Result
 from fiftyone_plugin.storage import StoreOptions
 from fiftyone_plugin.views import ShownLabels, having, images
 
@@ -95,10 +95,10 @@ def promote(
     if not truth and (options.min_truth_iou > 0 or options.max_truth_iou < 1):
         raise ValueError("an overlap with ground truth needs a field of ground truth")
 
-    def chosen() -> Iterator[Found]:
+    def chosen() -> Iterator[Result]:
         job.view.compute_metadata(overwrite=False, progress=False)
         for sample_id, file in job.items:
-            found = Found(sample_id, file)
+            result = Result(sample_id, file)
             try:
                 sample = shown.sample(sample_id)
                 shape = labels.shape_of(sample)
@@ -107,18 +107,18 @@ def promote(
                 every = labels.objects(sample[proposals])
                 objects = [o for o in every if only is None or o.id in only]
                 if lines := sum(map(labels.is_line, objects)):
-                    found.left_out[labels.LINES] = lines
+                    result.left_out[labels.LINES] = lines
                 objects = [o for o in objects if not labels.is_line(o)]
                 known = sample[truth] if truth else None
-                found.seg = _choose(objects, known, shape, options, cleaning)
-                found.names = [options.label or o.label or labels.OBJECT for o in objects]
-                found.sources = [o.id for o in objects]
-                found.crowds = [labels.is_crowd(o) for o in objects]
+                result.seg = _choose(objects, known, shape, options, cleaning)
+                result.names = [options.label or o.label or labels.OBJECT for o in objects]
+                result.sources = [o.id for o in objects]
+                result.crowds = [labels.is_crowd(o) for o in objects]
             except KeyError:  # FiftyOne's word for a sample that it does not find
-                found.error = GONE
+                result.error = GONE
             except (ValueError, OSError) as error:  # no image, or a mask that is gone or damaged
-                found.error = str(error)
-            yield found
+                result.error = str(error)
+            yield result
 
     return job.save(chosen())
 
@@ -127,8 +127,8 @@ def _choose(
     objects: list[Any], truth: Any, shape: R.Shape, options: PromoteOptions, cleaning: CleanOptions
 ) -> Segmentation:
     """Chosen objects; ``prompts`` says which."""
-    found = [labels.mask(o, shape) for o in objects]
-    seg = labels.numbered(found, shape, [labels.confidence(o) for o in objects])
+    masks = [labels.mask(o, shape) for o in objects]
+    seg = labels.numbered(masks, shape, [labels.confidence(o) for o in objects])
     seg = seg.filter(min_score=options.min_score, max_area=options.max_area)
     if truth is not None or options.min_truth_iou > 0:
         known = list(labels.masks(truth, shape))

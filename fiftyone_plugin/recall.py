@@ -116,13 +116,13 @@ def _check_fields(dataset: fo.Dataset, truth: str, proposals: str, key: str) -> 
 
 def _written(dataset: fo.Dataset, truth: str, proposals: str, key: str) -> dict[str, Any]:
     """What a run writes, and of what type it is."""
-    truths, found = (dataset._get_label_field_path(f)[1] for f in (truth, proposals))
+    paths = [dataset._get_label_field_path(f)[1] for f in (truth, proposals)]
     own = {f"{key}{name}": fo.IntField for name in ("_tp", "_fp", "_fn")}
     own[f"{key}_recall"] = fo.FloatField
-    for path in (truths, found):
+    for path in paths:
         own |= {f"{path}.{key}": fo.StringField, f"{path}.{key}_id": fo.StringField}
         own |= {f"{path}.{key}_iou": fo.FloatField}
-    return own | {f"{truths}.{key}_rank": fo.IntField, f"{truths}.{key}_size": fo.StringField}
+    return own | {f"{paths[0]}.{key}_rank": fo.IntField, f"{paths[0]}.{key}_size": fo.StringField}
 
 
 def _is_used(dataset: fo.Dataset, path: str) -> bool:
@@ -184,7 +184,7 @@ def _evaluate(
 ) -> Iterator[Report]:
     method.register_samples(view, eval_key)
     proposals, truth = method.config.pred_field, method.config.gt_field
-    truths, found = (view._get_label_field_path(field)[1] for field in (truth, proposals))
+    paths = [view._get_label_field_path(field)[1] for field in (truth, proposals)]
     matches: list[Match] = []
     changes: dict[str, Change] = {}
     fields = ["metadata", truth, proposals]
@@ -207,7 +207,7 @@ def _evaluate(
             _named(eval_key, {"_recall": one.recall, **{f"_{k}": n for k, n in counts.items()}}),
             {
                 path: {i: _named(eval_key, values) for i, values in own.items()}
-                for path, own in ((truths, one.truths), (found, one.found))
+                for path, own in zip(paths, (one.truths, one.proposals), strict=True)
             },
         )
         if len(changes) == documents.SAMPLES:
@@ -223,7 +223,7 @@ def _evaluate(
     method.save_run_results(view, eval_key, results)
     method.add_fields_to_sidebar_group(view, eval_key, omit_fields=(proposals, truth))
     report.instances = results.summary["ground_truths"]
-    report.found = ", ".join(
+    report.figures = ", ".join(
         f"{name} {value:.2f}"
         for name in ("mask AR@100", "mask AR@1000")
         if (value := results.summary[name]) is not None
@@ -310,8 +310,8 @@ class ProposalRecall(DetectionEvaluation):
         self, samples: Any, eval_key: str, include_custom_metrics: bool = True
     ) -> list[str]:
         """The fields that were written."""
-        found = super().get_fields(samples, eval_key, include_custom_metrics)
-        return [*found, f"{eval_key}_recall", *self._extra(samples, eval_key)]
+        fields = super().get_fields(samples, eval_key, include_custom_metrics)
+        return [*fields, f"{eval_key}_recall", *self._extra(samples, eval_key)]
 
     def cleanup(self, samples: Any, eval_key: str) -> None:
         """Remove them."""
@@ -323,9 +323,9 @@ class ProposalRecall(DetectionEvaluation):
 
     def evaluate(self, doc: fo.Sample, eval_key: str | None = None) -> list[Match]:
         """Evaluate one sample. One whose image or masks cannot be read is told of, and left out."""
-        truths, found = (labels.objects(doc[f]) for f in (self.gt_field, self.pred_field))
+        both = [labels.objects(doc[f]) for f in (self.gt_field, self.pred_field)]
         try:
-            one = self.compare(doc.filepath, labels.shape_of(doc), truths, found)
+            one = self.compare(doc.filepath, labels.shape_of(doc), *both)
         except (ValueError, OSError) as error:
             warnings.warn(f"left out: {error}", stacklevel=2)
             return []
@@ -334,7 +334,7 @@ class ProposalRecall(DetectionEvaluation):
             paths = [
                 doc._dataset._get_label_field_path(f)[1] for f in (self.gt_field, self.pred_field)
             ]
-            own = zip(paths, (one.truths, one.found), strict=True)
+            own = zip(paths, (one.truths, one.proposals), strict=True)
             self._changes[str(doc.id)] = Change(
                 {f"{eval_key}_recall": one.recall},
                 {path: {i: _named(eval_key, v) for i, v in of.items()} for path, of in own},
@@ -354,10 +354,10 @@ class ProposalRecall(DetectionEvaluation):
         file: str,
         shape: R.Shape | None,
         truths: list[labels.Object],
-        found: list[labels.Object],
+        proposals: list[labels.Object],
     ) -> Compared:
         """Count one image: see :func:`fiftyone_plugin.image_matches.compare`."""
-        return compare(self.recall, self.config.max_proposals, file, shape, truths, found)
+        return compare(self.recall, self.config.max_proposals, file, shape, truths, proposals)
 
     def generate_results(
         self, samples: Any, matches: list[Match], eval_key: str | None = None, **kwargs: Any

@@ -25,15 +25,15 @@ def used() -> set[str]:
     """Names of files that the database holds. It is read once, without pixels."""
     database = foo.get_db_conn()
     leave_out = _pixels(database)
-    found: set[bytes] = set()
+    files: set[bytes] = set()
     for name in database.list_collection_names():
         if name.startswith(("fs.", "system.")):  # results of runs, in pieces: numbers and ids
             continue
         paths = leave_out.get(name)
         stages = [{"$unset": paths}] if paths else []
         for batch in database[name].aggregate_raw_batches(stages):
-            found.update(NAME.findall(batch))
-    return {name.decode() for name in found}
+            files.update(NAME.findall(batch))
+    return {name.decode() for name in files}
 
 
 def identity() -> str:
@@ -62,7 +62,7 @@ def labels(samples: Collection[str]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _pixels(database: Any) -> dict[str, list[str]]:
     """By collection: paths of the fields of numbers."""
-    found: dict[str, list[str]] = {}
+    by_collection: dict[str, list[str]] = {}
     for dataset in database.datasets.find({}):
         for fields, collection in (
             ("sample_fields", dataset.get("sample_collection_name")),
@@ -70,8 +70,8 @@ def _pixels(database: Any) -> dict[str, list[str]]:
         ):
             paths = sorted(_paths(dataset.get(fields) or []))
             if collection and paths:
-                found[collection] = paths
-    return found
+                by_collection[collection] = paths
+    return by_collection
 
 
 def _paths(fields: list[dict[str, Any]], start: str = "") -> Iterator[str]:

@@ -59,5 +59,5 @@ class StopSign:
         foo.get_db_conn()[STOPS].update_one(known, {"$inc": {"count": 1}}, upsert=True)
 
     def _count(self) -> int:
-        found = foo.get_db_conn()[STOPS].find_one({"_id": self._dataset._doc.id})
-        return int(found["count"]) if found else 0
+        sign = foo.get_db_conn()[STOPS].find_one({"_id": self._dataset._doc.id})
+        return int(sign["count"]) if sign else 0

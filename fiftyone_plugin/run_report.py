@@ -166,10 +166,10 @@ def _end(ctx: Any, view: types.View, variant: str) -> Iterator[GeneratedMessage]
 
 
 def _shown(ctx: Any, shown: types.Object, results: dict[str, Any]) -> GeneratedMessage:
-    found: GeneratedMessage = ctx.trigger(
+    message: GeneratedMessage = ctx.trigger(
         "show_output", {"outputs": types.Property(shown).to_json(), "results": results}
     )
-    return found
+    return message
 
 
 def sentence(error: BaseException) -> str:
@@ -182,8 +182,8 @@ def told(report: Report) -> str:
     """One line for the person."""
     good = report.done - len(report.failed)
     text = f"{good} samples, {report.instances} instances"
-    if report.found:
-        text += f": {report.found}"
+    if report.figures:
+        text += f": {report.figures}"
     if report.prompts:
         text += f", {report.answered} of {report.prompts} prompts answered"
         if report.unanswered:

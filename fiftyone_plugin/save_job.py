@@ -58,8 +58,8 @@ class Report:
         How many prompts were not answered, by reason.
     left_out : Counter
         Labels that were not taken for objects, by reason.
-    found : str
-        What an evaluation found, in words.
+    figures : str
+        What an evaluation came to, in words.
     seen : int
         Samples looked at, of which the last few are not saved yet.
     window : (int, int)
@@ -80,7 +80,7 @@ class Report:
     answered: int = 0
     unanswered: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
-    found: str = ""
+    figures: str = ""
     seen: int = 0
     window: tuple[int, int] = (0, 0)
     stop: bool = False
@@ -104,7 +104,7 @@ class Report:
 
 
 @dataclass
-class Found:
+class Result:
     """What came out for one sample: instances and their names, or why there are none."""
 
     sample: str
@@ -170,7 +170,7 @@ class Job:
         """Id and file of every sample to do, as they were when this was first asked."""
         return list(zip(*self.view.values(["id", "filepath"]), strict=True))
 
-    def save(self, results: Iterator[Found]) -> Iterator[Report]:
+    def save(self, results: Iterator[Result]) -> Iterator[Report]:
         """Write results batch after batch."""
         yield self._begin()
         try:
@@ -182,7 +182,7 @@ class Job:
             raise
         self.store.finish()
 
-    def save_whole(self, results: Iterator[Found]) -> Iterator[Report]:
+    def save_whole(self, results: Iterator[Result]) -> Iterator[Report]:
         """Write all results, or none: an error, or whoever stops, leaves the field as it was."""
         undo = Undo(self.dataset, self.field)
         undo.begin()
@@ -210,22 +210,22 @@ class Job:
             ) from error
         self.store.files.undone()
 
-    def _save(self, results: Iterator[Found], undo: Undo | None = None) -> Iterator[Report]:
+    def _save(self, results: Iterator[Result], undo: Undo | None = None) -> Iterator[Report]:
         results = self._until_stop(results, whole=undo is not None)
         while chunk := list(islice(results, self.batch)):
             self._check_field()
             if undo:
-                undo.note([found.sample for found in chunk])
+                undo.note([result.sample for result in chunk])
                 self._when = undo.when
-            for found in chunk:
-                self._put(found)
-                if found.error:
-                    self.report.fail(found.file, found.sample, found.error)
-            documents.reload(self.dataset, [found.sample for found in chunk])
+            for result in chunk:
+                self._put(result)
+                if result.error:
+                    self.report.fail(result.file, result.sample, result.error)
+            documents.reload(self.dataset, [result.sample for result in chunk])
             self.report.done += len(chunk)
             yield self.report
 
-    def _until_stop(self, results: Iterator[Found], whole: bool) -> Iterator[Found]:
+    def _until_stop(self, results: Iterator[Result], whole: bool) -> Iterator[Result]:
         """Results, counted as they come, until somebody wants an end."""
         while True:
             if self.report.stop and whole:
@@ -233,40 +233,45 @@ class Job:
             if self.report.stop:
                 self.report.stopped = True
                 return
-            found = next(results, None)
-            if found is None:
+            result = next(results, None)
+            if result is None:
                 return
             self.report.seen += 1
             self.report.window = (0, 0)
-            yield found
+            yield result
 
-    def _put(self, found: Found) -> None:
+    def _put(self, result: Result) -> None:
         """Save one sample. One that failed keeps what it had."""
-        if found.seg is not None:
-            label = self._label(found)
-            if self._try(found, label):
+        if result.seg is not None:
+            label = self._label(result)
+            if self._try(result, label):
                 (objects,) = (v for v in label.values() if isinstance(v, list))
                 self.report.instances += len(objects)
-                self.report.prompts += found.prompts
-                self.report.answered += found.prompts - found.unanswered.total()
-                self.report.unanswered += found.unanswered
-                self.report.left_out += found.left_out
-        if found.error:
+                self.report.prompts += result.prompts
+                self.report.answered += result.prompts - result.unanswered.total()
+                self.report.unanswered += result.unanswered
+                self.report.left_out += result.left_out
+        if result.error:
             name = self._error.needed()
-            documents.write(self.dataset, {found.sample: Change({name: found.error})})
+            documents.write(self.dataset, {result.sample: Change({name: result.error})})
 
-    def _label(self, found: Found) -> documents.Document:
+    def _label(self, result: Result) -> documents.Document:
         """The label of a sample, whose files are written."""
-        assert found.seg is not None
+        assert result.seg is not None
         try:
             return self.store.put(
-                found.sample, found.seg, found.names, found.sources, found.similarity, found.crowds
+                result.sample,
+                result.seg,
+                result.names,
+                result.sources,
+                result.similarity,
+                result.crowds,
             )
         except BaseException:
             self.store.files.not_saved()
             raise
 
-    def _try(self, found: Found, label: documents.Document) -> bool:
+    def _try(self, result: Result, label: documents.Document) -> bool:
         change = Change({self._error.name: None} if self._error.name else {}, when=self._when)
         if self._existing == "append":
             if label[ATTRIBUTE]["kept"] is None:  # what was kept for those there are stays
@@ -278,21 +283,21 @@ class Job:
         empty = self._existing in ("refuse", "skip")
         try:
             # If the connection breaks here, nobody knows whether it was saved: its files stay.
-            before = documents.put(self.dataset, found.sample, change, self.field, empty)
+            before = documents.put(self.dataset, result.sample, change, self.field, empty)
         except (DocumentTooLarge, OperationFailure) as error:
             if isinstance(error, OperationFailure) and error.code != TOO_LARGE:
                 raise
-            found.error = "its labels outgrow the 16 MB that MongoDB allows: store masks as files"
+            result.error = "its labels outgrow the 16 MB that MongoDB allows: store masks as files"
             before = None
         if before is not None:
-            self.store.saved(found.sample, before.get(self.field))
+            self.store.saved(result.sample, before.get(self.field))
             return True
         self.store.files.not_saved()
-        if not found.error:
-            if documents.light(self.dataset, self.field, [found.sample]):
+        if not result.error:
+            if documents.light(self.dataset, self.field, [result.sample]):
                 self.report.skipped += 1
             else:
-                found.error = GONE
+                result.error = GONE
         return False
 
     def _check_field(self) -> None:

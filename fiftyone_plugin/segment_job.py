@@ -31,7 +31,7 @@ from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import labels, prompts
 from fiftyone_plugin.kept_files import Kept
 from fiftyone_plugin.parameters import Existing, NetworkOptions, PromptFields
-from fiftyone_plugin.save_job import GONE, Found, Job, Report
+from fiftyone_plugin.save_job import GONE, Job, Report, Result
 from fiftyone_plugin.storage import StoreOptions
 from fiftyone_plugin.views import ShownLabels, having, images
 
@@ -160,49 +160,49 @@ def from_prompts(
         kept.ask(job.view, {name: wanted[name] for name in wanted if name in asked})
     shown = ShownLabels(view)
 
-    def segmented() -> Iterator[Found]:
+    def segmented() -> Iterator[Result]:
         rest = []
         for sample, file in job.items:
             seg = kept.segmentation(sample) if kept else None
             if seg is None:
                 rest.append((sample, file))
             else:
-                yield Found(sample, file, seg)
+                yield Result(sample, file, seg)
         yield from _network(
             iter(rest), model, segmenting or SegmentOptions(), reading, batch, tiling, limits,
             job.report,
         )  # fmt: skip
 
-    def by_labels(found: Found, seg: Segmentation) -> None:
-        sample = shown.sample(found.sample)
+    def by_labels(result: Result, seg: Segmentation) -> None:
+        sample = shown.sample(result.sample)
         given = prompts.read(
             sample[boxes] if boxes else None, sample[points] if points else None, seg.shape, only
         )
-        found.seg = given.select(seg, prompting or PromptOptions())
-        found.names, found.sources = given.labels, given.sources
-        found.prompts, found.left_out = len(given.labels), given.left_out
-        found.unanswered = given.unanswered(seg, found.seg)
+        result.seg = given.select(seg, prompting or PromptOptions())
+        result.names, result.sources = given.labels, given.sources
+        result.prompts, result.left_out = len(given.labels), given.left_out
+        result.unanswered = given.unanswered(seg, result.seg)
 
-    def by_words(found: Found, seg: Segmentation, words: prompts.Words) -> None:
+    def by_words(result: Result, seg: Segmentation, words: prompts.Words) -> None:
         if seg.image is None:  # what is kept on disk is without its image
-            seg = seg.with_image(_reader(tiling)(found.file, reading, limits))
-        found.seg, found.similarity = words.select(seg)
-        found.names, found.prompts = words.texts, len(words.texts)
-        found.unanswered = words.unanswered(seg, found.seg)
+            seg = seg.with_image(_reader(tiling)(result.file, reading, limits))
+        result.seg, result.similarity = words.select(seg)
+        result.names, result.prompts = words.texts, len(words.texts)
+        result.unanswered = words.unanswered(seg, result.seg)
 
-    def prompted() -> Iterator[Found]:
-        for found in segmented():
-            if found.seg is not None:
+    def prompted() -> Iterator[Result]:
+        for result in segmented():
+            if result.seg is not None:
                 try:
                     if words:
-                        by_words(found, found.seg, words)
+                        by_words(result, result.seg, words)
                     else:
-                        by_labels(found, found.seg)
+                        by_labels(result, result.seg)
                 except KeyError:  # FiftyOne's word for a sample that it does not find
-                    found.seg, found.error = None, GONE
+                    result.seg, result.error = None, GONE
                 except (ValueError, OSError) as error:
-                    found.seg, found.error = None, str(error)
-            yield found
+                    result.seg, result.error = None, str(error)
+            yield result
 
     return job.save(prompted())
 
@@ -220,8 +220,8 @@ def how_of(
     else:
         name = model.network.name
     settings = (segmenting, reading or ReadOptions(), *([tiling] if tiling else []))
-    found = {k: v for options in settings for k, v in asdict(options).items()}
-    return {"model": name, "tiled": tiling is not None, **found}
+    values = {k: v for options in settings for k, v in asdict(options).items()}
+    return {"model": name, "tiled": tiling is not None, **values}
 
 
 def _check_model(model: FastSAM | str) -> None:
@@ -244,7 +244,7 @@ def _network(
     tiling: TileOptions | None,
     limits: LimitOptions | None,
     report: Report,
-) -> Iterator[Found]:
+) -> Iterator[Result]:
     """What the network finds for samples and their files, ahead of being saved."""
     if limits is None and not isinstance(model, str):
         limits = model.limits
@@ -266,7 +266,7 @@ def _network(
     try:
         for outcome in outcomes:
             sample, file = outcome.item
-            yield Found(sample, file, outcome.segmentation, outcome.error)
+            yield Result(sample, file, outcome.segmentation, outcome.error)
     except Interrupted:  # an image of which a part of the windows is seen: it is left
         report.stopped = True
 

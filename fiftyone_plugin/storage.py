@@ -82,19 +82,24 @@ class Store:
             See :func:`fiftyone_plugin.labels.instances`.
         """
         kept = self.files.keep(sample, seg) if self.options.keep else None
-        found = list(labels.instances(seg, names, sources, similarity=similarity, crowds=crowds))
-        label = documents.label(self.kind, self._objects(sample, found))
+        instances = list(
+            labels.instances(seg, names, sources, similarity=similarity, crowds=crowds)
+        )
+        label = documents.label(self.kind, self._objects(sample, instances))
         how = {"how": self.how} if kept and self.how else {}
         return label | {ATTRIBUTE: {"run": self.files.run, "kept": kept, **how}}
 
-    def _objects(self, sample: str, found: list[labels.Instance]) -> list[Document]:
+    def _objects(self, sample: str, instances: list[labels.Instance]) -> list[Document]:
         if self.options.storage == "polylines":
-            return [documents.polyline(f) for f in found]
+            return [documents.polyline(one) for one in instances]
         if self.options.storage != "files":
-            masks = [packed(f.mask) for f in found]
+            masks = [packed(one.mask) for one in instances]
             if self.options.storage == "database" or sum(map(len, masks)) < LIMIT:
-                return [documents.detection(f, m) for f, m in zip(found, masks, strict=True)]
-        return [documents.detection(f, self.files.mask(sample, f.mask)) for f in found]
+                return [
+                    documents.detection(one, mask)
+                    for one, mask in zip(instances, masks, strict=True)
+                ]
+        return [documents.detection(one, self.files.mask(sample, one.mask)) for one in instances]
 
     def saved(self, sample: str, replaced: Document | None) -> None:
         """The label made last was saved in place of another, if there was one."""

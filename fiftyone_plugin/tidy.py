@@ -46,7 +46,7 @@ class Orphans:
 
 def find(options: TidyOptions) -> Orphans:
     """Look for files that nothing in the database refers to."""
-    found = Orphans()
+    orphans = Orphans()
     known, own = references.datasets(), references.identity()
     places: list[Path] = []
     for folder in sorted(root().glob("*/*")):
@@ -57,7 +57,7 @@ def find(options: TidyOptions) -> Orphans:
         if is_own or options.unknown:
             places.append(folder)
         else:
-            found.strange.append(folder)
+            orphans.strange.append(folder)
     # First the files, then what is named: what a run writes meanwhile is not among them.
     latest = time.time() - options.min_age * 3600
     files = [(file, size) for folder in places for file, size in _files(folder, latest)]
@@ -66,9 +66,9 @@ def find(options: TidyOptions) -> Orphans:
     kept = set(old) - set(kept_files.unused(old))
     for file, size in files:
         if file.name not in used and file not in kept:
-            found.files.append(file)
-            found.size += size
-    return found
+            orphans.files.append(file)
+            orphans.size += size
+    return orphans
 
 
 def _files(folder: Path, latest: float) -> Iterator[tuple[Path, int]]:

@@ -53,13 +53,13 @@ class ShownLabels:
             return self._dataset[sample]
         if self._is_free:  # such stages may do anything
             return self._view[sample]
-        found = self._dataset.view()
+        view = self._dataset.view()
         for stage in self._slices:
-            found = found.add_stage(stage)
-        found = found.select(sample)
+            view = view.add_stage(stage)
+        view = view.select(sample)
         for stage in self._others:
-            found = found.add_stage(stage)
-        return found[sample]
+            view = view.add_stage(stage)
+        return view[sample]
 
 
 def having(view: Any, only: Collection[str], fields: list[str]) -> Any:
@@ -73,11 +73,11 @@ def having(view: Any, only: Collection[str], fields: list[str]) -> Any:
     wrong = next((i for i in only if not isinstance(i, str) or not ObjectId.is_valid(i)), None)
     if wrong is not None:
         raise ValueError(f"only must hold ids of labels, got {wrong!r}")
-    found = view.match_labels(ids=list(only), fields=fields or None)
-    if not documents.count(found):
+    chosen = view.match_labels(ids=list(only), fields=fields or None)
+    if not documents.count(chosen):
         where = " or ".join(fields) or "these samples"
         raise ValueError(f"no label of {where} has an id that only names")
-    return found
+    return chosen
 
 
 def images(view: fo.Dataset | fo.DatasetView) -> fo.Dataset | fo.DatasetView:
