@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import re
 import shutil
@@ -54,6 +55,7 @@ def plugin(tmp_path_factory):
     before, fo.config.plugins_dir = fo.config.plugins_dir, str(folder)
     yield
     fo.config.plugins_dir = before
+    operator.cache_clear()
 
 
 @pytest.fixture
@@ -74,6 +76,7 @@ def samples(tmp_path):
     made.delete()
 
 
+@functools.cache  # FiftyOne loads all plugins anew whenever it is asked
 def operator(name):
     return foo.get_operator(URI + name)
 
