@@ -17,6 +17,7 @@ from fastsam_plugins.io import atomic, image_result
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 from fiftyone_plugin import documents, labels
+from fiftyone_plugin.fiftyone_private import dataset_of
 from fiftyone_plugin.parameters import Existing, ExportOptions, ImportOptions
 from fiftyone_plugin.save_job import Job, Report, Result
 from fiftyone_plugin.storage import StoreOptions
@@ -52,7 +53,7 @@ def export(
     """
     ExportOptions(field, os.fspath(path), overwrite)
     view, path = images(view), absolute(path)
-    labels.check_fields(view._dataset, field)
+    labels.check_fields(dataset_of(view), field)
     _check_target(view, path, overwrite)
     return _export(view, field, path)
 
@@ -73,7 +74,7 @@ def _check_target(view: Any, path: Path, overwrite: bool) -> None:
         if not overwrite:
             raise ValueError(f"there is a file {path} already: overwrite it (overwrite=True), or "
                              "name another")  # fmt: skip
-        atomic.check_apart([path], map(Path, view._dataset.values("filepath")))
+        atomic.check_apart([path], map(Path, dataset_of(view).values("filepath")))
 
 
 def _export(view: Any, field: str, path: Path) -> Iterator[Report]:

@@ -99,15 +99,19 @@ def _own(root: Path) -> None:
         from fiftyone.core import service
     except ImportError as error:
         raise ValueError(f"this needs FiftyOne ({error}): {install('fiftyone')}") from None
+    from fiftyone_plugin import fiftyone_private
+
     # It would join any database that a FiftyOne of this person's runs, wherever that lies.
     service.MultiClientService.start = service.Service.start
     # It would give up after a minute, and says no more than that.
-    service.Service._wait_for_child_port = _patient(service)
+    fiftyone_private.use_port_wait(_patient(service))
 
 
 def _patient(service: Any) -> Callable[..., int]:
     """FiftyOne's wait for a port of a process that it started, as long as the process lives."""
-    wait = service.Service._wait_for_child_port
+    from fiftyone_plugin import fiftyone_private
+
+    wait = fiftyone_private.port_wait()
 
     def patiently(self: Any, port: int | None = None) -> int:
         deadline = time.monotonic() + PATIENCE

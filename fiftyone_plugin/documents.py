@@ -11,7 +11,6 @@ import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import Any
 
 import fiftyone as fo
@@ -20,7 +19,8 @@ from bson import ObjectId
 from pymongo import UpdateOne, WriteConcern
 
 from fastsam_plugins.masks.polygons import keyhole_polygon
-from fiftyone_plugin.labels import Instance
+from fiftyone_plugin.fiftyone_private import collection, dataset_of, id_of, raw_values, reload
+from fiftyone_plugin.labels import LISTS, Instance
 
 Document = dict[str, Any]
 
@@ -53,7 +53,7 @@ def polyline(instance: Instance) -> Document:
 
 def label(kind: Any, objects: Sequence[Document]) -> Document:
     """Detections or Polylines of objects."""
-    return {**_blank(kind), kind._LABEL_LIST_FIELD: list(objects)}
+    return {**_blank(kind), LISTS[kind]: list(objects)}
 
 
 def objects(label: Document | None) -> list[Document]:
@@ -71,7 +71,7 @@ def read(view: fo.Dataset | fo.DatasetView, names: Sequence[str]) -> Iterator[tu
     ids = view.values("id")
     for start in range(0, len(ids), SAMPLES):
         chunk = view.select(ids[start : start + SAMPLES], ordered=True)
-        yield from zip(*chunk.values(["id", *names], _raw=True), strict=True)
+        yield from raw_values(chunk, ["id", *names])
 
 
 @dataclass
@@ -123,26 +123,22 @@ def _added(name: str, label: Document) -> Document:
 
 
 def declare(dataset: fo.Dataset, fields: dict[str, fo.Field]) -> None:
-    """Declare fields, by path. FiftyOne reads the dataset anew after every call: one per depth.
+    """Declare fields, by path.
 
     Raises
     ------
     ValueError
         If one is there and of another type.
     """
-    for _, paths in groupby(sorted(fields, key=_depth), _depth):
-        dataset._merge_sample_field_schema({path: fields[path] for path in paths})
-
-
-def _depth(path: str) -> int:
-    return path.count(".")
+    dataset.add_dynamic_sample_fields(fields)  # FiftyOne reads the dataset anew once per depth
 
 
 def write(dataset: fo.Dataset, changes: dict[str, Change]) -> None:
     """Change samples, by id. Their fields have to be declared."""
     updates = [UpdateOne({"_id": ObjectId(s)}, c.pipeline()) for s, c in changes.items()]
     if updates:
-        dataset._bulk_write(updates, ids=list(changes))
+        foo.bulk_write(updates, collection(dataset))
+        reload(dataset, list(changes))
 
 
 def put(
@@ -168,16 +164,11 @@ def put(
     """
     known = {"_id": ObjectId(sample)} | ({seen: None} if only_empty else {})
     paths = ("detections.mask_path", "fastsam", "_cls")
-    samples = dataset._sample_collection.with_options(write_concern=WriteConcern(j=True))
+    samples = collection(dataset).with_options(write_concern=WriteConcern(j=True))
     before: Document | None = samples.find_one_and_update(
         known, change.pipeline(), {f"{seen}.{path}": 1 for path in paths}
     )
     return before
-
-
-def reload(dataset: fo.Dataset, samples: Sequence[str]) -> None:
-    """Have samples that the program holds in memory show what was changed."""
-    fo.Sample._reload_docs(dataset._sample_collection_name, sample_ids=list(samples))
 
 
 def light(dataset: fo.Dataset, name: str, samples: Sequence[str]) -> dict[str, Any]:
@@ -187,7 +178,7 @@ def light(dataset: fo.Dataset, name: str, samples: Sequence[str]) -> dict[str, A
         {"$project": {name: 1}},
         {"$unset": [f"{name}.detections.mask", f"{name}.polylines.points"]},
     ]
-    documents = dataset._sample_collection.aggregate(stages)
+    documents = collection(dataset).aggregate(stages)
     return {str(document["_id"]): document.get(name) for document in documents}
 
 
@@ -198,13 +189,13 @@ def different(view: fo.Dataset | fo.DatasetView, path: str) -> list[Document]:
         {"$match": {"_id": {"$in": ids}, path: {"$ne": None}}},
         {"$group": {"_id": f"${path}"}},
     ]
-    return [group["_id"] for group in view._dataset._sample_collection.aggregate(stages)]
+    return [group["_id"] for group in collection(dataset_of(view)).aggregate(stages)]
 
 
 def holding(view: fo.Dataset | fo.DatasetView, name: str) -> list[str]:
     """Ids of the samples of a view that hold something in a field, shown or not."""
     known = {"_id": {"$in": [ObjectId(i) for i in view.values("id")]}, name: {"$ne": None}}
-    return [str(d["_id"]) for d in view._dataset._sample_collection.find(known, {"_id": 1})]
+    return [str(d["_id"]) for d in collection(dataset_of(view)).find(known, {"_id": 1})]
 
 
 def count(view: fo.Dataset | fo.DatasetView) -> int:
@@ -217,5 +208,5 @@ def count(view: fo.Dataset | fo.DatasetView) -> int:
 
 def is_declared(dataset: fo.Dataset, name: str) -> bool:
     """Whether a dataset is there and has a field, whatever other processes did meanwhile."""
-    known = {"_id": dataset._doc.id, "sample_fields.name": name}
+    known = {"_id": id_of(dataset), "sample_fields.name": name}
     return foo.get_db_conn().datasets.find_one(known, {"_id": 1}) is not None

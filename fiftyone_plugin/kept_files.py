@@ -13,6 +13,7 @@ from fastsam_plugins.io import npz
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import documents, references
 from fiftyone_plugin.documents import Document
+from fiftyone_plugin.fiftyone_private import id_of
 from fiftyone_plugin.mask_files import ATTRIBUTE, root
 
 OLD = "kept.npz"
@@ -31,7 +32,7 @@ class Kept:
     def __init__(self, dataset: fo.Dataset, field: str) -> None:
         self.dataset, self.field = dataset, field
         self.asked: Mapping[str, Any] = {}
-        first = root() / str(dataset._doc.id) / field
+        first = root() / str(id_of(dataset)) / field
         # A field may have been renamed or cloned since, or its dataset cloned.
         others = (f for f in root().glob("*/*") if "." not in f.name and f != first)
         self._old = [first, *sorted(others)]

@@ -18,6 +18,9 @@ from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin.mask_codec import unpacked
 
 KINDS = (fo.Detections, fo.Detection, fo.Polylines, fo.Polyline, fo.Segmentation)
+LISTS = {fo.Detections: "detections", fo.Polylines: "polylines"}
+"""What holds the objects of a label."""
+
 OBJECT = "object"  # the label of an instance that nobody named
 CROWD = "iscrowd"  # the attribute that COCO's readers set
 CROWDS, LINES = "crowd regions", "lines that enclose nothing"
@@ -48,6 +51,26 @@ def check_fields(dataset: fo.Dataset, *names: str | None) -> None:
         if name and name not in usable:
             there = ", ".join(usable) or "none"
             raise ValueError(f"{name} is no field of detections or polylines (there are: {there})")
+
+
+def kind(dataset: fo.Dataset, field: str) -> type[fo.Label]:
+    """What kind of labels a field holds.
+
+    Raises
+    ------
+    ValueError
+        If it holds none.
+    """
+    known = dataset.get_field(field)
+    if not isinstance(known, fo.EmbeddedDocumentField):
+        raise ValueError(f"{field} is no field of labels")
+    return known.document_type
+
+
+def path(dataset: fo.Dataset, field: str) -> str:
+    """The path of a field's objects."""
+    name = LISTS.get(kind(dataset, field))
+    return f"{field}.{name}" if name else field
 
 
 def shape_of(sample: fo.Sample) -> R.Shape | None:

@@ -26,6 +26,7 @@ from fastsam_plugins.io import atomic, npz
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import references
 from fiftyone_plugin.documents import Document
+from fiftyone_plugin.fiftyone_private import id_of
 
 ATTRIBUTE = "fastsam"
 """Of a label of ours: ``run``, the name of its run, and ``kept``, the file that was kept, or None.
@@ -52,7 +53,7 @@ class RunFiles:
 
     def __init__(self, dataset: fo.Dataset, field: str) -> None:
         self.run = uuid.uuid4().hex[:12]
-        place = root() / str(dataset._doc.id)
+        place = root() / str(id_of(dataset))
         self.folder = place / f"{field[:40]}.{references.identity()}.{self.run}"
         self._fresh: list[Path] = []  # no label that was saved names them yet
         self._replaced: set[Path] = set()

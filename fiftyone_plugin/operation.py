@@ -15,6 +15,7 @@ from fastsam_plugins.network.checkpoints import WeightsError
 from fastsam_plugins.parameters import Options, check_names
 from fiftyone_plugin import coco_transfer, colours, form_values, run_report
 from fiftyone_plugin import parameters as own
+from fiftyone_plugin.fiftyone_private import dataset_of
 from fiftyone_plugin.run_owner import StopSign
 from fiftyone_plugin.save_job import Report
 
@@ -196,7 +197,7 @@ class Operation(foo.Operator):
                 params=params, request_delegation=True,
             )  # fmt: skip
         *_, report = self.start(params, view, only)
-        self._colour(view._dataset, params)
+        self._colour(dataset_of(view), params)
         return report
 
 

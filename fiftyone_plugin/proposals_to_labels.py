@@ -14,6 +14,7 @@ from fastsam_plugins.options import CleanOptions
 from fastsam_plugins.parameters import Options, option
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import labels
+from fiftyone_plugin.fiftyone_private import dataset_of
 from fiftyone_plugin.parameters import Existing
 from fiftyone_plugin.save_job import GONE, Job, Report, Result
 from fiftyone_plugin.storage import StoreOptions
@@ -86,7 +87,7 @@ def promote(
     options, cleaning = options or PromoteOptions(), cleaning or CleanOptions()
     storing = (storing or StoreOptions()).replace(keep=False)
     view = images(view)
-    labels.check_fields(view._dataset, proposals, truth)
+    labels.check_fields(dataset_of(view), proposals, truth)
     if only is not None:
         view = having(view, only, [proposals])
     job = Job(view, field, storing, existing, batch)

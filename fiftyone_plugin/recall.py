@@ -35,6 +35,7 @@ from fastsam_plugins.evaluation.proposals import SIZES
 from fastsam_plugins.masks import runs as R
 from fiftyone_plugin import documents, labels, run_owner
 from fiftyone_plugin.documents import Change
+from fiftyone_plugin.fiftyone_private import collection, dataset_of, id_of, is_generated, reload
 from fiftyone_plugin.image_matches import Compared, Match, compare
 from fiftyone_plugin.parameters import EvaluateOptions
 from fiftyone_plugin.save_job import GONE, Report
@@ -77,22 +78,22 @@ def run(
     """
     EvaluateOptions(proposals, truth, eval_key, max_proposals, overwrite)
     view = images(view)
-    labels.check_fields(view._dataset, proposals, truth)
-    kinds = {view._get_label_field_type(f).__name__ for f in (proposals, truth)}
+    dataset = dataset_of(view)
+    labels.check_fields(dataset, proposals, truth)
+    kinds = {labels.kind(dataset, f).__name__ for f in (proposals, truth)}
     if len(kinds) > 1:
         raise ValueError(f"{proposals} and {truth} are of different kinds: {' and '.join(kinds)}")
     if not overwrite:
-        _check_free(view._dataset, eval_key)
-    if eval_key in view._dataset.get_field_schema():
+        _check_free(dataset, eval_key)
+    if eval_key in dataset.get_field_schema():
         raise ValueError(f"{eval_key} is a field: name the run otherwise")
-    _check_fields(view._dataset, truth, proposals, eval_key)
+    _check_fields(dataset, truth, proposals, eval_key)
     return _run(view, proposals, truth, eval_key, max_proposals)
 
 
 def _check_free(dataset: fo.Dataset, key: str) -> None:
     """Refuse to replace a run, unless it is half of one that was killed."""
-    known = {"_dataset_id": dataset._doc.id, "key": key, "config.gt_field": {"$exists": True}}
-    for run in foo.get_db_conn().runs.find(known):  # others may have begun one meanwhile
+    for run in foo.get_db_conn().runs.find(_known(dataset, key)):  # others may have begun one
         config = run["config"]
         if run.get("results") or config.get("method") != ProposalRecallConfig.METHOD:
             raise ValueError(f"there is a run {key} already: overwrite it, or name another")
@@ -116,7 +117,7 @@ def _check_fields(dataset: fo.Dataset, truth: str, proposals: str, key: str) -> 
 
 def _written(dataset: fo.Dataset, truth: str, proposals: str, key: str) -> dict[str, Any]:
     """What a run writes, and of what type it is."""
-    paths = [dataset._get_label_field_path(f)[1] for f in (truth, proposals)]
+    paths = [labels.path(dataset, f) for f in (truth, proposals)]
     own = {f"{key}{name}": fo.IntField for name in ("_tp", "_fp", "_fn")}
     own[f"{key}_recall"] = fo.FloatField
     for path in paths:
@@ -128,12 +129,18 @@ def _written(dataset: fo.Dataset, truth: str, proposals: str, key: str) -> dict[
 def _is_used(dataset: fo.Dataset, path: str) -> bool:
     name, _, rest = path.partition(".")
     path = f"{dataset.get_field(name).db_field}.{rest}" if rest else name
-    return dataset._sample_collection.find_one({path: {"$exists": True}}, {"_id": 1}) is not None
+    return collection(dataset).find_one({path: {"$exists": True}}, {"_id": 1}) is not None
 
 
 def has_results(dataset: fo.Dataset, key: str) -> bool:
     """Whether an evaluation came to its end."""
-    return bool(dataset._doc.evaluations[key].results)
+    run = foo.get_db_conn().runs.find_one(_known(dataset, key), {"results": 1})
+    return bool(run and run.get("results"))
+
+
+def _known(dataset: fo.Dataset, key: str) -> dict[str, Any]:
+    """What tells an evaluation from all other runs in the database."""
+    return {"_dataset_id": id_of(dataset), "key": key, "config.gt_field": {"$exists": True}}
 
 
 def _run(
@@ -145,7 +152,7 @@ def _run(
     yield report
     config = ProposalRecallConfig(proposals, truth, max_proposals=limit, process=run_owner.here())
     method = config.build()
-    dataset = view._dataset
+    dataset = dataset_of(view)
     # What is to be replaced stays until there is something in its place.
     replaces = dataset.has_evaluation(eval_key) and has_results(dataset, eval_key)
     name = _free(dataset, eval_key) if replaces else eval_key
@@ -184,7 +191,8 @@ def _evaluate(
 ) -> Iterator[Report]:
     method.register_samples(view, eval_key)
     proposals, truth = method.config.pred_field, method.config.gt_field
-    paths = [view._get_label_field_path(field)[1] for field in (truth, proposals)]
+    dataset = dataset_of(view)
+    paths = [labels.path(dataset, field) for field in (truth, proposals)]
     matches: list[Match] = []
     changes: dict[str, Change] = {}
     fields = ["metadata", truth, proposals]
@@ -211,10 +219,10 @@ def _evaluate(
             },
         )
         if len(changes) == documents.SAMPLES:
-            documents.write(view._dataset, changes)
+            documents.write(dataset, changes)
             changes = {}
             yield report
-    documents.write(view._dataset, changes)
+    documents.write(dataset, changes)
     report.done += len(todo)
     for sample, file in todo.items():
         report.fail(file, sample, GONE)
@@ -286,16 +294,23 @@ class ProposalRecall(DetectionEvaluation):
         )
 
     def register_run(self, samples: Any, key: str | None, *args: Any, **kwargs: Any) -> None:
-        """Note the run, unless it would write over something of the person's."""
+        """Note the run, unless it would write over something of the person's, or be lost."""
+        dataset, config = dataset_of(samples), self.config
+        labels.check_fields(dataset, config.gt_field, config.pred_field)
         if key is not None:
-            _check_fields(samples._dataset, self.config.gt_field, self.config.pred_field, key)
+            if is_generated(samples):  # what is written of objects would stay there
+                raise ValueError(
+                    "this is a view of patches, frames or clips: leave out eval_key, or evaluate "
+                    "the samples that it was made of"
+                )
+            _check_fields(dataset, config.gt_field, config.pred_field, key)
         super().register_run(samples, key, *args, **kwargs)
 
     def register_samples(self, samples: Any, eval_key: str | None, dynamic: bool = True) -> None:
         """Declare the fields that are written, and find the sizes of images."""
         samples.compute_metadata(overwrite=False, progress=False)
         if eval_key is not None:
-            dataset, config = samples._dataset, self.config
+            dataset, config = dataset_of(samples), self.config
             own = _written(dataset, config.gt_field, config.pred_field, eval_key)
             declared = {path: kind() for path, kind in own.items() if dynamic or "." not in path}
             documents.declare(dataset, declared)
@@ -303,7 +318,7 @@ class ProposalRecall(DetectionEvaluation):
 
     def _extra(self, samples: Any, eval_key: str) -> list[str]:
         """Fields of ground truths that other evaluations do not have."""
-        start = f"{samples._get_label_field_path(self.config.gt_field)[1]}.{eval_key}"
+        start = f"{labels.path(dataset_of(samples), self.config.gt_field)}.{eval_key}"
         return [f"{start}_rank", f"{start}_size"]
 
     def get_fields(
@@ -316,9 +331,10 @@ class ProposalRecall(DetectionEvaluation):
     def cleanup(self, samples: Any, eval_key: str) -> None:
         """Remove them."""
         own = [f"{eval_key}_recall"]
-        if self.config.gt_field in samples._dataset.get_field_schema():
-            own += self._extra(samples._dataset, eval_key)
-        samples._dataset.delete_sample_fields(own, error_level=1)
+        dataset = dataset_of(samples)
+        if self.config.gt_field in dataset.get_field_schema():
+            own += self._extra(dataset, eval_key)
+        dataset.delete_sample_fields(own, error_level=1)
         super().cleanup(samples, eval_key)
 
     def evaluate(self, doc: fo.Sample, eval_key: str | None = None) -> list[Match]:
@@ -331,23 +347,21 @@ class ProposalRecall(DetectionEvaluation):
             return []
         if eval_key is not None:
             # Past mongoengine, which looks through all objects of a sample for what was changed.
-            paths = [
-                doc._dataset._get_label_field_path(f)[1] for f in (self.gt_field, self.pred_field)
-            ]
+            paths = [labels.path(doc.dataset, f) for f in (self.gt_field, self.pred_field)]
             own = zip(paths, (one.truths, one.proposals), strict=True)
             self._changes[str(doc.id)] = Change(
                 {f"{eval_key}_recall": one.recall},
                 {path: {i: _named(eval_key, v) for i, v in of.items()} for path, of in own},
             )
             if len(self._changes) == documents.SAMPLES:
-                self._flush(doc._dataset)
+                self._flush(doc.dataset)
         return one.matches
 
     def _flush(self, dataset: fo.Dataset) -> None:
         """Write what was found out of the objects of some samples."""
         changes, self._changes = self._changes, {}
         documents.write(dataset, changes)
-        documents.reload(dataset, list(changes))
+        reload(dataset, list(changes))
 
     def compare(
         self,
@@ -364,7 +378,7 @@ class ProposalRecall(DetectionEvaluation):
     ) -> ProposalRecallResults:
         """What all samples give together."""
         kwargs.pop("progress", None)
-        self._flush(samples._dataset)
+        self._flush(dataset_of(samples))
         curves = {
             f"{kind} {size}": np.nan_to_num(recall.curve(size), nan=-1).tolist()
             for kind, recall in (("box", self.recall.boxes), ("mask", self.recall.masks))

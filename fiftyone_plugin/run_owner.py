@@ -10,6 +10,8 @@ import fiftyone as fo
 import fiftyone.core.odm as foo
 import psutil
 
+from fiftyone_plugin.fiftyone_private import id_of
+
 STOPS = "fastsam.stops"
 
 
@@ -55,9 +57,9 @@ class StopSign:
 
     def put_up(self) -> None:
         """Ask it."""
-        known = {"_id": self._dataset._doc.id}
+        known = {"_id": id_of(self._dataset)}
         foo.get_db_conn()[STOPS].update_one(known, {"$inc": {"count": 1}}, upsert=True)
 
     def _count(self) -> int:
-        sign = foo.get_db_conn()[STOPS].find_one({"_id": self._dataset._doc.id})
+        sign = foo.get_db_conn()[STOPS].find_one({"_id": id_of(self._dataset)})
         return int(sign["count"]) if sign else 0

@@ -21,7 +21,8 @@ from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import documents
 from fiftyone_plugin.documents import Change
-from fiftyone_plugin.labels import CROWD
+from fiftyone_plugin.fiftyone_private import dataset_of, reload
+from fiftyone_plugin.labels import CROWD, LISTS
 from fiftyone_plugin.mask_files import ATTRIBUTE
 from fiftyone_plugin.parameters import Existing, WriteOptions
 from fiftyone_plugin.storage import Store, StoreOptions
@@ -138,7 +139,7 @@ class Job:
     ) -> None:
         WriteOptions(field, existing, batch)
         self.view = images(view)
-        self.field, self.dataset, self.batch = field, view._dataset, batch
+        self.field, self.dataset, self.batch = field, dataset_of(view), batch
         self.store = Store(self.dataset, field, options)
         self.report = Report()
         known = self.dataset.get_field_schema().get(field)
@@ -221,7 +222,7 @@ class Job:
                 self._put(result)
                 if result.error:
                     self.report.fail(result.file, result.sample, result.error)
-            documents.reload(self.dataset, [result.sample for result in chunk])
+            reload(self.dataset, [result.sample for result in chunk])
             self.report.done += len(chunk)
             yield self.report
 
@@ -316,7 +317,7 @@ class Job:
 
     def _declare(self) -> None:
         kind = self.store.kind
-        root = f"{self.field}.{kind._LABEL_LIST_FIELD}"
+        root = f"{self.field}.{LISTS[kind]}"
         own = {
             self.field: fo.EmbeddedDocumentField(kind),
             f"{root}.stability": fo.FloatField(),

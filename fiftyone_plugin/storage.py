@@ -19,6 +19,7 @@ from fastsam_plugins.parameters import Options, option
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import documents, kept_files, labels
 from fiftyone_plugin.documents import Document
+from fiftyone_plugin.fiftyone_private import id_of
 from fiftyone_plugin.mask_codec import packed
 from fiftyone_plugin.mask_files import ATTRIBUTE, RunFiles, delete, root
 
@@ -53,7 +54,7 @@ class Store:
     def __init__(self, dataset: fo.Dataset, field: str, options: StoreOptions) -> None:
         self.files = RunFiles(dataset, field)
         self.options = options
-        self._old = root() / str(dataset._doc.id) / field
+        self._old = root() / str(id_of(dataset)) / field
         self._replaced_old: list[Path] = []
         self.how: Document = {}  # what is kept was found: model and settings
 

@@ -15,6 +15,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from fiftyone_plugin import documents, references, run_owner
+from fiftyone_plugin.fiftyone_private import collection, id_of, reload
 
 OWNER = "owner"
 PREFIX = "fastsam.undo."
@@ -36,7 +37,7 @@ class Undo:
 
     def __init__(self, dataset: fo.Dataset, field: str) -> None:
         self.dataset, self.field = dataset, field
-        self._name = f"{PREFIX}{dataset._doc.id}.{field}"
+        self._name = f"{PREFIX}{id_of(dataset)}.{field}"
         self._before = foo.get_db_conn()[self._name]
         now = datetime.now(UTC).replace(tzinfo=None)
         self.when = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as MongoDB rounds
@@ -63,7 +64,7 @@ class Undo:
 
     def note(self, samples: Sequence[str]) -> None:
         """Remember what samples hold, before they are changed."""
-        self.dataset._sample_collection.aggregate(
+        collection(self.dataset).aggregate(
             [
                 {"$match": {"_id": {"$in": [ObjectId(s) for s in samples]}}},
                 {"$project": {self.field: 1}},
@@ -80,15 +81,15 @@ class Undo:
 
     def _put_back(self, when: datetime) -> None:
         if documents.is_declared(self.dataset, self.field):
-            samples = self.dataset._sample_collection
+            samples = collection(self.dataset)
             ours = [d["_id"] for d in samples.find({"last_modified_at": when}, {"_id": 1})]
             old = {"$ifNull": [f"$$new.{self.field}", None]}
             into = {
-                "into": self.dataset._sample_collection_name, "whenNotMatched": "discard",
+                "into": samples.name, "whenNotMatched": "discard",
                 "whenMatched": [{"$set": {self.field: old}}],
             }  # fmt: skip
             self._before.aggregate([{"$match": {"_id": {"$in": ours}}}, {"$merge": into}])
-            documents.reload(self.dataset, [str(i) for i in ours])
+            reload(self.dataset, [str(i) for i in ours])
         self.forget()
 
     def forget(self) -> None:

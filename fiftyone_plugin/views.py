@@ -15,6 +15,7 @@ import fiftyone.core.stages as fos
 from bson import ObjectId
 
 from fiftyone_plugin import documents
+from fiftyone_plugin.fiftyone_private import dataset_of, is_generated, is_grouped_by_view, stages
 
 ABOUT_SAMPLES = (
     fos.Exclude, fos.ExcludeBy, fos.ExcludeFields, fos.Exists, fos.Flatten, fos.GeoNear,
@@ -35,11 +36,11 @@ class ShownLabels:
     """
 
     def __init__(self, view: fo.Dataset | fo.DatasetView) -> None:
-        self._view, self._dataset = view, view._dataset
-        stages = [s for s in getattr(view, "_stages", ()) if not isinstance(s, ABOUT_SAMPLES)]
-        self._slices = [s for s in stages if isinstance(s, fos.SelectGroupSlices)]
-        self._others = [s for s in stages if not isinstance(s, fos.SelectGroupSlices)]
-        self._is_free = any(isinstance(s, fos.Concat | fos.Mongo) for s in stages)
+        self._view, self._dataset = view, dataset_of(view)
+        told = [s for s in stages(view) if not isinstance(s, ABOUT_SAMPLES)]
+        self._slices = [s for s in told if isinstance(s, fos.SelectGroupSlices)]
+        self._others = [s for s in told if not isinstance(s, fos.SelectGroupSlices)]
+        self._is_free = any(isinstance(s, fos.Concat | fos.Mongo) for s in told)
 
     def sample(self, sample: str) -> Any:
         """A sample with its labels.
@@ -90,9 +91,9 @@ def images(view: fo.Dataset | fo.DatasetView) -> fo.Dataset | fo.DatasetView:
     """
     if not isinstance(view, fo.Dataset | fo.DatasetView):
         raise ValueError(f"this works on a dataset or view, not on {type(view).__name__}")
-    if view._dataset._is_generated or getattr(view, "_is_generated", False):
+    if is_generated(view):
         raise ValueError("this is a view of patches, frames or clips: take one of samples")
-    if view._is_dynamic_groups:
+    if is_grouped_by_view(view):
         view = view.flatten()
     if view.media_type == "group":
         view = view.select_group_slices(media_type="image")
