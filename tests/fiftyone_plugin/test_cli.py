@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import fiftyone as fo
 import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
+import fastsam_plugins
 from fastsam_plugins.messages import install
+from fiftyone_plugin import cli
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -61,3 +70,17 @@ def test_without_fiftyone_one_line_says_what_to_install(fastsam, tmp_path):
     status, _, err = fastsam("install", PYTHONPATH=str(tmp_path))
     assert status == 1
     assert err.strip() == (f"Error: this needs FiftyOne (none here): {install('fiftyone')}")
+
+
+def test_the_package_and_its_plugin_ask_for_the_same_fiftyone_which_is_what_is_tested():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extra = map(Requirement, project["optional-dependencies"]["fiftyone"])
+    (asked,) = (r.specifier for r in extra if r.name == "fiftyone")
+    plugin = yaml.safe_load((Path(cli.__file__).parent / "fiftyone.yml").read_text())
+    assert SpecifierSet(plugin["fiftyone"]["version"]) == asked
+    assert plugin["version"] == fastsam_plugins.__version__
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    (pinned,) = (p.removeprefix("fiftyone==") for p in pins if p.startswith("fiftyone=="))
+    assert pinned in asked
+    assert importlib.metadata.version("fiftyone") in asked
+    assert "1.15" not in asked, "it has no levels of risk, which operators have to name"
