@@ -31,7 +31,8 @@ def home(tmp_path):
     config.write_text(json.dumps({"database_uri": "mongodb://nobody.invalid:1"}))
     places = {"HOME": str(own), "FIFTYONE_CONFIG_PATH": str(config),
               "FIFTYONE_DATABASE_DIR": str(own / "database"),
-              "FIFTYONE_PRIVATE_DATABASE_PORT": "1"}  # fmt: skip
+              "FIFTYONE_PRIVATE_DATABASE_PORT": "1",
+              "OMP_NUM_THREADS": "1"}  # fmt: skip
     return {**os.environ, **places}
 
 
