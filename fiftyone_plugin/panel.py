@@ -12,7 +12,8 @@ from fiftyone.operators.categories import Categories
 
 from fastsam_plugins.evaluation.proposals import SIZES
 from fiftyone_plugin import documents
-from fiftyone_plugin.recall import ProposalRecallConfig, has_results
+from fiftyone_plugin.recall import ProposalRecallConfig
+from fiftyone_plugin.recall_fields import has_results
 
 KINDS = ("mask", "box")
 PLAIN = {"displayModeBar": False}

@@ -35,9 +35,10 @@ from fastsam_plugins.evaluation.proposals import SIZES
 from fastsam_plugins.masks import runs as R
 from fiftyone_plugin import documents, labels, run_owner
 from fiftyone_plugin.documents import Change
-from fiftyone_plugin.fiftyone_private import collection, dataset_of, id_of, is_generated, reload
+from fiftyone_plugin.fiftyone_private import dataset_of, is_generated, reload
 from fiftyone_plugin.image_matches import Compared, Match, compare
 from fiftyone_plugin.parameters import EvaluateOptions
+from fiftyone_plugin.recall_fields import check_unused, has_results, known_by, written
 from fiftyone_plugin.save_job import GONE, Report
 from fiftyone_plugin.views import images
 
@@ -87,60 +88,18 @@ def run(
         _check_free(dataset, eval_key)
     if eval_key in dataset.get_field_schema():
         raise ValueError(f"{eval_key} is a field: name the run otherwise")
-    _check_fields(dataset, truth, proposals, eval_key)
+    check_unused(dataset, truth, proposals, eval_key)
     return _run(view, proposals, truth, eval_key, max_proposals)
 
 
 def _check_free(dataset: fo.Dataset, key: str) -> None:
     """Refuse to replace a run, unless it is half of one that was killed."""
-    for run in foo.get_db_conn().runs.find(_known(dataset, key)):  # others may have begun one
+    for run in foo.get_db_conn().runs.find(known_by(dataset, key)):  # others may have begun one
         config = run["config"]
         if run.get("results") or config.get("method") != ProposalRecallConfig.METHOD:
             raise ValueError(f"there is a run {key} already: overwrite it, or name another")
         if config.get("process") and run_owner.is_alive(config["process"]):
             raise ValueError(f"a run {key} is going on: let it end, overwrite it, or name another")
-
-
-def _check_fields(dataset: fo.Dataset, truth: str, proposals: str, key: str) -> None:
-    """Refuse a name under which the person keeps something that a run would write over."""
-    own: set[str] = set()
-    if dataset.has_evaluation(key):
-        own.update(dataset.get_evaluation_info(key).config.build().get_fields(dataset, key))
-    known = dataset.get_field_schema(flat=True)
-    written = _written(dataset, truth, proposals, key)
-    for path in written:
-        # Attributes of labels need not be declared to be there.
-        if path not in own and (path in known or _is_used(dataset, path)):
-            what = "a field" if "." not in path else "an attribute of your labels"
-            raise ValueError(f"{path} is {what}: name the run otherwise than {key}")
-
-
-def _written(dataset: fo.Dataset, truth: str, proposals: str, key: str) -> dict[str, Any]:
-    """What a run writes, and of what type it is."""
-    paths = [labels.path(dataset, f) for f in (truth, proposals)]
-    own = {f"{key}{name}": fo.IntField for name in ("_tp", "_fp", "_fn")}
-    own[f"{key}_recall"] = fo.FloatField
-    for path in paths:
-        own |= {f"{path}.{key}": fo.StringField, f"{path}.{key}_id": fo.StringField}
-        own |= {f"{path}.{key}_iou": fo.FloatField}
-    return own | {f"{paths[0]}.{key}_rank": fo.IntField, f"{paths[0]}.{key}_size": fo.StringField}
-
-
-def _is_used(dataset: fo.Dataset, path: str) -> bool:
-    name, _, rest = path.partition(".")
-    path = f"{dataset.get_field(name).db_field}.{rest}" if rest else name
-    return collection(dataset).find_one({path: {"$exists": True}}, {"_id": 1}) is not None
-
-
-def has_results(dataset: fo.Dataset, key: str) -> bool:
-    """Whether an evaluation came to its end."""
-    run = foo.get_db_conn().runs.find_one(_known(dataset, key), {"results": 1})
-    return bool(run and run.get("results"))
-
-
-def _known(dataset: fo.Dataset, key: str) -> dict[str, Any]:
-    """What tells an evaluation from all other runs in the database."""
-    return {"_dataset_id": id_of(dataset), "key": key, "config.gt_field": {"$exists": True}}
 
 
 def _run(
@@ -303,7 +262,7 @@ class ProposalRecall(DetectionEvaluation):
                     "this is a view of patches, frames or clips: leave out eval_key, or evaluate "
                     "the samples that it was made of"
                 )
-            _check_fields(dataset, config.gt_field, config.pred_field, key)
+            check_unused(dataset, config.gt_field, config.pred_field, key)
         super().register_run(samples, key, *args, **kwargs)
 
     def register_samples(self, samples: Any, eval_key: str | None, dynamic: bool = True) -> None:
@@ -311,7 +270,7 @@ class ProposalRecall(DetectionEvaluation):
         samples.compute_metadata(overwrite=False, progress=False)
         if eval_key is not None:
             dataset, config = dataset_of(samples), self.config
-            own = _written(dataset, config.gt_field, config.pred_field, eval_key)
+            own = written(dataset, config.gt_field, config.pred_field, eval_key)
             declared = {path: kind() for path, kind in own.items() if dynamic or "." not in path}
             documents.declare(dataset, declared)
         super().register_samples(samples, eval_key, dynamic)
