@@ -10,6 +10,7 @@ from pathlib import Path
 # user's home.
 os.environ["YOLO_CONFIG_DIR"] = tempfile.mkdtemp(prefix="fastsam-tests-")
 os.environ["YOLO_AUTOINSTALL"] = "false"
+os.environ.pop("FASTSAM_DEBUG", None)  # with which errors are shown otherwise
 # FiftyOne's database is one of these tests, never the user's.
 os.environ["FIFTYONE_DATABASE_DIR"] = tempfile.mkdtemp(prefix="fastsam-tests-db-")
 # Even if a process joins a service that runs already, whatever folder was named.
