@@ -11,6 +11,9 @@ from pathlib import Path
 os.environ["YOLO_CONFIG_DIR"] = tempfile.mkdtemp(prefix="fastsam-tests-")
 os.environ["YOLO_AUTOINSTALL"] = "false"
 os.environ.pop("FASTSAM_DEBUG", None)  # with which errors are shown otherwise
+# Where Python is told to keep no bytecode, as in many containers, each of the many processes that
+# tests start would compile some thousand files anew, which takes seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # FiftyOne's database is one of these tests, never the user's.
 os.environ["FIFTYONE_DATABASE_DIR"] = tempfile.mkdtemp(prefix="fastsam-tests-db-")
 # Even if a process joins a service that runs already, whatever folder was named.
