@@ -6,8 +6,8 @@
 Each evaluator loads a ground truth and a results file and gives the recall of 1, 10, 100 and 1000
 proposals at ten thresholds and four sizes; all are given one thread, and checked to agree with
 pycocotools first. Times are the processor's, which leave out what else the machine does. The masks
-are ellipses with bites taken out, jittered for the proposals. Then
-ours alone with more proposals of each image: what it keeps does not grow with them.
+are ellipses with bites taken out, jittered for the proposals. Then ours alone with more proposals
+of each image: what it keeps does not grow with them.
 """
 
 from __future__ import annotations
