@@ -31,18 +31,18 @@ def several(index: Any, count: int) -> slice | NDArray:
         return index
     if isinstance(index, int | np.integer):
         return np.array([one(index, count)])
-    found = np.asarray(index)
-    if found.ndim == 1 and not found.size:
-        return found.astype(np.int64)
-    if found.ndim != 1 or found.dtype.kind not in "biu":
+    places = np.asarray(index)
+    if places.ndim == 1 and not places.size:
+        return places.astype(np.int64)
+    if places.ndim != 1 or places.dtype.kind not in "biu":
         raise ValueError(
             "instances are picked by a whole number, a slice, whole numbers or a bool for each, "
             f"not by {index!r:.60}"
         )
-    if found.dtype.kind == "b":
-        if len(found) != count:
-            raise IndexError(f"there are {count} instances, and {len(found)} bools to pick them")
-    elif ((found < -count) | (found >= count)).any():
-        missing = next(i for i in found.tolist() if not -count <= i < count)
+    if places.dtype.kind == "b":
+        if len(places) != count:
+            raise IndexError(f"there are {count} instances, and {len(places)} bools to pick them")
+    elif ((places < -count) | (places >= count)).any():
+        missing = next(i for i in places.tolist() if not -count <= i < count)
         raise IndexError(f"there is no instance {missing}: there are {count}")
-    return found
+    return places

@@ -63,7 +63,7 @@ _KNOWN: dict[type, tuple[Parameter, ...]] = {}
 
 def _describe(options: type[Options]) -> tuple[Parameter, ...]:
     hints = typing.get_type_hints(options)
-    found = []
+    described = []
     for f in dataclasses.fields(options):
         hint, optional, choices = hints[f.name], False, ()
         if isinstance(hint, types.UnionType):
@@ -72,8 +72,8 @@ def _describe(options: type[Options]) -> tuple[Parameter, ...]:
         if typing.get_origin(hint) is Literal:
             choices, hint = typing.get_args(hint), str
         hint = typing.get_origin(hint) or hint
-        found.append(Parameter(f.name, hint, f.default, optional, choices, **f.metadata))
-    return tuple(found)
+        described.append(Parameter(f.name, hint, f.default, optional, choices, **f.metadata))
+    return tuple(described)
 
 
 @dataclass(frozen=True)

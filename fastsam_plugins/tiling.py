@@ -175,18 +175,18 @@ class Mosaic:
                 members[one] += members[other]
                 seen[one] |= seen[other]
                 members[other] = []
-        found = {k: [self._pieces[p] for p in group] for k, group in enumerate(members) if group}
-        size = {k: self._size(group) for k, group in found.items()}
+        groups = {k: [self._pieces[p] for p in group] for k, group in enumerate(members) if group}
+        size = {k: self._size(group) for k, group in groups.items()}
         parts = {
             k
-            for k, group in found.items()
+            for k, group in groups.items()
             if size[k] < 0 and (any(piece.fills for piece in group) or self._beyond(group))
         }
         for *_, p, q in self._pairs:
             less, more = sorted((place[p], place[q]), key=size.__getitem__)
             if size[less] < 0 and size[less] < size[more]:
                 parts.add(less)
-        return [group for k, group in found.items() if k not in parts]
+        return [group for k, group in groups.items() if k not in parts]
 
     def _size(self, group: list[_Piece]) -> float:
         """What decides which of two that are alike is part of the other: positive if complete."""

@@ -8,6 +8,7 @@ ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 VENV="$ROOT/.venv"
 PYTHON="${PYTHON:-python3}"
 EXTRAS="${1:-}"
+unset PYTHONDONTWRITEBYTECODE # set in many containers; without bytecode every start takes twice as long
 
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
     echo "fastsam-plugins needs Python 3.11 or newer; set PYTHON to one, for example PYTHON=python3.12" >&2

@@ -10,6 +10,13 @@ from pathlib import Path
 # user's home.
 os.environ["YOLO_CONFIG_DIR"] = tempfile.mkdtemp(prefix="fastsam-tests-")
 os.environ["YOLO_AUTOINSTALL"] = "false"
+os.environ.pop("FASTSAM_DEBUG", None)  # with which errors are shown otherwise
+# Where Python is told to keep no bytecode, as in many containers, each of the many processes that
+# tests start would compile some thousand files anew, which takes seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Beside other work OpenMP's threads would spin until they hardly got on: a training of twenty steps
+# then takes minutes.
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 # FiftyOne's database is one of these tests, never the user's.
 os.environ["FIFTYONE_DATABASE_DIR"] = tempfile.mkdtemp(prefix="fastsam-tests-db-")
 # Even if a process joins a service that runs already, whatever folder was named.

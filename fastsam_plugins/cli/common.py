@@ -1,12 +1,15 @@
 """What all commands share: results and messages, errors in one line, flags from ``options.py``.
 
-Results go to standard output, progress and messages to standard error.
+Results go to standard output, progress and messages to standard error. Where nobody reads them any
+more, as behind ``| head -1``, a command ends without a word, as those of the system do.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sized
@@ -52,18 +55,52 @@ class Commands(click.Group):
             own = _adapters()[name].load()
         return own
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the words of a command; help is printed meanwhile."""
+        with _ended_plainly():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, context: click.Context) -> Any:
         """Run the command that was named."""
         warnings.showwarning = lambda message, *_, **__: log(f"Warning: {message}")
-        try:
+        with _ended_plainly():
             return super().invoke(context)
+
+
+@contextlib.contextmanager
+def _ended_plainly() -> Iterator[None]:
+    """End in one line where something is wrong, and in none where nobody reads it.
+
+    SIGPIPE stays ignored: it would also end a program whose network connection breaks, and leave
+    half-written files.
+    """
+    try:
+        try:
+            yield
         except click.exceptions.Exit:  # a RuntimeError, but how --help ends
             raise
         except (ValueError, RuntimeError, OSError) as error:
-            if os.environ.get("FASTSAM_DEBUG"):
+            if os.environ.get("FASTSAM_DEBUG") or _unread(error):
                 raise
             log(f"Error: {error}")
             sys.exit(1)
+    except BrokenPipeError as error:
+        if not (unread := _unread(error)):
+            raise
+        for number in unread:  # what is still in buffers goes nowhere, rather than into an error
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), number)
+        raise click.exceptions.Exit(128 + signal.SIGPIPE) from None
+
+
+def _unread(error: Exception) -> list[int]:
+    """Standard output and error, where they are why a pipe is broken: their reader went away."""
+    if not isinstance(error, BrokenPipeError):
+        return []
+    asked = select.poll()
+    for number in (1, 2):
+        asked.register(number, 0)  # that it is broken is told without being asked for
+    return [number for number, event in asked.poll(0) if event & select.POLLERR]
 
 
 def _adapters() -> EntryPoints:

@@ -33,17 +33,17 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything."""
-    found = [
+    findings = [
         Finding("fastsam-plugins", True, __version__),
         Finding("python", sys.version_info >= (3, 11), platform.python_version(), needed=True),
     ]
     for package in ("torch", "torchvision", "ultralytics", "scikit-image", "numba", "numpy"):
-        found.append(_package(package, install(), needed=True))
-    found.append(_try("opencv", _opencv, OPENCV, needed=True))
-    found.append(_try("device", _device, "", needed=True))
-    found.append(_try("FastSAM-n", _bundled, restore(BUNDLED), True))
+        findings.append(_package(package, install(), needed=True))
+    findings.append(_try("opencv", _opencv, OPENCV, needed=True))
+    findings.append(_try("device", _device, "", needed=True))
+    findings.append(_try("FastSAM-n", _bundled, restore(BUNDLED), True))
     for official in weights.OFFICIAL.values():
-        found.append(_official(official))
+        findings.append(_official(official))
     for package, extra in (
         ("open_clip_torch", "text"),
         ("fiftyone", "fiftyone"),
@@ -54,10 +54,10 @@ def examine() -> list[Finding]:
         ("openvino", "openvino"),
         ("onnxruntime", "onnx"),
     ):
-        found.append(_package(package, install(extra)))
-    found.append(_qt())
-    found.append(_mongod())
-    return found
+        findings.append(_package(package, install(extra)))
+    findings.append(_qt())
+    findings.append(_mongod())
+    return findings
 
 
 def as_json(findings: list[Finding]) -> list[dict[str, Any]]:

@@ -183,14 +183,14 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
 
     written = io.write_results(results(), output, *prompts.marks(prompt))
     if as_json:
-        found = [
+        counted = [
             {"image": str(path), "instances": count}
             | ({} if answer is None else {"prompts": answer.asked, "unanswered": answer.why_not})
             for path, count, answer in counts
         ]
         failed = [{"image": str(p), "error": reason} for p, reason in skipped.reasons.items()]
         done = {"model": loaded[0].network.name, "files": [str(p) for p in written],
-                "images": found, "failed": failed}  # fmt: skip
+                "images": counted, "failed": failed}  # fmt: skip
         print_result(json.dumps(done))
     else:
         for path, count, answer in counts:

@@ -91,12 +91,14 @@ class Region(Struct, gc=False, kw_only=True):
         ValueError
             If it has none, or one that is malformed or of another size.
         """
-        found = self.segmentation
-        if found is None:
+        segmentation = self.segmentation
+        if segmentation is None:
             raise ValueError("it has no segmentation")
-        if isinstance(found, Rle):
-            return polygons.decode_segmentation({"size": found.size, "counts": found.counts}, shape)
-        return polygons.decode_segmentation(found, shape)
+        if isinstance(segmentation, Rle):
+            return polygons.decode_segmentation(
+                {"size": segmentation.size, "counts": segmentation.counts}, shape
+            )
+        return polygons.decode_segmentation(segmentation, shape)
 
 
 class Annotation(Region, gc=False, kw_only=True):
@@ -160,16 +162,16 @@ def read(path: Path) -> Dataset:
     ValueError
         If it is none, or a record does not fit: one line that names it.
     """
-    found = typed_json.read(path, Dataset, TRUTH)
-    _check(found, path)
-    return found
+    dataset = typed_json.read(path, Dataset, TRUTH)
+    _check(dataset, path)
+    return dataset
 
 
 def read_plain(path: Path) -> dict[str, Any]:
     """The same, checked, as dictionaries with all their keys."""
-    found = typed_json.plain(typed_json.content(path), path)
-    _check(typed_json.convert(found, Dataset, path, TRUTH), path)
-    return dict(found)
+    content = typed_json.plain(typed_json.content(path), path)
+    _check(typed_json.convert(content, Dataset, path, TRUTH), path)
+    return dict(content)
 
 
 @dataclass
@@ -189,9 +191,9 @@ class Results:
 
 def with_image(record: Annotation, image: Id) -> Annotation:
     """A record that is of another image."""
-    found = copy.copy(record)
-    found.image_id = image
-    return found
+    renumbered = copy.copy(record)
+    renumbered.image_id = image
+    return renumbered
 
 
 def read_results(path: Path) -> Results:
@@ -202,19 +204,19 @@ def read_results(path: Path) -> Results:
     ValueError
         As :func:`read`.
     """
-    found: Any = typed_json.read(path, _Results, RESULTS)  # type: ignore[arg-type]
-    if isinstance(found, _Annotated):
-        return Results(list(found.annotations), found.images or [])
-    return Results(list(found))
+    decoded: Any = typed_json.read(path, _Results, RESULTS)  # type: ignore[arg-type]
+    if isinstance(decoded, _Annotated):
+        return Results(list(decoded.annotations), decoded.images or [])
+    return Results(list(decoded))
 
 
 def read_plain_results(path: Path) -> Results:
     """The same, checked, as dictionaries with all their keys."""
-    found = typed_json.plain(typed_json.content(path), path)
-    checked: Any = typed_json.convert(found, _Results, path, RESULTS)  # type: ignore[arg-type]
+    content = typed_json.plain(typed_json.content(path), path)
+    checked: Any = typed_json.convert(content, _Results, path, RESULTS)  # type: ignore[arg-type]
     if isinstance(checked, _Annotated):
-        return Results(list(found["annotations"]), checked.images or [])
-    return Results(list(found))
+        return Results(list(content["annotations"]), checked.images or [])
+    return Results(list(content))
 
 
 def read_single(path: Path) -> SingleImage:
@@ -225,9 +227,9 @@ def read_single(path: Path) -> SingleImage:
     ValueError
         As :func:`read`.
     """
-    found = typed_json.read(path, SingleImage, "of SA-1B")
-    _check_size(found.image, path, "image")
-    return found
+    single = typed_json.read(path, SingleImage, "of SA-1B")
+    _check_size(single.image, path, "image")
+    return single
 
 
 def typed_records(records: list[Record], path: Path) -> list[Annotation]:
@@ -252,9 +254,9 @@ def typed_images(images: list[Record], path: Path) -> list[Image]:
     return typed_json.convert(images, list[Image], path, TRUTH)
 
 
-def _check(found: Dataset, path: Path) -> None:
+def _check(dataset: Dataset, path: Path) -> None:
     sizes: dict[Id, R.Shape] = {}
-    for i, image in enumerate(found.images):
+    for i, image in enumerate(dataset.images):
         if image.id is None:
             raise ValueError(f"{path}: images[{i}] has no id")
         _check_size(image, path, f"images[{i}]")
@@ -263,10 +265,10 @@ def _check(found: Dataset, path: Path) -> None:
                 f"{path}: images[{i}] has the id {typed_json.shown(image.id)} of another image, "
                 "which has another size"
             )
-    again = len(found.images) - len(sizes)
+    again = len(dataset.images) - len(sizes)
     if again:
         _warn(f"{path}: {again} of its images have the id of another one")
-    ids = Counter(a.id for a in found.annotations if a.id is not None)
+    ids = Counter(a.id for a in dataset.annotations if a.id is not None)
     shared = sum(ids.values()) - len(ids)
     if shared:
         _warn(f"{path}: {shared} of its annotations have the id of another one")

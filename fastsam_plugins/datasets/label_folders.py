@@ -26,7 +26,7 @@ class Pairs:
 
     Attributes
     ----------
-    found : list of (path, list of paths)
+    matched : list of (path, list of paths)
         An image and its label image, or images of one mask each.
     apart : set of path
         The images whose masks are a file each.
@@ -34,7 +34,7 @@ class Pairs:
         What was left out, by reason.
     """
 
-    found: list[tuple[Path, list[Path]]] = field(default_factory=list)
+    matched: list[tuple[Path, list[Path]]] = field(default_factory=list)
     apart: set[Path] = field(default_factory=set)
     beside: Counter[str] = field(default_factory=Counter)
 
@@ -55,7 +55,7 @@ def find(folder: Path) -> Pairs | None:
         every = Pairs()
         for one in inside:
             pairs = _pair(one / "images", label_folder(one) or one)
-            every.found += pairs.found
+            every.matched += pairs.matched
             every.apart |= pairs.apart
             every.beside += pairs.beside
         return every
@@ -115,11 +115,11 @@ def _pair(images: Path, labels: Path) -> Pairs:
             assert own is not None
             masks = [_one(own, image)]
         used.update(masks)
-        pairs.found.append((image, masks))
+        pairs.matched.append((image, masks))
     left = {p for paths in by_name.values() for p in paths} - used
     if left:
         pairs.beside["label files without an image"] = len(left)
-    if not pairs.found:
+    if not pairs.matched:
         said = ", ".join(f"{n} {why}" for why, n in pairs.beside.items()) or "no image at all"
         raise ValueError(
             f"{images} and {labels} have no name in common ({said}): images/a.png belongs to a "

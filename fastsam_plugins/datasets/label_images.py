@@ -98,9 +98,9 @@ def read_parts(paths: Iterable[Path], limits: LimitOptions | None = None) -> Lab
     masks: list[R.Runs] = []
     shape: R.Shape | None = None
     for path in paths:
-        found = read_stored(path, limits)
+        stored = read_stored(path, limits)
         try:
-            foreground, _ = _foreground(found)
+            foreground, _ = _foreground(stored)
         except ValueError as error:
             raise ImageError(f"{path} {error}") from None
         shape = shape or _shape(foreground)
@@ -110,26 +110,26 @@ def read_parts(paths: Iterable[Path], limits: LimitOptions | None = None) -> Lab
     return LabelImage(shape or (0, 0), masks, "a file for each mask")
 
 
-def decode(found: Stored, labels: LabelKind = "auto") -> LabelImage:
+def decode(stored: Stored, labels: LabelKind = "auto") -> LabelImage:
     """The instances that stored values stand for; see :func:`read`."""
-    found = _flat(found)
-    gray = _gray(found.values)
-    if gray is None and found.lossy and labels != "mask":
+    stored = _flat(stored)
+    gray = _gray(stored.values)
+    if gray is None and stored.lossy and labels != "mask":
         raise ValueError(
             "has colours that JPEG changed: save the labels as PNG, or read what is not black as "
             "one mask with --labels mask"
         )
-    colors = _colors(found, gray, labels)
-    if labels == "mask" or (labels == "auto" and colors is None and _is_mask(gray, found)):
-        return _parts(*_foreground(found))
+    colors = _colors(stored, gray, labels)
+    if labels == "mask" or (labels == "auto" and colors is None and _is_mask(gray, stored)):
+        return _parts(*_foreground(stored))
     if colors is not None:
-        numbers, void = _of_colors(colors, found, labels)
+        numbers, void = _of_colors(colors, stored, labels)
         read_as, outlined = "colors", False
     elif gray is None:
         raise ValueError("has colours, not ids: read it with --labels colors")
     else:
-        numbers, void = _of_numbers(gray, found)
-        read_as, last = "ids", _last_value(numbers, found, labels)
+        numbers, void = _of_numbers(gray, stored)
+        read_as, last = "ids", _last_value(numbers, stored, labels)
         outlined = last is not None
         if outlined:
             numbers = np.where(numbers == last, 0, numbers)
@@ -140,15 +140,15 @@ def decode(found: Stored, labels: LabelKind = "auto") -> LabelImage:
     return LabelImage(_shape(numbers), masks, read_as, void)
 
 
-def _flat(found: Stored) -> Stored:
+def _flat(stored: Stored) -> Stored:
     """The same without a channel of its own for gray."""
-    values = found.values
+    values = stored.values
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[..., 0]
     if values.ndim == 2 or (values.ndim == 3 and values.shape[2] == 3):
-        return replace(found, values=values)
+        return replace(stored, values=values)
     raise ValueError(
-        f"is not a label image: it has the shape {found.values.shape}, and one number or one "
+        f"is not a label image: it has the shape {stored.values.shape}, and one number or one "
         "colour for each pixel is needed"
     )
 
@@ -159,8 +159,8 @@ def _shape(image: NDArray) -> R.Shape:
 
 def _values(numbers: NDArray) -> NDArray:
     """The different numbers but 0, in order."""
-    found = np.unique(numbers)
-    return found[found != 0]
+    values = np.unique(numbers)
+    return values[values != 0]
 
 
 def _parts(foreground: Bitmap, void: list[str]) -> LabelImage:
@@ -182,7 +182,7 @@ def _gray(values: NDArray) -> NDArray | None:
     return first if same else None
 
 
-def _voids(values: NDArray, found: Stored) -> tuple[Bitmap, list[str]]:
+def _voids(values: NDArray, stored: Stored) -> tuple[Bitmap, list[str]]:
     """Pixels that are no data or below 0, and what to say of them."""
     away, void = np.zeros(values.shape, np.bool_), list[str]()
 
@@ -192,10 +192,10 @@ def _voids(values: NDArray, found: Stored) -> tuple[Bitmap, list[str]]:
             void.append(text)
         away |= which
 
-    if found.hidden is not None:
-        take(found.hidden, "transparent or masked pixels")
-    if found.nodata is not None and not np.isnan(found.nodata):
-        take(values == found.nodata, f"no data ({found.nodata:g})")
+    if stored.hidden is not None:
+        take(stored.hidden, "transparent or masked pixels")
+    if stored.nodata is not None and not np.isnan(stored.nodata):
+        take(values == stored.nodata, f"no data ({stored.nodata:g})")
     if values.dtype.kind == "f":
         take(~np.isfinite(values), "NaN")
     if values.dtype.kind in "if":
@@ -205,8 +205,8 @@ def _voids(values: NDArray, found: Stored) -> tuple[Bitmap, list[str]]:
     return away, void
 
 
-def _of_numbers(gray: NDArray, found: Stored) -> tuple[Numbers, list[str]]:
-    away, void = _voids(gray, found)
+def _of_numbers(gray: NDArray, stored: Stored) -> tuple[Numbers, list[str]]:
+    away, void = _voids(gray, stored)
     kept = np.where(away, gray.dtype.type(0), gray)
     if kept.dtype.kind == "f":
         if (kept != np.floor(kept)).any():
@@ -220,11 +220,11 @@ def _of_numbers(gray: NDArray, found: Stored) -> tuple[Numbers, list[str]]:
     return kept, void
 
 
-def _last_value(numbers: Numbers, found: Stored, labels: LabelKind) -> int | None:
+def _last_value(numbers: Numbers, stored: Stored, labels: LabelKind) -> int | None:
     """The value that is void by its place at the end of its type, if there is one."""
     if labels == "void255":
         return 255 if (numbers == 255).any() else None
-    kind = found.values.dtype
+    kind = stored.values.dtype
     if labels != "auto" or kind.kind not in "ui":
         return None
     last = int(np.iinfo(kind).max)
@@ -234,7 +234,7 @@ def _last_value(numbers: Numbers, found: Stored, labels: LabelKind) -> int | Non
     others = _values(np.where(where, 0, numbers)).astype(np.float64)
     if not len(others):
         return None
-    if found.palette is not None:
+    if stored.palette is not None:
         void = others[-1] < last - 1
     else:
         void = last - others[-1] > 2 * np.diff(others, prepend=0).max()
@@ -258,14 +258,14 @@ def _outlines(where: Bitmap, numbers: NDArray) -> bool:
 # --- masks --------------------------------------------------------------------------------------
 
 
-def _is_mask(gray: NDArray | None, found: Stored) -> bool:
+def _is_mask(gray: NDArray | None, stored: Stored) -> bool:
     if gray is None:
         return False
     if gray.dtype.kind == "f":
         finite = gray[np.isfinite(gray)]
         fractions = (finite != np.floor(finite)).any()
         return bool(fractions and finite.min() >= 0 and finite.max() <= 1)
-    return gray.dtype == np.bool_ or found.lossy or _soft(gray)
+    return gray.dtype == np.bool_ or stored.lossy or _soft(gray)
 
 
 def _top(gray: NDArray) -> int:
@@ -293,13 +293,13 @@ def _soft(gray: NDArray) -> bool:
     return int(even.sum()) < 0.1 * count
 
 
-def _foreground(found: Stored) -> tuple[Bitmap, list[str]]:
+def _foreground(stored: Stored) -> tuple[Bitmap, list[str]]:
     """What is not background in a mask (H, W)."""
-    found = _flat(found)
-    colors = _colors(found, _gray(found.values), "auto")
-    values = found.values if colors is None else colors
+    stored = _flat(stored)
+    colors = _colors(stored, _gray(stored.values), "auto")
+    values = stored.values if colors is None else colors
     gray = values.max(2) if values.ndim == 3 else values
-    away, void = _voids(gray, found)
+    away, void = _voids(gray, stored)
     kept = np.where(away, gray.dtype.type(0), gray)
     most = kept.max(initial=0)
     if kept.dtype.kind == "f":
@@ -314,19 +314,19 @@ def _foreground(found: Stored) -> tuple[Bitmap, list[str]]:
 # --- colours ------------------------------------------------------------------------------------
 
 
-def _colors(found: Stored, gray: NDArray | None, labels: LabelKind) -> NDArray | None:
+def _colors(stored: Stored, gray: NDArray | None, labels: LabelKind) -> NDArray | None:
     """Colours (H, W, 3) if they say what is what, else None."""
-    if found.palette is not None and gray is not None:
+    if stored.palette is not None and gray is not None:
         palette = np.zeros((max(256, int(gray.max(initial=0)) + 1), 3), np.uint8)
-        palette[: len(found.palette)] = found.palette
+        palette[: len(stored.palette)] = stored.palette
         used = np.unique(gray)
         # As programs write that choose the entries themselves: numbers mean nothing there.
         elsewhere = palette[0].any() and not palette[used].any(1).all()
         return palette[gray] if labels == "colors" or (labels == "auto" and elsewhere) else None
-    return found.values if gray is None and labels != "ids" else None
+    return stored.values if gray is None and labels != "ids" else None
 
 
-def _of_colors(colors: NDArray, found: Stored, labels: LabelKind) -> tuple[Numbers, list[str]]:
+def _of_colors(colors: NDArray, stored: Stored, labels: LabelKind) -> tuple[Numbers, list[str]]:
     if colors.dtype.kind not in "ui" or colors.dtype.itemsize > 2:
         raise ValueError(f"is not a label image: its colours are {colors.dtype}")
     red, green, blue = (colors[..., k].astype(np.int64) for k in range(3))
@@ -335,8 +335,8 @@ def _of_colors(colors: NDArray, found: Stored, labels: LabelKind) -> tuple[Numbe
     white = bright << 32 | bright << 16 | bright
     if not (codes == 0).any():
         codes[codes == white] = 0
-    if found.hidden is not None:
-        codes[found.hidden] = 0
+    if stored.hidden is not None:
+        codes[stored.hidden] = 0
     void = []
     voc = _VOC_VOID[0] << 32 | _VOC_VOID[1] << 16 | _VOC_VOID[2]
     for code, name, is_void in (

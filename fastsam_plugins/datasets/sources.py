@@ -89,8 +89,8 @@ def read(data: str | Path, options: DataOptions = _DEFAULT) -> Iterator[Labelled
             reader = readers[program].load()
         except ImportError as error:
             raise ValueError(f"{data} needs {program} ({error}): {install(program)}") from None
-        found: Iterator[Labelled] = reader(name)
-        return found
+        labelled: Iterator[Labelled] = reader(name)
+        return labelled
     data = Path(data)
     images = Path(options.images).expanduser() if options.images else None
     if images is not None and not images.is_dir():
@@ -117,8 +117,8 @@ def read(data: str | Path, options: DataOptions = _DEFAULT) -> Iterator[Labelled
 def _coco_files(folder: Path) -> list[Path]:
     """The COCO files of a dataset: beside its images, or in ``annotations/``."""
     beside = [folder / n for n in ("instances.json", "_annotations.coco.json")]
-    found = [p for p in beside if p.is_file()]
-    return found or sorted((folder / "annotations").glob("instances*.json"))
+    files = [p for p in beside if p.is_file()]
+    return files or sorted((folder / "annotations").glob("instances*.json"))
 
 
 def _places(path: Path, images: Path | None) -> list[Path]:
@@ -153,9 +153,9 @@ def _coco(path: Path, folder: Path | None = None) -> Iterator[Labelled]:
     for image, regions in images:
         tried = [place / image.name for place in places]
         place = next((p for p in tried if is_file(p)), tried[0])
-        found = _labelled(place, image, regions, path)
-        found.beside, left_out = left_out, Counter()
-        yield found
+        labelled = _labelled(place, image, regions, path)
+        labelled.beside, left_out = left_out, Counter()
+        yield labelled
 
 
 def _sa1b(files: list[Path], folder: Path) -> Iterator[Labelled]:
@@ -193,14 +193,16 @@ def is_file(path: Path) -> bool:
 
 def _label_images(pairs: label_folders.Pairs, labels: LabelKind) -> Iterator[Labelled]:
     beside = pairs.beside
-    for image, paths in pairs.found:
+    for image, paths in pairs.matched:
         if image in pairs.apart:
-            found = label_images.read_parts(paths)
+            label_image = label_images.read_parts(paths)
         else:
-            found = label_images.read(paths[0], labels)
-        out = Labelled(image, found.shape, beside=beside, read_as=str(found), labels=paths)
+            label_image = label_images.read(paths[0], labels)
+        out = Labelled(
+            image, label_image.shape, beside=beside, read_as=str(label_image), labels=paths
+        )
         beside = Counter()
-        for mask in found.masks:
+        for mask in label_image.masks:
             out.keep(mask)
         yield out
 

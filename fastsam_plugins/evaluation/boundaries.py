@@ -65,9 +65,9 @@ def count(
             bitmap = thinned(bitmap)
         by_any, recalled = np.zeros_like(bitmap), 0
         for truth in truths:
-            machine, found = correspond(bitmap, truth, max_distance)
+            machine, recalled_here = correspond(bitmap, truth, max_distance)
             by_any |= machine
-            recalled += int(found.sum())
+            recalled += int(recalled_here.sum())
         rows.append((recalled, human, int(by_any.sum()), int(bitmap.sum())))
     return np.array(rows, np.int64)
 
@@ -82,11 +82,11 @@ def at_thresholds(
 
 def of_segmentation(labels: NDArray[np.integer]) -> Bitmap:
     """Boundaries (H, W) of a label image: pixels that differ from one right of or below them."""
-    found = np.zeros(labels.shape, np.bool_)
-    found[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    found[:-1] |= labels[:-1] != labels[1:]
-    found[:-1, :-1] |= labels[:-1, :-1] != labels[1:, 1:]
-    return found
+    edges = np.zeros(labels.shape, np.bool_)
+    edges[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    edges[:-1] |= labels[:-1] != labels[1:]
+    edges[:-1, :-1] |= labels[:-1, :-1] != labels[1:, 1:]
+    return edges
 
 
 def correspond(

@@ -115,6 +115,6 @@ def measure(
         boxes[:, 2:] -= boxes[:, :2]
         scores = seg.scores.astype(np.float64)
         recall.boxes.add(Regions(truth.boxes), areas, Regions(boxes), scores)
-        found = Regions.of_masks([seg.runs(i) for i in range(len(seg))], height)
-        recall.masks.add(truth, areas, found, scores)
+        proposals = Regions.of_masks([seg.runs(i) for i in range(len(seg))], height)
+        recall.masks.add(truth, areas, proposals, scores)
     return recall

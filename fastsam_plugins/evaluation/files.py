@@ -45,11 +45,11 @@ def load_results(path: Path, truth: Record | None = None, of: Path | None = None
     Images are numbered as in the ground truth that ``truth``, of a file ``of``, is; see
     :func:`fastsam_plugins.evaluation.names.renumbered`.
     """
-    found = coco.read_plain_results(path)
+    results = coco.read_plain_results(path)
     if truth is None or of is None:
-        return found.records
+        return results.records
     images = coco.typed_images(truth["images"], of)
-    return names.renumbered(found, images, (of, path))
+    return names.renumbered(results, images, (of, path))
 
 
 def check_listed(images: Iterable[Any], truth: Path, *parts: Records) -> None:

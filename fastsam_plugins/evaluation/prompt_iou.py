@@ -86,11 +86,11 @@ def evaluate_prompts(
 
 def prompt_for(seg: Segmentation, truths: Sequence[R.Runs]) -> dict[str, list[float]]:
     """IoU of every truth with the best instance and with what each kind of prompt selects."""
-    found = [seg.runs(i) for i in range(len(seg))]
+    masks = [seg.runs(i) for i in range(len(seg))]
     ious: dict[str, list[float]] = {"everything": []}
     boxes = np.array([R.bounds(t, seg.shape[0]) for t in truths], np.float64).reshape(-1, 4)
     for truth in truths:
-        overlaps = R.ious(truth, found)
+        overlaps = R.ious(truth, masks)
         ious["everything"].append(float(overlaps.max(initial=0)))
     for mode in POINTS_MODES:
         options = PromptOptions(points_mode=mode)

@@ -72,8 +72,8 @@ def _leading(parts: Parts) -> tuple[NDArray[np.int64], np.dtype]:
             counts = np.zeros((part.shape[1], 1 << digits), np.int64)
         for piece in pieces(part):
             keys = _keys(piece, dtype) >> np.uint64(bits - digits)
-            for band, found in enumerate(counts):
-                found += np.bincount(keys[:, band].astype(np.intp), minlength=len(found))
+            for band, histogram in enumerate(counts):
+                histogram += np.bincount(keys[:, band].astype(np.intp), minlength=len(histogram))
     return counts, dtype
 
 
@@ -84,8 +84,8 @@ def _at(
     bits = 8 * dtype.itemsize - min(8 * dtype.itemsize, _DIGIT)
     prefix = np.zeros((len(ranks), len(counts)), np.uint64)
     left = np.repeat(ranks[:, None], len(counts), axis=1)
-    for band, found in enumerate(counts):
-        prefix[:, band], left[:, band] = _digit(found, left[:, band])
+    for band, histogram in enumerate(counts):
+        prefix[:, band], left[:, band] = _digit(histogram, left[:, band])
     while bits:
         bits -= _DIGIT
         wanted = [np.unique(prefix[:, band]) for band in range(len(counts))]
@@ -95,9 +95,9 @@ def _at(
                 keys = _keys(piece, dtype) >> np.uint64(bits)
                 for band, by_prefix in enumerate(inner):
                     own = keys[:, band]
-                    for p, found in by_prefix.items():
+                    for p, histogram in by_prefix.items():
                         same = own[own >> np.uint64(_DIGIT) == p] & np.uint64((1 << _DIGIT) - 1)
-                        found += np.bincount(same.astype(np.intp), minlength=len(found))
+                        histogram += np.bincount(same.astype(np.intp), minlength=len(histogram))
         for band, by_prefix in enumerate(inner):
             for k, p in enumerate(prefix[:, band].tolist()):
                 (digit,), (rest,) = _digit(by_prefix[p], left[k : k + 1, band])

@@ -78,7 +78,7 @@ def columns(result: ImageResult) -> dict[str, list[Any]]:
     """
     seg = result.segmentation
     areas = seg.areas.tolist()
-    found: dict[str, list[Any]] = {
+    by_name: dict[str, list[Any]] = {
         "image": [result.path.name] * len(seg),
         "instance": result.numbers,
         "prompt": [p if p >= 0 else None for p in seg.prompts.tolist()],
@@ -90,12 +90,12 @@ def columns(result: ImageResult) -> dict[str, list[Any]]:
     }
     pixel = result.georeference.pixel_m2 if result.georeference else None
     if pixel is not None:
-        found["area_m2"] = [a * pixel for a in areas]
-    found |= {axis: [place] * len(seg) for axis, place in result.plane.items()}
+        by_name["area_m2"] = [a * pixel for a in areas]
+    by_name |= {axis: [place] * len(seg) for axis, place in result.plane.items()}
     for name, values in result.extra.items():
         if name not in MEASURED:
-            found[name] = list(values)
-    return found
+            by_name[name] = list(values)
+    return by_name
 
 
 def names(paths: Sequence[Path]) -> list[str]:
@@ -119,9 +119,9 @@ def table(results: Iterable[ImageResult]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     paths: list[Path] = []
     for result in results:
-        found = columns(result)
-        each = zip(*found.values(), strict=True)
-        rows += [dict(zip(found, values, strict=True)) for values in each]
+        by_name = columns(result)
+        each = zip(*by_name.values(), strict=True)
+        rows += [dict(zip(by_name, values, strict=True)) for values in each]
         paths += [result.path] * (len(rows) - len(paths))
     # As is said of planes and layers, a result may have a name of its own.
     for row, path, name in zip(rows, paths, names(paths), strict=True):

@@ -114,15 +114,15 @@ def _array(arrays: dict[str, NDArray], name: str, kinds: str, shape: tuple[int, 
     """An array of finite numbers of some kinds and a shape, in which -1 stands for any length."""
     if name not in arrays:
         raise ValueError(f"it has no {name}")
-    found = arrays[name]
-    same = found.ndim == len(shape) and all(
-        b in (-1, a) for a, b in zip(found.shape, shape, strict=True)
+    array = arrays[name]
+    same = array.ndim == len(shape) and all(
+        b in (-1, a) for a, b in zip(array.shape, shape, strict=True)
     )
-    if not same or found.dtype.kind not in kinds:
-        raise ValueError(f"its {name} are {found.dtype} of shape {found.shape}")
-    if kinds == "f" and not np.isfinite(found).all():
+    if not same or array.dtype.kind not in kinds:
+        raise ValueError(f"its {name} are {array.dtype} of shape {array.shape}")
+    if kinds == "f" and not np.isfinite(array).all():
         raise ValueError(f"its {name} are not all finite")
-    return found
+    return array
 
 
 def _runs(arrays: dict[str, NDArray]) -> MaskSource:

@@ -81,14 +81,14 @@ def overlay_strips(
     for y0 in range(0, height, step):
         y1 = min(y0 + step, height)
         above, below = max(y0 - 1, 0), min(y1 + 1, height)
-        found = labels[above:below]  # an outline depends on the rows beside it
-        edge = _outlines(found)[y0 - above : y1 - above]
-        found = found[y0 - above : y1 - above]
+        numbers = labels[above:below]  # an outline depends on the rows beside it
+        edge = _outlines(numbers)[y0 - above : y1 - above]
+        numbers = numbers[y0 - above : y1 - above]
         strip = np.array(image[y0:y1, 0:width])
-        covered = found > 0
-        tint = palette[found[covered]]
+        covered = numbers > 0
+        tint = palette[numbers[covered]]
         strip[covered] = strip[covered] * (1 - opacity) + tint * opacity
-        strip[edge] = palette[found[edge]]
+        strip[edge] = palette[numbers[edge]]
         for stamp in stamps:
             stamp.put(strip, y0)
         yield strip

@@ -77,8 +77,8 @@ def _metres(crs: str) -> float | None:
     """Metres per unit of a projected CRS."""
     from rasterio.crs import CRS
 
-    found = CRS.from_user_input(crs)
-    return float(found.linear_units_factor[1]) if found.is_projected else None
+    parsed = CRS.from_user_input(crs)
+    return float(parsed.linear_units_factor[1]) if parsed.is_projected else None
 
 
 class Raster:
@@ -208,5 +208,5 @@ def _span(index: Any, length: int) -> tuple[slice, Any]:
 
 def same(array: NDArray, nodata: float) -> NDArray[np.bool_]:
     """The pixels (H, W) of (H, W) or (H, W, C) whose every band has the value of no data."""
-    found = np.isnan(array) if math.isnan(nodata) else array == nodata
-    return found if array.ndim == 2 else found.all(axis=2)
+    equal = np.isnan(array) if math.isnan(nodata) else array == nodata
+    return equal if array.ndim == 2 else equal.all(axis=2)

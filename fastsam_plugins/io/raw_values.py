@@ -81,8 +81,8 @@ def _pillow(path: Path, limits: LimitOptions) -> Stored:
         lossy = image.format in ("JPEG", "MPO", "JPEG2000") or (
             image.format == "WEBP" and b"VP8 " in _beginning(path, 40)
         )
-        found = deep_values(image, path, limits)  # before the next line, which decodes PNG
-        deep = None if found is None else found[0]
+        precise = deep_values(image, path, limits)  # before the next line, which decodes PNG
+        deep = None if precise is None else precise[0]
         orientation = image.getexif().get(ORIENTATION, 1)
         values = pixel_meaning.turned(np.asarray(image) if deep is None else deep, orientation)
         palette = None

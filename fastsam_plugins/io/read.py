@@ -168,17 +168,17 @@ def _tiff_source(
 
     check_there(path)
     pixels = TiffPixels(path, page, limits, clock)
-    found, kinds = pixels.page, tifffile.PHOTOMETRIC
+    header, kinds = pixels.page, tifffile.PHOTOMETRIC
     if at_once:
-        check_pixels((found.imagelength, found.imagewidth), limits)
+        check_pixels((header.imagelength, header.imagewidth), limits)
     beside = aux_xml(path) if page == 0 else Beside()
-    if page == 0 and palette(found, beside.palette) is None and _gdal_reads(found):
+    if page == 0 and palette(header, beside.palette) is None and _gdal_reads(header):
         return RasterRows(raster.Raster(path), limits, clock)
-    if found.photometric in (32803, 34892) or (page == 0 and found.is_reduced and found.subifds):
+    if header.photometric in (32803, 34892) or (page == 0 and header.is_reduced and header.subifds):
         raise Unreadable("is the raw file of a camera: develop it to a TIFF first")
-    converted = found.photometric in [kinds[name] for name in _COLOR_SPACES]
-    if converted and int(found.compression) not in (*_JPEG, *JPEG2000):
-        check_pixels((found.imagelength, found.imagewidth), limits)
+    converted = header.photometric in [kinds[name] for name in _COLOR_SPACES]
+    if converted and int(header.compression) not in (*_JPEG, *JPEG2000):
+        check_pixels((header.imagelength, header.imagewidth), limits)
         source = _pillow_source(path, page, limits, clock)
         source.orientation = 1  # Pillow turns TIFF upright
         return source

@@ -27,9 +27,9 @@ def mask_of(
     size, pages = (page.imagelength, page.imagewidth), page.parent.pages
     after = number + 1
     while after < len(pages):
-        found = pages[after]
-        kind = int(found.subfiletype)
-        if kind & MASK and not kind & REDUCED and (found.imagelength, found.imagewidth) == size:
+        other = pages[after]
+        kind = int(other.subfiletype)
+        if kind & MASK and not kind & REDUCED and (other.imagelength, other.imagewidth) == size:
             return _prepared(path, after, limits, clock)
         if not kind & (MASK | REDUCED):
             return None  # the next image: its masks are behind it
@@ -73,8 +73,8 @@ def aux_xml(path: Path) -> Beside:
         band = next((b for b in root.iter("PAMRasterBand") if b.get("band") == "1"), None)
         if band is None:
             return Beside()
-        found = band.findall("ColorTable/Entry")
-        entries = [[int(e.get(f"c{i}", 0)) for i in (1, 2, 3)] for e in found]
+        listed = band.findall("ColorTable/Entry")
+        entries = [[int(e.get(f"c{i}", 0)) for i in (1, 2, 3)] for e in listed]
         value = band.findtext("NoDataValue")
         nodata = None if value is None else float(value)
         shown = band.findtext("ColorInterp", "Palette") == "Palette"

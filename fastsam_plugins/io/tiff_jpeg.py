@@ -49,9 +49,9 @@ def decoded(data: bytes, page: Any, shape: tuple[int, int, int]) -> NDArray:
     values = values[..., None] if values.ndim == 2 else values
     values = values[:rows, :columns]
     if values.shape != shape or values.dtype != np.dtype(page.dtype):
-        found = " x ".join(map(str, values.shape))
+        size = " x ".join(map(str, values.shape))
         raise Unreadable(
-            f"is damaged: a piece of {rows} x {columns} x {samples} values holds {found}"
+            f"is damaged: a piece of {rows} x {columns} x {samples} values holds {size}"
         )
     return values
 

@@ -175,8 +175,8 @@ def _picture(kind: str, data: bytes, shape: Shape, dtype: np.dtype, samples: int
     if kind == "webp":
         # It has 3 or 4 samples. Of a band that lies apart libtiff fills as much as it needs.
         out = np.empty((*shape[:2], samples), dtype)
-        found = np.asarray(decode(data, out=out, hasalpha=samples == 4))
-        return found.reshape(-1)[: math.prod(shape)].reshape(shape)
+        values = np.asarray(decode(data, out=out, hasalpha=samples == 4))
+        return values.reshape(-1)[: math.prod(shape)].reshape(shape)
     for tried in _shapes(shape):
         try:
             return np.asarray(decode(data, out=np.empty(tried, dtype)))

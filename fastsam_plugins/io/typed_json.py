@@ -62,24 +62,24 @@ def content(path: str | Path) -> bytes:
     try:
         if path.is_char_device() or path.is_block_device():
             raise ValueError(f"{path} is a device, not a file")
-        found = path.read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError:
         raise ValueError(f"there is no file {path}") from None
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror or error}") from None
-    if not found.strip():
+    if not data.strip():
         raise ValueError(f"{path} is not JSON: it is empty")
-    if found.startswith(b"\x1f\x8b"):
+    if data.startswith(b"\x1f\x8b"):
         raise ValueError(f"{path} is not JSON: it is compressed, unpack it first (gunzip)")
-    encoding = json.detect_encoding(found)
+    encoding = json.detect_encoding(data)
     try:
         if encoding == "utf-8-sig":
-            found = found[3:]
+            data = data[3:]
         elif encoding != "utf-8":
-            found = found.decode(encoding).encode()
+            data = data.decode(encoding).encode()
     except UnicodeError as error:
         raise ValueError(f"{path} is not JSON: it is not text ({error})") from None
-    return found
+    return data
 
 
 def decode(text: bytes, kind: type[T], path: str | Path, what: str) -> T:
@@ -104,10 +104,10 @@ def plain(text: bytes, path: str | Path) -> Any:
         raise ValueError(f"{path} is not JSON: {error}") from None
 
 
-def convert(found: Any, kind: type[T], path: str | Path, what: str) -> T:
+def convert(values: Any, kind: type[T], path: str | Path, what: str) -> T:
     """Lists and dictionaries as a type."""
     try:
-        return msgspec.convert(found, kind)
+        return msgspec.convert(values, kind)
     except RecursionError:
         raise ValueError(f"{path} is not {what}: it is nested too deeply") from None
     except UnicodeError as error:
@@ -124,18 +124,18 @@ def explain(message: str) -> tuple[str, str]:
     problem, _, place = " ".join(message.split()).partition(" - at `")
     # "$.annotations[3].bbox" of a dataset, "$[3].bbox" of a list
     place = re.sub(r"^\[(\d+)\]", r"record \1", place.rstrip("`").removeprefix("$")).lstrip(".")
-    if found := re.fullmatch(r"Object missing required field `(.+)`", problem):
-        return place, f"has no {found[1]}"
-    if found := re.fullmatch(r"Expected `array` of length (\d+), got (\d+)", problem):
-        return place, _expected(f"{found[1]} numbers, got {found[2]}", place)
-    if found := re.fullmatch(r"Expected `(.+)`, got `(.+)`", problem):
+    if match := re.fullmatch(r"Object missing required field `(.+)`", problem):
+        return place, f"has no {match[1]}"
+    if match := re.fullmatch(r"Expected `array` of length (\d+), got (\d+)", problem):
+        return place, _expected(f"{match[1]} numbers, got {match[2]}", place)
+    if match := re.fullmatch(r"Expected `(.+)`, got `(.+)`", problem):
         wanted, got = (
             " or ".join(dict.fromkeys(WORDS.get(t, t) for t in f.split(" | ")))
-            for f in found.groups()
+            for f in match.groups()
         )
         return place, _expected(f"{wanted}, got {got}", place)
-    if found := re.fullmatch(r"Expected `(?:int|float)` ([<>]=) (\S+)", problem):
-        return place, _expected(f"a number {found[1]} {found[2]}", place)
+    if match := re.fullmatch(r"Expected `(?:int|float)` ([<>]=) (\S+)", problem):
+        return place, _expected(f"a number {match[1]} {match[2]}", place)
     if "multiple of" in problem:
         return place, _expected("a whole number", place)
     return place, problem[:1].lower() + problem[1:]

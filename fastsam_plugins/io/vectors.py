@@ -48,18 +48,18 @@ class Feature:
 
 def features(result: ImageResult) -> list[Feature]:
     """The instances that have pixels, with the values of their table rows."""
-    seg, found = result.segmentation, columns(result)
+    seg, table = result.segmentation, columns(result)
     made = []
     for i, number in enumerate(result.numbers):
         polygons = outlines(seg.runs(i), seg.shape)
         if polygons:
-            values = {name: v[i] for name, v in found.items() if name not in LEFT_OUT}
+            values = {name: v[i] for name, v in table.items() if name not in LEFT_OUT}
             made.append(Feature(number, polygons, values, result.plane))
     return made
 
 
 def geojson(
-    found: Sequence[Feature], place: Georeference | None = None, object_type: str = "detection"
+    features: Sequence[Feature], place: Georeference | None = None, object_type: str = "detection"
 ) -> dict[str, Any]:
     """Features as a GeoJSON FeatureCollection. A feature's id is the instance's number.
 
@@ -86,12 +86,12 @@ def geojson(
     https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html
     """
     content: dict[str, Any] = {"type": "FeatureCollection", "features": []}
-    letters = _letters(found) if place is None else {}
+    letters = _letters(features) if place is None else {}
     if place is not None:
         if place.name is None:
             raise ValueError("the CRS has no EPSG code for GeoJSON to name it by: write .gpkg")
         content["crs"] = {"type": "name", "properties": {"name": place.name}}
-    for one in found:
+    for one in features:
         rings = [[_ring(ring, place) for ring in polygon] for polygon in one.polygons]
         geometry: dict[str, Any] = {"type": "MultiPolygon", "coordinates": rings}
         if len(rings) == 1:
@@ -115,7 +115,7 @@ _AXES = {
 }
 
 
-def _letters(found: Sequence[Feature]) -> dict[str, str]:
+def _letters(features: Sequence[Feature]) -> dict[str, str]:
     """By axis of a stack: which of QuPath's z, t and c it is.
 
     Names are those of the field, however they are written (``T``, ``time``, ``Z (um)``). An axis
@@ -127,7 +127,7 @@ def _letters(found: Sequence[Feature]) -> dict[str, str]:
     ValueError
         If slices lie along more axes than QuPath knows.
     """
-    axes = dict.fromkeys(axis for one in found for axis in one.plane)
+    axes = dict.fromkeys(axis for one in features for axis in one.plane)
     letters: dict[str, str] = {}
     for axis in axes:
         words = re.findall(r"[a-z]+", axis.lower()) or [""]
@@ -141,7 +141,7 @@ def _letters(found: Sequence[Feature]) -> dict[str, str]:
         free = [letter for letter in "zt" if letter not in letters.values()]
         if free:
             letters[axis] = free[0]
-        elif len({one.plane.get(axis, 0) for one in found}) > 1:
+        elif len({one.plane.get(axis, 0) for one in features}) > 1:
             raise ValueError(
                 f"QuPath knows planes of z, t and c alone, and axis {axis!r} is one more: write "
                 "one place along it at a time"
@@ -258,12 +258,12 @@ def _quoted(name: str) -> str:
 def _write_layer(part: Path, layer: Layer) -> None:
     import pyogrio.raw
 
-    found, place = layer.features, layer.place
+    features, place = layer.features, layer.place
     shapes = [
-        _wkb([[_mapped(r, place) for r in polygon] for polygon in one.polygons]) for one in found
+        _wkb([[_mapped(r, place) for r in polygon] for polygon in one.polygons]) for one in features
     ]
-    names = dict.fromkeys(name for one in found for name in one.values)
-    fields = {n: _typed([_plain(one.values.get(n)) for one in found]) for n in names}
+    names = dict.fromkeys(name for one in features for name in one.values)
+    fields = {n: _typed([_plain(one.values.get(n)) for one in features]) for n in names}
     fields = {n: (values, mask) for n, (values, mask) in fields.items() if not mask.all()}
     try:
         pyogrio.raw.write(

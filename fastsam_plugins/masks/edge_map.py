@@ -42,7 +42,7 @@ def edges(seg: Segmentation, options: EdgeOptions | None = None) -> Map:
     """
     options = EdgeOptions.of(options)
     height, width = seg.shape
-    found = np.zeros((height, width), np.float32)
+    strongest = np.zeros((height, width), np.float32)
     for i in range(len(seg)):
         # Sobel looks one pixel around, and an edge may lie on the border of the box.
         x0, y0 = np.maximum(np.floor(seg.boxes[i, :2]).astype(int) - 2, 0).tolist()
@@ -52,12 +52,12 @@ def edges(seg: Segmentation, options: EdgeOptions | None = None) -> Map:
         weight = seg.scores[i] if options.by_confidence else np.float32(1)
         for low, high in _strips(y1 - y0, x1 - x0):
             strength = weight * _strength(seg, i, (x0, y0, x1, y1), y0 + low, y0 + high)
-            part = found[y0 + low : y0 + high, x0:x1]
+            part = strongest[y0 + low : y0 + high, x0:x1]
             np.maximum(part, strength, out=part)
-    highest = float(found.max(initial=0))
+    highest = float(strongest.max(initial=0))
     if highest > 0:
-        found /= highest
-    return ridges(found, options.smoothing) if options.thin else found
+        strongest /= highest
+    return ridges(strongest, options.smoothing) if options.thin else strongest
 
 
 def to_uint16(strength: Map) -> NDArray[np.uint16]:

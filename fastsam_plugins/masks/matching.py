@@ -40,16 +40,16 @@ def link(
     numbers: list[NDArray[np.int64]] = []
     count = 0
     for k, masks in enumerate(slices):
-        found = np.full(len(masks), -1)
+        assigned = np.full(len(masks), -1)
         if k:
             overlap = overlaps(slices[k - 1], masks, shape, options.min_iou)
             before, now = linear_sum_assignment(overlap, maximize=True)
             linked = overlap[before, now] > 0
-            found[now[linked]] = numbers[-1][before[linked]]
-        fresh = np.flatnonzero(found < 0)
-        found[fresh] = count + np.arange(len(fresh))
+            assigned[now[linked]] = numbers[-1][before[linked]]
+        fresh = np.flatnonzero(assigned < 0)
+        assigned[fresh] = count + np.arange(len(fresh))
         count += len(fresh)
-        numbers.append(found)
+        numbers.append(assigned)
     return numbers
 
 

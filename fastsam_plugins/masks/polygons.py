@@ -122,11 +122,11 @@ def keyhole_polygon(runs: R.Runs, shape: R.Shape) -> NDArray[np.float64]:
 
 def _nearest(path: NDArray[np.float64], loop: NDArray[np.float64]) -> tuple[int, int]:
     """Of all pairs of a point of one and a point of the other, the first of the closest."""
-    best, found = np.inf, (0, 0)
+    best, pair = np.inf, (0, 0)
     step = max(_PAIRS // len(loop), 1)
     for first in range(0, len(path), step):
         distance = ((path[first : first + step, None] - loop[None]) ** 2).sum(-1)
         k, j = np.unravel_index(int(distance.argmin()), distance.shape)
         if distance[k, j] < best:
-            best, found = float(distance[k, j]), (first + int(k), int(j))
-    return found
+            best, pair = float(distance[k, j]), (first + int(k), int(j))
+    return pair

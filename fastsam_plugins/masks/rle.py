@@ -86,14 +86,14 @@ def _from_list(counts: Any) -> NDArray[np.int64]:
     try:
         if not isinstance(counts, np.ndarray) and any(isinstance(c, bool) for c in counts):
             raise TypeError
-        found = np.asarray(counts)
+        array = np.asarray(counts)
     except (TypeError, ValueError, OverflowError):
-        found = np.empty(1, object)  # lists of several lengths
-    if found.size == 0 and found.ndim == 1:
+        array = np.empty(1, object)  # lists of several lengths
+    if array.size == 0 and array.ndim == 1:
         return np.empty(0, np.int64)
-    if found.ndim != 1 or found.dtype.kind not in "iu" or found.max() >= 2**63:
+    if array.ndim != 1 or array.dtype.kind not in "iu" or array.max() >= 2**63:
         raise ValueError("the counts of an RLE are a COCO string or whole numbers")
-    return found.astype(np.int64)
+    return array.astype(np.int64)
 
 
 def _from_string(text: bytes) -> NDArray[np.int64]:

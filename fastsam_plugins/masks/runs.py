@@ -49,19 +49,19 @@ def check(runs: Any, shape: Shape) -> Runs:
     ValueError
         If the rows are no whole numbers, not in order, empty, touch or leave the image.
     """
-    found = np.asarray(runs)
-    if not found.size:
+    array = np.asarray(runs)
+    if not array.size:
         return EMPTY
-    if found.ndim != 2 or found.shape[1] != 2 or found.dtype.kind not in "iu":
-        raise ValueError(f"a run array is whole numbers (K, 2), not {found.dtype} {found.shape}")
-    found = found.astype(np.int64, copy=False)
-    ends = found.ravel()
+    if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu":
+        raise ValueError(f"a run array is whole numbers (K, 2), not {array.dtype} {array.shape}")
+    array = array.astype(np.int64, copy=False)
+    ends = array.ravel()
     if (np.diff(ends) <= 0).any() or ends[0] < 0 or ends[-1] > shape[0] * shape[1]:
         raise ValueError(
             f"runs must be [start, stop) in order, apart, within the {shape[0] * shape[1]} pixels "
             "of their image"
         )
-    return found
+    return array
 
 
 def _merge_sorted(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> Runs:

@@ -7,6 +7,7 @@ laid out here without memory (PyTorch's ``meta`` device) and compared with what 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from fastsam_plugins.options import LimitOptions
 if TYPE_CHECKING:
     import torch
 
+Size = tuple[int, int, int]
 _MOST = 100_000  # for any number in a description: channels are the largest
 _TEXT = 20  # letters of the longest word in one
 _PROBE = 256  # pixels a side of the image that ultralytics sends through a network it has made
@@ -81,16 +83,43 @@ def _depths(architecture: Mapping[str, Any]) -> list[float]:
 
 
 def _passed(network: Any) -> int:
-    """Numbers that a small image becomes in all layers but the head."""
-    import torch
+    """Numbers that a small image becomes in all layers but the head.
 
-    made: list[torch.Tensor] = []
-    total, x = 0, torch.zeros(1, 3, _PROBE, _PROBE)
-    with torch.inference_mode():
-        for layer in list(network)[:-1]:
-            places = [layer.f] if isinstance(layer.f, int) else layer.f
-            given = [x if place == -1 else made[place] for place in places]
-            x = layer(given[0] if isinstance(layer.f, int) else given)
-            made.append(x)
-            total += x.numel()
+    Worked out, not run: for that PyTorch would import its compiler, even on the ``meta`` device. It
+    takes seconds, and ends the process where a napari window is drawn by Mesa's LLVM.
+    """
+    made: list[Size] = []
+    total, size = 0, (3, _PROBE, _PROBE)
+    for layer in list(network)[:-1]:
+        places = [layer.f] if isinstance(layer.f, int) else layer.f
+        size = _size_after(layer, [size if place == -1 else made[place] for place in places])
+        made.append(size)
+        total += math.prod(size)
     return total
+
+
+def _size_after(layer: Any, given: list[Size]) -> Size:
+    """What a layer of YOLOv8-seg makes of what it is given, as (channels, height, width)."""
+    kind, (channels, *sides) = type(layer).__name__, given[0]
+    if kind == "Sequential":  # a layer that is repeated
+        for part in layer:
+            given = [_size_after(part, given)]
+        return given[0]
+    if kind == "Concat":
+        if layer.d != 1 or len({size[1:] for size in given}) > 1:
+            raise ValueError("it joins what is not of one size")
+        channels = sum(size[0] for size in given)
+    elif kind == "Upsample":
+        factor = layer.scale_factor
+        factors = factor if isinstance(factor, tuple) else (factor, factor)
+        sides = [int(n * f) for n, f in zip(sides, factors, strict=True)]
+    elif kind == "Conv":
+        conv = layer.conv
+        how = zip(sides, conv.kernel_size, conv.stride, conv.padding, conv.dilation, strict=True)
+        sides = [(n + 2 * padding - d * (k - 1) - 1) // step + 1 for n, k, step, padding, d in how]
+        channels = conv.out_channels
+    else:  # C2f and SPPF leave the sides as they are
+        channels = layer.cv2.conv.out_channels
+    if min(sides) < 1:
+        raise ValueError("it makes an image of no pixels")
+    return channels, sides[0], sides[1]

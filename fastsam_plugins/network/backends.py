@@ -125,8 +125,8 @@ def _openvino(module: torch.nn.Module) -> Backend:
     compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def run(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        found = compiled([inputs.contiguous().numpy()])
-        return torch.from_numpy(found[0].copy()), torch.from_numpy(found[1].copy())
+        outputs = compiled([inputs.contiguous().numpy()])
+        return torch.from_numpy(outputs[0].copy()), torch.from_numpy(outputs[1].copy())
 
     return run
 

@@ -123,7 +123,7 @@ def average(paths: Sequence[Path]) -> Checkpoint:
     """
     import torch
 
-    first, *others = found = [read(path) for path in paths]
+    first, *others = networks = [read(path) for path in paths]
     kind = _kind(first)
     for path, other in zip(paths[1:], others, strict=True):
         if _kind(other) != kind:
@@ -131,7 +131,7 @@ def average(paths: Sequence[Path]) -> Checkpoint:
                 f"{path} holds another network than {paths[0]}: no mean of them works"
             )
     names = kind[0]
-    mean = {name: torch.stack([c.state[name].float() for c in found]).mean(0) for name in names}
+    mean = {name: torch.stack([c.state[name].float() for c in networks]).mean(0) for name in names}
     return Checkpoint(mean, first.architecture, first.imgsz, first.classes)
 
 
@@ -293,7 +293,7 @@ def _state(
     module: Any, prefix: str = "", visited: list[int] | None = None
 ) -> dict[str, torch.Tensor]:
     """Parameters and buffers of a recorded module, named as ``state_dict`` names them."""
-    found = {}
+    state = {}
     visited = [] if visited is None else visited
     visited.append(id(module))
     if len(visited) > _MOST_ARRAYS:  # modules that hold each other are as many as their paths
@@ -301,8 +301,8 @@ def _state(
     for kind in ("_parameters", "_buffers"):
         for name, value in getattr(module, kind, {}).items():
             if value is not None:
-                found[prefix + name] = value.detach()
+                state[prefix + name] = value.detach()
     for name, child in getattr(module, "_modules", {}).items():
         if child is not None and name != "criterion":
-            found |= _state(child, f"{prefix}{name}.", visited)
-    return found
+            state |= _state(child, f"{prefix}{name}.", visited)
+    return state

@@ -98,10 +98,10 @@ def _accept(
     check: Callable[[Path], object],
 ) -> None:
     """Give a complete file its name, or put it aside."""
-    found = sha256_of(part)
-    why = f"the server sent another file: its SHA-256 is {found}, not {sha256}"
+    digest = sha256_of(part)
+    why = f"the server sent another file: its SHA-256 is {digest}, not {sha256}"
     try:
-        if found != sha256:
+        if digest != sha256:
             if not options.allow_unknown_weights:
                 raise DownloadError(why)
             try:
@@ -284,5 +284,5 @@ def _begins_at(answer: Any, have: int) -> bool:
 def _inmost(error: BaseException) -> str:
     """What is wrong, without the names of all the classes it passed through."""
     text = one_line(error)
-    found = re.search(r"\[Errno [^\]]*\] [^)'\"]*|CERTIFICATE[^)'\"]*", text)
-    return found[0].strip() if found else text[:200]
+    match = re.search(r"\[Errno [^\]]*\] [^)'\"]*|CERTIFICATE[^)'\"]*", text)
+    return match[0].strip() if match else text[:200]

@@ -35,10 +35,10 @@ class ShapedSegment(Segment):
 
     def forward(self, x: list[torch.Tensor]) -> Any:
         """As ``Segment``; in training the terms are as they are, see :func:`quadrics`."""
-        found = super().forward(x)
+        outcome = super().forward(x)
         if self.training:
-            return found
-        (predictions, prototypes), *rest = (found,) if self.export else found
+            return outcome
+        (predictions, prototypes), *rest = (outcome,) if self.export else outcome
         coefficients, prototypes = as_usual(
             predictions[:, -self.nm :], prototypes, predictions[:, :4] / CELL
         )

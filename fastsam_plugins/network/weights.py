@@ -108,8 +108,8 @@ def resolve(name: str | Path, options: WeightsOptions | None = None) -> Path:
 
 
 def _resolve(name: str | Path, options: WeightsOptions) -> tuple[Path, str]:
-    found = known(name)
-    path = found if isinstance(found, Path) else _download(found, options)
+    source = known(name)
+    path = source if isinstance(source, Path) else _download(source, options)
     return path, _verify(path, options)
 
 

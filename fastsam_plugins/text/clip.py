@@ -65,8 +65,8 @@ class Clip:
 
             with torch.inference_mode():
                 tokens = self._tokenizer(new).to(self.device)
-                found = _units(text_encoder.encode(self.model, tokens))
-            self._texts.update(zip(new, found, strict=True))
+                features = _units(text_encoder.encode(self.model, tokens))
+            self._texts.update(zip(new, features, strict=True))
         out = np.stack([self._texts[t] for t in texts])
         for text in texts:
             self._texts.move_to_end(text)
@@ -83,13 +83,13 @@ class Clip:
         """Unit vectors (N, D) of instances cut out of an image (H, W, 3), none of them empty."""
         import torch
 
-        found = []
+        features = []
         model, kind = self._looking(options.precision)
         with torch.inference_mode():
             parts = crops.batches(image, masks, self.pixels, options.background, options.chunk)
             for batch in parts:
-                found.append(_units(model.encode_image(batch.to(self.device, kind))))
-        return np.concatenate(found) if found else np.empty((0, 0), np.float32)
+                features.append(_units(model.encode_image(batch.to(self.device, kind))))
+        return np.concatenate(features) if features else np.empty((0, 0), np.float32)
 
     def image_tokens(
         self,
@@ -112,8 +112,8 @@ class Clip:
         model, kind = self._looking(precision)
         with torch.inference_mode():
             batch = self.pixels.normalize(self.pixels.resize(image, size)[None])
-            found = dense.tokens(model.visual, batch.to(self.device, kind))[0]
-            return np.asarray(found.float().cpu().numpy())
+            tokens = dense.tokens(model.visual, batch.to(self.device, kind))[0]
+            return np.asarray(tokens.float().cpu().numpy())
 
     def _looking(self, precision: Precision) -> tuple[Any, torch.dtype]:
         """The model that looks at images, and what kind of numbers it takes."""
@@ -129,8 +129,8 @@ def pooled(tokens: Floats, masks: Iterable[R.Runs], shape: R.Shape) -> Floats:
     """Unit vectors (N, D): the mean of tokens (D, h, w) under each mask of an image (H, W)."""
     cells = tokens.reshape(len(tokens), -1)
     weights = [dense.coverage(mask, shape, tokens.shape[1:]).ravel() for mask in masks]
-    found = np.array(weights, np.float32).reshape(-1, cells.shape[1]) @ cells.T
-    return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12))
+    means = np.array(weights, np.float32).reshape(-1, cells.shape[1]) @ cells.T
+    return np.asarray(means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12))
 
 
 def _units(features: torch.Tensor) -> Floats:

@@ -119,10 +119,10 @@ def _pair(side: Any) -> tuple[int, int]:
 
 def _last(visual: Any, batch: torch.Tensor) -> torch.Tensor:
     """What the tower's last block gives, after its norm, (B, C, h, w)."""
-    found = visual.forward_intermediates(
+    outputs = visual.forward_intermediates(
         batch, indices=1, normalize_intermediates=True, intermediates_only=True
     )
-    cells: torch.Tensor = found["image_intermediates"][-1]
+    cells: torch.Tensor = outputs["image_intermediates"][-1]
     return cells
 
 

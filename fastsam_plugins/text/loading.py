@@ -60,9 +60,9 @@ def load(name: str | Path, device: str | Any = "auto") -> Clip:
     """
     from fastsam_plugins.network.devices import pick_device
 
-    found = find(name)
-    stamp = found.file.stat().st_mtime_ns if found.file else 0
-    return _load(found, str(pick_device(str(device))), stamp)
+    source = find(name)
+    stamp = source.file.stat().st_mtime_ns if source.file else 0
+    return _load(source, str(pick_device(str(device))), stamp)
 
 
 def download(name: str | Path) -> Path:
@@ -78,8 +78,8 @@ def download(name: str | Path) -> Path:
     WeightsError
         If there is no such network or tag, or the download fails.
     """
-    found = find(name)
-    return found.file or _built(found, "cpu", online=True)[1]
+    source = find(name)
+    return source.file or _built(source, "cpu", online=True)[1]
 
 
 def find(name: str | Path) -> _Named:

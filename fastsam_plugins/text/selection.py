@@ -31,15 +31,15 @@ def similarity(
     texts = check_texts("text", text)
     look = _look(seg.image_features, seg.shape)
     if not len(seg):
-        found = np.empty((0, len(texts)), np.float32)
+        cosines = np.empty((0, len(texts)), np.float32)
     else:
         clip = clip or _load(options, look)
         features = look.of(seg.source, seg.rows, clip, options)
         # Masks too small to be looked at alone: there is nothing to multiply.
-        found = np.full((len(seg), len(texts)), np.nan, np.float32)
+        cosines = np.full((len(seg), len(texts)), np.nan, np.float32)
         if features.shape[1]:
-            found = features @ clip.text_features(texts).T
-    return found[:, 0] if isinstance(text, str) and len(texts) == 1 else found
+            cosines = features @ clip.text_features(texts).T
+    return cosines[:, 0] if isinstance(text, str) and len(texts) == 1 else cosines
 
 
 def select(
@@ -52,8 +52,8 @@ def select(
     """See :meth:`fastsam_plugins.Segmentation.select`."""
     texts = check_texts("text", text)
     against = check_texts("negatives", negatives) if negatives is not None else []
-    found = similarity(seg, [*texts, *against], options, clip)
-    wanted, unwanted = found[:, : len(texts)], found[:, len(texts) :]
+    cosines = similarity(seg, [*texts, *against], options, clip)
+    wanted, unwanted = cosines[:, : len(texts)], cosines[:, len(texts) :]
     allowed = wanted >= options.threshold  # never true of NaN
     if against:
         allowed &= wanted > unwanted.max(1, keepdims=True)
@@ -73,8 +73,8 @@ def answered(
     seg: Segmentation, texts: Sequence[str], options: TextOptions, clip: Clip | None = None
 ) -> NDArray[np.float32]:
     """Similarity (N,) of each selected instance to the text it answers, ``texts[prompts]``."""
-    found = similarity(seg, list(texts), options, clip)
-    return found[np.arange(len(seg)), seg.prompts]
+    cosines = similarity(seg, list(texts), options, clip)
+    return cosines[np.arange(len(seg)), seg.prompts]
 
 
 _DEFAULT = TextOptions()

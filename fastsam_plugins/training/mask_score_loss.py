@@ -30,5 +30,5 @@ class RankedByMask(MaskLoss, SegmentLoss26):
                 boxes = xyxy2xywh(corners * strides / CELL).permute(0, 2, 1)
                 usual = shape_terms.as_usual(preds["mask_coefficient"], preds["proto"], boxes)
             preds = {**preds, "mask_coefficient": usual[0], "proto": usual[1]}
-        found: tuple[Any, ...] = super().get_assigned_targets_and_loss(preds, batch)
-        return found
+        assigned: tuple[Any, ...] = super().get_assigned_targets_and_loss(preds, batch)
+        return assigned

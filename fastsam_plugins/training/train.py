@@ -134,11 +134,11 @@ def read_recipe(path: Path) -> TrainOptions:
     ValueError
         If the file holds no such options: one line that names it and the option.
     """
-    found = typed_json.read(path, dict[str, Any], "a training recipe")
-    unknown = sorted(found.keys() - {f.name for f in dataclasses.fields(TrainOptions)})
+    content = typed_json.read(path, dict[str, Any], "a training recipe")
+    unknown = sorted(content.keys() - {f.name for f in dataclasses.fields(TrainOptions)})
     if unknown:
         raise ValueError(f"{path}: there is no option {typed_json.shown(unknown[0])}")
-    return typed_json.convert(found, TrainOptions, path, "a training recipe")
+    return typed_json.convert(content, TrainOptions, path, "a training recipe")
 
 
 def _checkpoint(output: Path) -> Path:

@@ -126,8 +126,8 @@ class Trainer(SegmentationTrainer):
         recall = {}
         if self.truth.is_file():
             model = FastSAM(last, str(self.device))
-            found = measure(model, sources.read(self.truth)).summary()
-            recall = {name: float(found[name]) for name in MEASURED}
+            measured = measure(model, sources.read(self.truth)).summary()
+            recall = {name: float(measured[name]) for name in MEASURED}
         fitness = recall.get(SUCCESS, 0.0)
         if self.best_fitness is None or self.best_fitness <= fitness:
             self.best_fitness = fitness

@@ -93,13 +93,6 @@ def run(home: Path, *words: str | Path, before: list[str] = [], **more: str):  #
     )  # fmt: skip
 
 
-@pytest.fixture(params=["with network", "without network"])
-def before(request) -> list[str]:
-    if request.param == "with network":
-        return []
-    return without_network() or pytest.skip("no network namespaces here (unshare)")
-
-
 def test_the_spy_sees_what_is_done(tmp_path):
     program = (
         "import socket, subprocess, urllib.request\n"
@@ -118,7 +111,7 @@ def test_the_spy_sees_what_is_done(tmp_path):
     ]
 
 
-TRAIN = ("--epochs", "2", "--imgsz", "64", "--batch", "2", "--workers", "0", "--device", "cpu")
+TRAIN = ("--epochs", "1", "--imgsz", "64", "--batch", "2", "--workers", "0", "--device", "cpu")
 COMMANDS = {
     "segment": (["segment", COINS, "-o", "found.json", *QUICK], "found.json"),
     "overlay": (["segment", COINS, "-o", "found.png", *QUICK], "found.png"),
@@ -130,27 +123,59 @@ COMMANDS = {
 }
 
 
-@functools.cache
-def results(name: str, folder: Path, pictures: Path, before: tuple[str, ...]):
-    words, file = COMMANDS[name]
-    words = [pictures if word == "PICTURES" else word for word in words]
-    home = folder / (name + ("-alone" if before else ""))
-    done = run(home, *FASTSAM, *words, before=list(before))
-    assert done.returncode == 0, done.stderr
-    content = (home / file).read_bytes() if file else done.stdout.replace(str(home), "")
+def outcome(name: str, home: Path, printed: str):
+    """What came of a command in a folder."""
+    file = COMMANDS[name][1]
+    content = (home / file).read_bytes() if file else printed
     if name == "train":  # but for the time it took
         content = [line.split(b",")[:1] + line.split(b",")[2:] for line in content.splitlines()]
-    return home, content
+    return content
+
+
+@functools.cache
+def results(name: str, folder: Path, pictures: Path):
+    words = [pictures if word == "PICTURES" else word for word in COMMANDS[name][0]]
+    home = folder / name
+    done = run(home, *FASTSAM, *words)
+    assert done.returncode == 0, done.stderr
+    return home, outcome(name, home, done.stdout.replace(str(home), ""))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_commands_contact_nobody(name, before, pictures, tmp_path_factory):
-    folder = tmp_path_factory.getbasetemp()
-    home, found = results(name, folder, pictures, tuple(before))
+def test_commands_contact_nobody(name, pictures, tmp_path_factory):
+    home, _ = results(name, tmp_path_factory.getbasetemp(), pictures)
     assert faults(spied(home)) == []
     assert not (home / ".config" / "Ultralytics").exists(), "no settings of ultralytics' either"
-    if before:
-        assert found == results(name, folder, pictures, ())[1]
+
+
+def test_without_a_network_commands_give_the_same(pictures, tmp_path, tmp_path_factory):
+    """One after another in one process, each in a folder of its own."""
+    before = without_network() or pytest.skip("no network namespaces here (unshare)")
+    commands = {
+        name: [str(pictures) if word == "PICTURES" else str(word) for word in words]
+        for name, (words, _) in COMMANDS.items()
+    }
+    program = f"""
+import contextlib, os
+from fastsam_plugins.cli.main import main
+for name, words in {commands!r}.items():
+    os.mkdir(name)
+    os.chdir(name)
+    with open("printed", "w") as file, contextlib.redirect_stdout(file):
+        try:
+            main(words)
+        except SystemExit as end:
+            assert not end.code, (name, end.code)
+    os.chdir("..")
+"""
+    done = run(tmp_path, sys.executable, "-c", program, before=before)
+    assert done.returncode == 0, done.stderr
+    assert faults(spied(tmp_path)) == []
+    assert not (tmp_path / ".config" / "Ultralytics").exists()
+    for name in COMMANDS:
+        _, found = results(name, tmp_path_factory.getbasetemp(), pictures)
+        printed = (tmp_path / name / "printed").read_text().replace(str(tmp_path), "")
+        assert outcome(name, tmp_path / name, printed) == found, name
 
 
 def test_text_without_weights_says_how_to_get_them_and_asks_nobody(tmp_path):
@@ -184,13 +209,18 @@ def test_plugins_contact_nobody(name, tmp_path):
     assert faults(spied(tmp_path)) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"\0\0\0\x18ftypheic\0\0\0\0mif1",
-                                     b"no image"])  # fmt: skip
+NO_IMAGES = {
+    "empty": b"", "cut": b"\x89PNG\r\n\x1a\n", "heif": b"\0\0\0\x18ftypheic\0\0\0\0mif1",
+    "text": b"no image",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("first", ["ours", "theirs"])
-def test_a_file_that_is_no_image_installs_nothing(content, first, tmp_path):
+def test_a_file_that_is_no_image_installs_nothing(first, tmp_path):
     """Ultralytics would pip-install a decoder: through us never, and not behind our back either."""
-    path = tmp_path / "picture.png"
-    path.write_bytes(content)
+    paths = [tmp_path / f"{name}.png" for name in NO_IMAGES]
+    for path, content in zip(paths, NO_IMAGES.values(), strict=True):
+        path.write_bytes(content)
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "fine.png")
     program = f"""
 import PIL.Image
@@ -201,19 +231,20 @@ from fastsam_plugins.evaluation import edge_files
 from fastsam_plugins.datasets import sources
 from fastsam_plugins.training import data
 FastSAM("FastSAM-n", device="cpu").segment(read_image({str(tmp_path / "fine.png")!r}))
-try:
-    read_image({str(path)!r})
-except ImageError as error:
-    print(error)
-if {first!r} == "ours":
+for path in {[str(path) for path in paths]!r}:
     try:
-        PIL.Image.open({str(path)!r})
-    except OSError:
-        assert PIL.Image.open is own
+        read_image(path)
+    except ImageError as error:
+        print(error)
+    if {first!r} == "ours":
+        try:
+            PIL.Image.open(path)
+        except OSError:
+            assert PIL.Image.open is own
 """
     done = run(tmp_path, sys.executable, "-c", program)
     assert done.returncode == 0, done.stderr
-    assert str(path) in done.stdout
+    assert all(str(path) in done.stdout for path in paths)
     allowed = ["one.one.one.one"] if first == "theirs" else []  # their own import's
     asked = [event["said"][0] for event in faults(spied(tmp_path))]
     assert [host for host in asked if host not in (*allowed, "dns.google")] == []

@@ -93,25 +93,6 @@ def test_masks_refuse_to_exceed_their_budget_and_say_what_to_use_instead(dummy):
         seg.masks(budget=1000)
 
 
-@pytest.mark.parametrize(
-    ("overlap", "at_centre", "at_ring"),
-    [("small_on_top", 3, 2), ("high_score_on_top", 2, 2), ("first", 1, 1)],
-)
-def test_labels_settle_overlaps_as_asked(nested, overlap, at_centre, at_ring):
-    labels = nested.labels(overlap)
-    assert labels.dtype == np.int32
-    assert labels[40, 40] == at_centre
-    assert labels[40, 50] == at_ring
-    assert labels[60, 85] == 4
-    assert labels[0, 0] == 0
-    assert np.array_equal(labels > 0, nested.masks().any(0))
-
-
-def test_labels_refuse_an_unknown_policy(nested):
-    with pytest.raises(ValueError, match="overlap must be small_on_top"):
-        nested.labels("random")
-
-
 def test_concatenated_views_of_one_image_keep_their_logits(dummy):
     seg = dummy()
     joined = Segmentation.concatenate([seg[:2], seg[5:]])

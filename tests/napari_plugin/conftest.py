@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import shutil
 import subprocess
@@ -44,6 +46,10 @@ def plugins(own_places):
 @pytest.fixture(scope="session")
 def screen(own_places):
     """A display. Qt's offscreen platform has no OpenGL; Xvfb has."""
+    # With the first window Mesa loads its LLVM. Triton, which a training imports, brings another,
+    # and ends the process where it comes second.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("triton")
     if sys.platform != "linux" or os.environ.get("DISPLAY"):
         yield
         return

@@ -1,36 +1,22 @@
-"""The command as people and scripts use it."""
+"""What the commands do: images in, files out."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 import tifffile
-from click.testing import CliRunner
 from PIL import Image
 
-from fastsam_plugins import __version__, io
-from fastsam_plugins.cli import common, demo, doctor, main
-from fastsam_plugins.messages import install
+from fastsam_plugins import io
+from fastsam_plugins.cli import main
 from fastsam_plugins.network import checkpoints, weights
-from fastsam_plugins.options import (
-    PRESETS,
-    DataOptions,
-    PromptOptions,
-    ReadOptions,
-    SegmentOptions,
-    TileOptions,
-    TrainOptions,
-    WeightsOptions,
-)
-from fastsam_plugins.parameters import parameters
+from fastsam_plugins.options import PRESETS, DataOptions, TrainOptions, WeightsOptions
 from fastsam_plugins.paths import SAMPLES
+from tests.command import done, one_error, run
 
 COINS = SAMPLES / "coins.png"
 QUICK = ("--imgsz", "160", "--device", "cpu", "--conf", "0.2")
@@ -38,32 +24,7 @@ QUICK = ("--imgsz", "160", "--device", "cpu", "--conf", "0.2")
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch):
-    monkeypatch.delenv("FASTSAM_DEBUG", raising=False)
-
-
-def run(*words):
-    return CliRunner().invoke(main.main, [str(w) for w in words])
-
-
-def done(*words):
-    result = run(*words)
-    assert result.exit_code == 0, result.output
-    return result
-
-
-def command(*words, **environment):
-    """The command in a process of its own, as after installing: nothing imported, no settings."""
-    return subprocess.run(
-        [sys.executable, "-m", "fastsam_plugins", *(str(w) for w in words)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        capture_output=True,
-        text=True,
-    )
-
-
-# --- segment ------------------------------------------------------------------------------------
+# --- segment, edges -------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -230,14 +191,6 @@ def test_an_output_that_cannot_be_written_is_found_before_the_network_runs(
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_mean_of_weights_does_not_replace_one_of_them(tmp_path):
-    weights_file = tmp_path / "a.safetensors"
-    weights_file.write_bytes(weights.BUNDLED.read_bytes())
-    result = run("average", weights_file, weights.BUNDLED, "-o", weights_file)
-    assert "would overwrite the input" in one_error(result)
-    assert weights_file.read_bytes() == weights.BUNDLED.read_bytes()
-
-
 def test_windows_find_what_the_engine_finds_in_them(model, tmp_path):
     output = tmp_path / "{stem}.json"
     tiling = ("--tiled", "--tile", "200", "--overlap", "0.4", "--no-whole")
@@ -265,130 +218,7 @@ def test_reading_options_reach_the_reader(tmp_path):
     assert "has 2 pages" in one_error(refused)
 
 
-def test_standard_output_holds_json_and_nothing_else(tmp_path):
-    """In a fresh process and home, where ultralytics has much to say."""
-    result = command(
-        "segment", COINS, "-o", tmp_path / "a.json", *QUICK, "--json",
-        YOLO_CONFIG_DIR=str(tmp_path / "home"),
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    told = json.loads(result.stdout)
-    assert told["model"] == "FastSAM-n"
-    assert told["files"] == [str(tmp_path / "a.json")]
-    assert "Segmenting" in result.stderr
-
-
-# --- flags --------------------------------------------------------------------------------------
-
-
-def parse(subcommand, words):
-    parent = click.Context(main.main, **main.main.context_settings)
-    return subcommand.make_context(subcommand.name, words, parent=parent)
-
-
-@pytest.mark.parametrize(
-    ("subcommand", "options", "words"),
-    [
-        (main.segment, SegmentOptions, ["a.png", "-o", "b.png"]),
-        (main.segment, PromptOptions, ["a.png", "-o", "b.png"]),
-        (main.segment, ReadOptions, ["a.png", "-o", "b.png"]),
-        (main.segment, TileOptions, ["a.png", "-o", "b.png"]),
-        (main.train, TrainOptions, [__file__]),
-    ],
-    ids=["SegmentOptions", "PromptOptions", "ReadOptions", "TileOptions", "TrainOptions"],
-)
-def test_every_option_has_a_flag_of_its_default_and_help(subcommand, options, words):
-    context = parse(subcommand, words)
-    flags = {f.name: f for f in subcommand.params if isinstance(f, click.Option)}
-    for p in parameters(options):
-        assert context.params[p.name] == p.default
-        dashed = p.name.replace("_", "-")
-        assert f"--{dashed}" in flags[p.name].opts
-        assert p.help in flags[p.name].help
-        assert p.unit in flags[p.name].help
-        if p.type is bool:
-            assert flags[p.name].secondary_opts == [f"--no-{dashed}"]
-    assert common.pick(options, dict(context.params)) == options()
-
-
-def test_a_flag_changes_its_option():
-    words = ["a.png", "-o", "b.png", "--conf", "0.1", "--no-full-frame", "--max-det", "7"]
-    context = parse(main.segment, words)
-    expected = SegmentOptions(conf=0.1, full_frame=False, max_det=7)
-    assert common.pick(SegmentOptions, dict(context.params)) == expected
-
-
-@pytest.mark.parametrize("name", ["", "segment", "demo", "models", "doctor", "train"])
-@pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_help_is_on_standard_output(name, flag):
-    result = done(*name.split(), flag)
-    assert result.stdout.startswith("Usage: ")
-    assert result.stderr == ""
-
-
-def test_version_is_told():
-    assert done("--version").stdout.split()[-1] == __version__
-
-
-# --- bad input ----------------------------------------------------------------------------------
-
-
-def one_error(result):
-    assert result.exit_code != 0
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    assert result.stdout == ""
-    assert "Traceback" not in result.stderr
-    (line,) = [x for x in result.stderr.splitlines() if x.startswith("Error: ")]
-    assert result.stderr.rstrip().endswith(line)
-    return line
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["{tmp}/nowhere.png", "-o", "{tmp}/a.png"], "no file"),
-        ([__file__, "-o", "{tmp}/a.png"], "not an image"),
-        (["{tmp}", "-o", "{tmp}/a.png"], "folder"),
-        ([COINS, "-o", "{tmp}/a.jpg"], ".png overlay"),
-        ([COINS, COINS, "-o", "{tmp}/a.png"], "{{stem}}"),
-        ([COINS], "--output"),
-        (["-o", "{tmp}/a.png"], "IMAGES"),
-        ([COINS, "-o", "{tmp}/a.png", "--conf", "7"], "conf must be between 0 and 1, got 7"),
-        ([COINS, "-o", "{tmp}/a.png", "--conf", "high"], "not a valid float"),
-        ([COINS, "-o", "{tmp}/a.png", "--conf", "nan"], "conf must be a number"),
-        ([COINS, "-o", "{tmp}/a.png", "--imgsz", "1"], "imgsz must be between 32 and 8192"),
-        ([COINS, "-o", "{tmp}/a.png", "--batch", "0"], "batch must be at least 1"),
-        ([COINS, "-o", "{tmp}/a.png", "--rank", "size"], "size"),
-        ([COINS, "-o", "{tmp}/a.png", "--box", "90,20,10,80"], "upside down"),
-        ([COINS, "-o", "{tmp}/a.png", "--box", "1,2,3"], "X1,Y1,X2,Y2"),
-        ([COINS, "-o", "{tmp}/a.png", "--point", "1;2"], "X,Y[,0|1]"),
-        ([COINS, "-o", "{tmp}/a.png", "--point", "1"], "X,Y[,0|1]"),
-        ([COINS, "-o", "{tmp}/a.png", "--point", "1,2,3"], "labels must be 1"),
-        ([COINS, "-o", "{tmp}/a.png", "--point", "nan,2"], "finite"),
-        ([COINS, "-o", "{tmp}/a.png", "--model", "FastSAM-q"], "FastSAM-n, FastSAM-s, FastSAM-x"),
-        ([COINS, "-o", "{tmp}/a.png", "--model", __file__], "no PyTorch checkpoint"),
-        ([COINS, "-o", "{tmp}/a.png", "--device", "gpu"], "device must be auto"),
-        ([COINS, "-o", "{tmp}/a.png", "--bands", "0,1,9"], "bands"),
-        ([COINS, "-o", "{tmp}/a.png", "--tiled", "--bands", "0,1,9"], "bands"),
-        ([COINS, "-o", "{tmp}/a.png", "--tiled", "--overlap", "0.9"], "between 0 and 0.5, got 0.9"),
-        (
-            [COINS, "-o", "{tmp}/a.png", "--tile", "512"],
-            "--tile is about windows: it needs --tiled",
-        ),
-        ([COINS, "-o", "{tmp}/a.png", "--bandz", "0,1,9"], "--bandz"),
-        ([COINS, "-o", "{tmp}/file/a.png", *QUICK], "file"),
-    ],
-    ids=lambda v: v if isinstance(v, str) else "",
-)
-def test_bad_input_is_one_line(words, message, tmp_path):
-    (tmp_path / "file").touch()
-    result = run("segment", *(str(w).replace("{tmp}", str(tmp_path)) for w in words))
-    assert message.replace("{{", "{").replace("}}", "}") in one_error(result)
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-
-
-def test_an_unknown_command_is_one_line():
-    assert "segmment" in one_error(run("segmment"))
+# --- train ----------------------------------------------------------------------------------------
 
 
 def test_training_on_what_is_not_coco_is_one_line(tmp_path):
@@ -429,64 +259,7 @@ def test_presets_are_recipes_that_help_shows_and_flags_change(preset, monkeypatc
     assert f"{preset} {PRESETS[preset]['epochs']}" in " ".join(done("train", "-h").stdout.split())
 
 
-def test_a_traceback_is_shown_when_asked_for(tmp_path):
-    words = "segment", tmp_path / "nowhere.png", "-o", tmp_path / "a.png"
-    plain, debug = command(*words), command(*words, FASTSAM_DEBUG="1")
-    assert plain.returncode == 1
-    assert plain.stderr.splitlines() == [f"Error: there is no file {tmp_path / 'nowhere.png'}"]
-    assert debug.returncode == 1
-    assert "Traceback" in debug.stderr
-    assert "ImageError" in debug.stderr
-
-
-# --- doctor, models, demo -----------------------------------------------------------------------
-
-
-def test_the_doctor_finds_the_engine_well():
-    found = {f["name"]: f for f in json.loads(done("doctor", "--json").stdout)}
-    assert found["fastsam-plugins"]["detail"] == __version__
-    assert all(f["ok"] for f in found.values() if f["needed"])
-    assert found["FastSAM-n"]["ok"]
-    text = done("doctor").stdout
-    assert all(name in text for name in found)
-    assert "MISSING" not in text
-
-
-def test_the_doctor_mends_what_is_missing():
-    missing = doctor._package("no-such-package", install("napari"))
-    assert not missing.ok
-    for f in doctor.examine():
-        assert f.ok or f.mend
-        assert "\n" not in f.detail
-
-
-def test_the_doctor_only_names_extras_that_there_are():
-    import tomllib
-
-    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
-    named = {f.mend.split("[")[1].split("]")[0] for f in doctor.examine() if "[" in f.mend}
-    assert named <= set(project["optional-dependencies"])
-
-
-def test_the_doctor_works_where_opencv_does_not(tmp_path):
-    """The commonest fault of a bare machine: a system library that OpenCV needs."""
-    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object')")
-    result = command("doctor", "--json", PYTHONPATH=str(tmp_path))
-    assert result.returncode == 1, result.stderr
-    found = {f["name"]: f for f in json.loads(result.stdout)}
-    assert "libGL.so.1" in found["opencv"]["detail"]
-    assert "opencv" in found["opencv"]["mend"]
-    assert found["torch"]["ok"]
-
-
-def test_damaged_bundled_weights_are_found_and_mended(tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, "BUNDLED", tmp_path / "FastSAM-n.safetensors")
-    weights.BUNDLED.write_bytes(b"cut")
-    result = run("doctor")
-    assert result.exit_code == 1
-    (line,) = [x for x in result.stdout.splitlines() if "FastSAM-n" in x]
-    assert line.startswith("MISSING")
-    assert "checkout -- fastsam_plugins/assets/FastSAM-n.safetensors" in line
+# --- models, average ------------------------------------------------------------------------------
 
 
 def test_models_lists_names_and_places():
@@ -520,39 +293,9 @@ def test_a_mean_of_nothing_is_one_line(words, message):
     assert message in one_error(run("average", *words))
 
 
-def test_the_demo_writes_every_format_and_tells_times(tmp_path, monkeypatch):
-    monkeypatch.setattr(main, "entry_points", lambda group: [])  # adapters have their own tests
-    result = done("demo", "-o", tmp_path / "out", "--device", "cpu", "--json")
-    report = json.loads(result.stdout)
-    assert [r["image"] for r in report] == [s.file for s in demo.DEMO]
-    written = {Path(f) for r in report for f in r["files"]} | {tmp_path / "out" / "coco.json"}
-    assert set((tmp_path / "out").iterdir()) == written
-    assert len(written) == 4 * len(demo.DEMO) + 1
-    for entry in report:
-        assert entry["instances"] > 0
-        assert entry["point"] == entry["box"] == 1, "the samples' prompts lie on something"
-        assert entry["segment_ms"] > entry["point_ms"] > 0
-        assert entry["segment_ms"] > entry["box_ms"] > 0
-        assert f"{entry['image']}: {entry['instances']} instances in" in result.stderr
-
-
-def test_evaluate_proposals_prints_its_figures_and_nothing_else(tmp_path, coins):
-    image = {"id": 1, "file_name": "coins.png", "width": 384, "height": 303}
-    mask = {"size": [303, 384], "counts": [0, 303 * 10, 303 * 374]}
-    annotation = {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 3030,
-                  "bbox": [0, 0, 10, 303], "segmentation": mask}  # fmt: skip
-    truth, results = tmp_path / "truth.json", tmp_path / "results.json"
-    truth.write_text(json.dumps({"images": [image], "annotations": [annotation]}))
-    results.write_text(json.dumps([{**annotation, "score": 0.5}]))
-    for kind in ("bbox", "segm"):
-        printed = done("evaluate", "proposals", truth, results, "--iou-type", kind, "--json").stdout
-        found = json.loads(printed)
-        assert list(found) == [
-            "AR@10", "AR@100", "AR@1000", "AUC", "AR@1000/small", "AR@1000/medium",
-            "AR@1000/large", "images", "ground_truths", "proposals", "iou_type",
-        ]  # fmt: skip
-        assert found["AR@1000"] == found["AR@1000/medium"] == 1
-        assert found["AR@1000/large"] is None
-        assert found["iou_type"] == kind
-    assert "AR@1000" in done("evaluate", "proposals", truth, results).stdout
-    assert "not JSON" in one_error(run("evaluate", "proposals", __file__, results))
+def test_a_mean_of_weights_does_not_replace_one_of_them(tmp_path):
+    weights_file = tmp_path / "a.safetensors"
+    weights_file.write_bytes(weights.BUNDLED.read_bytes())
+    result = run("average", weights_file, weights.BUNDLED, "-o", weights_file)
+    assert "would overwrite the input" in one_error(result)
+    assert weights_file.read_bytes() == weights.BUNDLED.read_bytes()

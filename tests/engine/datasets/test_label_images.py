@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-
 import cv2
 import numpy as np
 import pytest
 import tifffile
-from click.testing import CliRunner
 from PIL import Image
 
-from fastsam_plugins.cli.main import main
-from fastsam_plugins.datasets import label_images, sources
+from fastsam_plugins.datasets import label_images
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.options import DataOptions, TrainOptions
-from fastsam_plugins.training import data as training_data
-
-SHAPE = (70, 90)
-
-
-def blocks(values, shape=SHAPE, dtype=np.uint8, background=0):
-    """A square of 8 x 8 pixels for each value."""
-    image = np.full(shape, background, dtype)
-    places = itertools.product(range(2, shape[0] - 9, 11), range(2, shape[1] - 9, 11))
-    for value, (y, x) in zip(values, places, strict=False):
-        image[y : y + 8, x : x + 8] = value
-    return image
-
-
-def outlined(image, value):
-    """The same with a line of two pixels around every instance."""
-    wide = cv2.dilate((image != 0).astype(np.uint8), np.ones((5, 5), np.uint8)) != 0
-    return np.where(wide & (image == 0), image.dtype.type(value), image)
+from tests.command import done
+from tests.engine.datasets.drawn import SHAPE, blocks, outlined, photo, save
 
 
 def read(path, labels="auto"):
@@ -209,16 +188,6 @@ def contrast_none():
 
 
 # --- the rule -----------------------------------------------------------------------------------
-
-
-def save(path, array, palette=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(array)
-    if palette is not None:
-        image = image.convert("P")
-        image.putpalette(palette)
-    image.save(path)
-    return path
 
 
 @pytest.mark.parametrize(
@@ -406,139 +375,12 @@ def test_seventy_thousand_ids_are_as_many_instances(tmp_path):
     assert len(label_images.read(save(tmp_path / "a.png", colors)).masks) == 70_000
 
 
-# --- folders ------------------------------------------------------------------------------------
-
-
-def photo(path, shape=SHAPE, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
-    Image.fromarray(picture).save(path, **options)
-
-
-LAYOUTS = {
-    "stardist": ("images/{}.png", "masks/{}.png"),
-    "cellpose in two": ("images/{}.png", "masks/{}_masks.png"),
-    "cellpose in one": ("{}.png", "{}_masks.png"),
-    "cellpose's training": ("{}_img.png", "{}_masks.png"),
-    "cellpose's command": ("{}.png", "{}_cp_masks.png"),
-    "folders within": ("images/plate{}/1.png", "labels/plate{}/1.png"),
-    "tiff beside png": ("images/{}.png", "labels/{}.tif"),
-    "numpy": ("images/{}.png", "labels/{}.npy"),
-}
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_layouts_of_folders_are_read(tmp_path, layout):
-    image, label = LAYOUTS[layout]
-    for name, values in (("a", [1, 2]), ("b", [1, 2, 3])):
-        photo(tmp_path / image.format(name))
-        path = tmp_path / label.format(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        labels = blocks(values)
-        if path.suffix == ".npy":
-            np.save(path, labels)
-        elif path.suffix == ".tif":
-            tifffile.imwrite(path, labels)
-        else:
-            save(path, labels)
-    photo(tmp_path / image.format("unlabelled"))
-    found = list(sources.read(tmp_path))
-    names = [item.image.relative_to(tmp_path).as_posix() for item in found]
-    assert names == [image.format("a"), image.format("b")]
-    assert [len(item.masks) for item in found] == [2, 3]
-    assert found[0].beside == {"images without a label file": 1}
-    report = training_data.convert([tmp_path], tmp_path / "out", TrainOptions(held_out=0.0))
-    assert report.read_as == {"ids": 2}
-    assert "label images read: 2 as ids; left out: 1 images without a label file" in str(report)
-
-
-@pytest.mark.parametrize("bowl", [False, True])
-def test_a_file_for_each_mask_is_read(tmp_path, bowl):
-    """They may overlap, and one of two parts is one instance."""
-    parts = [blocks([255, 0, 255]), blocks([0, 255]), blocks([255, 255])]
-    for name, masks in (("a", parts), ("b", parts[:1])):
-        image = f"{name}/images/{name}.png" if bowl else f"images/{name}.png"
-        folder = f"{name}/masks" if bowl else f"masks/{name}"
-        photo(tmp_path / image)
-        for number, mask in enumerate(masks):
-            save(tmp_path / folder / f"{number}.png", mask)
-    found = list(sources.read(tmp_path))
-    assert [[R.area(m) for m in item.masks] for item in found] == [[128, 64, 128], [128]]
-    assert not found[0].beside
-
-
-def test_two_label_images_for_one_image_are_refused(tmp_path):
-    photo(tmp_path / "images" / "a.jpg")
-    for ending in ("png", "bmp"):
-        save(tmp_path / "labels" / f"a.{ending}", blocks([1, 2]))
-    with pytest.raises(ValueError, match=r"a\.bmp and .*a\.png are both named as .*a\.jpg"):
-        list(sources.read(tmp_path))
-
-
-def test_folders_without_a_name_in_common_say_so(tmp_path):
-    photo(tmp_path / "images" / "a.png")
-    save(tmp_path / "labels" / "b.png", blocks([1, 2]))
-    with pytest.raises(ValueError, match="1 images without a label file, 1 label files without"):
-        list(sources.read(tmp_path))
-
-
-def test_images_that_are_planar_or_lie_on_their_side_are_trained_on(tmp_path):
-    picture = np.random.default_rng(0).integers(0, 255, (*SHAPE, 3), np.uint8)
-    (tmp_path / "images").mkdir()
-    tifffile.imwrite(
-        tmp_path / "images" / "planar.tif", np.moveaxis(picture, 2, 0), planarconfig="separate",
-        photometric="rgb",
-    )  # fmt: skip
-    tifffile.imwrite(
-        tmp_path / "images" / "turned.tif", np.rot90(picture), photometric="rgb", metadata=None,
-        extratags=[(274, "H", 1, 6, True)],
-    )  # fmt: skip
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    photo(tmp_path / "images" / "turned_too.jpg", SHAPE[::-1], exif=exif)
-    photo(tmp_path / "images" / "turned_png.png", SHAPE[::-1], exif=exif)
-    for path in list((tmp_path / "images").iterdir()):
-        save(tmp_path / "labels" / f"{path.stem}.png", blocks([1, 2]))
-    report = training_data.convert([tmp_path], tmp_path / "out", TrainOptions(held_out=0.0))
-    assert (report.images, report.instances, dict(report.dropped)) == (4, 8, {})
-    for path in sorted((tmp_path / "out" / "images").iterdir()):
-        assert cv2.imread(str(path)).shape[:2] == SHAPE, path.resolve()
-
-
-def test_the_standard_layout_of_coco_is_read(tmp_path):
-    import json
-
-    annotation = {"id": 1, "image_id": 1, "segmentation": [[5, 5, 20, 5, 20, 20, 5, 20]]}
-    image = {"id": 1, "file_name": "i.png", "height": SHAPE[0], "width": SHAPE[1]}
-    content = {
-        "images": [image],
-        "annotations": [annotation, {**annotation, "id": 2, "image_id": 9}],
-    }
-    file = tmp_path / "annotations" / "instances_val2017.json"
-    file.parent.mkdir()
-    file.write_text(json.dumps(content))
-    photo(tmp_path / "val2017" / "i.png")
-    for given in (file, tmp_path):
-        (found,) = sources.read(given)
-        assert found.image.is_file()
-        assert found.beside == {"instances of images that are not listed": 1}
-    (tmp_path / "val2017").rename(tmp_path / "elsewhere")
-    with pytest.raises(ValueError, match=r"1 images whose file is missing, as .*i\.png.*--images"):
-        training_data.convert([file], tmp_path / "out")
-    reading = DataOptions(images=str(tmp_path / "elsewhere"))
-    report = training_data.convert([file], tmp_path / "out", TrainOptions(held_out=0.0), reading)
-    assert report.images == 1
-    with pytest.raises(ValueError, match="there is no folder"):
-        list(sources.read(file, DataOptions(images="nowhere")))
-
-
 def test_the_command_says_what_it_read_and_does_as_it_is_told(tmp_path):
     photo(tmp_path / "images" / "a.png")
     save(tmp_path / "labels" / "a.png", outlined(blocks([1, 2, 3]), 255))
     words = ["evaluate", "everything", str(tmp_path), "--imgsz", "64"]
-    result = CliRunner().invoke(main, words)
-    assert result.exit_code == 0, result.stderr
+    result = done(*words)
     said = "3 instances of 1 images; label images read: 1 as ids; 255 taken as void"
     assert said in result.stderr
-    result = CliRunner().invoke(main, [*words, "--labels", "ids"])
+    result = done(*words, "--labels", "ids")
     assert "4 instances of 1 images; label images read: 1 as ids\n" in result.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 
 import numpy as np
@@ -10,10 +9,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from fastsam_plugins import Segmentation, io
+from fastsam_plugins import Segmentation
 from fastsam_plugins.cli.main import main
 from fastsam_plugins.evaluation import names
-from fastsam_plugins.io import ImageResult
 from tests.conftest import disks
 
 SHAPE = (60, 80)
@@ -114,31 +112,6 @@ def test_names_that_do_not_tell_are_refused(tmp_path, kind, known, named, said):
 )
 def test_paths_are_compared_from_their_ends(one, other, count):
     assert names.shared_ending(one, other) == names.shared_ending(other, one) == count
-
-
-def segmented(*paths):
-    seg = Segmentation.from_masks(disks(SHAPE, [(20, 20, 9), (50, 30, 8)]))
-    return [ImageResult(path, None, seg) for path in paths]
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-def test_images_of_one_name_stay_apart_in_json_and_csv(tmp_path, streamed):
-    paths = [tmp_path / "plate1" / "1.png", tmp_path / "plate2" / "sub" / "1.png"]
-    wanted = ["plate1/1.png", "plate2/sub/1.png"]
-    for ending in ("json", "csv"):
-        results = segmented(*paths)
-        io.write_results(iter(results) if streamed else results, tmp_path / f"o.{ending}")
-    content = json.loads((tmp_path / "o.json").read_text())
-    assert [i["file_name"] for i in content["images"]] == wanted
-    rows = list(csv.DictReader((tmp_path / "o.csv").open()))
-    assert len({(r["image"], r["instance"]) for r in rows}) == len(rows) == 4
-    assert sorted({r["image"] for r in rows}) == wanted
-
-
-def test_images_of_one_folder_go_by_their_names(tmp_path):
-    io.write_results(segmented(tmp_path / "a.png", tmp_path / "b.png"), tmp_path / "o.json")
-    content = json.loads((tmp_path / "o.json").read_text())
-    assert [i["file_name"] for i in content["images"]] == ["a.png", "b.png"]
 
 
 def test_one_file_for_each_of_one_name_is_refused_with_both(tmp_path):

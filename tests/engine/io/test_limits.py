@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import lzma
 import struct
 import tracemalloc
 import zlib
@@ -14,67 +13,10 @@ import tifffile
 from PIL import Image
 
 from fastsam_plugins.images.contrast import ImageError
-from fastsam_plugins.io import open_raster, read_image, read_stored
+from fastsam_plugins.io import open_raster, read_image
 from fastsam_plugins.io.read import open_image
-from fastsam_plugins.options import LimitOptions, ReadOptions
-
-COLOR = np.kron(
-    np.random.default_rng(0).integers(0, 256, (8, 10, 3), dtype=np.uint8),
-    np.ones((8, 8, 1), np.uint8),
-)
-DEEP = COLOR[..., 0].astype(np.uint16) * 200
-MOST = 60e6  # bytes that any refused or damaged small file may take
-
-
-def refused(path, limits=None, read=read_image, **options):
-    """The one line that is said of a file, for which little memory was taken."""
-    tracemalloc.start()
-    try:
-        with pytest.raises(ImageError) as caught:
-            read(path, ReadOptions(**options), limits)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    said = str(caught.value)
-    assert "\n" not in said
-    assert str(path) in said
-    assert peak < MOST
-    return said
-
-
-def chunk(kind, content):
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(
-        ">I", zlib.crc32(kind + content)
-    )  # fmt: skip
-
-
-def png(width, height, bits=1, color=0, content=b""):
-    head = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", content) + chunk(b"IEND", b"")
-    )
-
-
-def tiff(width, height, data=b"", compression=1, rows=None, bits=8, order=1, tags=()):
-    """A gray TIFF of one strip (or one of that many rows), whatever its data are."""
-    strips = -(-height // (rows or height))
-    fields = [
-        (256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, bits), (259, 3, 1, compression),
-        (262, 3, 1, 1), (266, 3, 1, order), (273, 4, strips, 200), (277, 3, 1, 1),
-        (278, 4, 1, rows or height), (279, 4, strips, len(data)), *tags,
-    ]  # fmt: skip
-    head = struct.pack("<2sHI", b"II", 42, 8) + struct.pack("<H", len(fields))
-    head += b"".join(struct.pack("<HHII", *f) for f in sorted(fields)) + struct.pack("<I", 0)
-    return head.ljust(200, b"\0") + data
-
-
-def zeros(count, pack):
-    """So many zero bytes, packed, without having them all."""
-    packed = pack.compress(bytes(1 << 20))
-    return (
-        packed + b"".join(pack.compress(bytes(1 << 20)) for _ in range(count >> 20)) + pack.flush()
-    )
-
+from fastsam_plugins.options import LimitOptions
+from tests.engine.io.crafted import COLOR, DEEP, MOST, png, refused, tiff
 
 LARGE = {
     "gray.png": png(40_000, 40_000),
@@ -111,39 +53,6 @@ def test_pillows_own_limit_is_ours_and_stays_what_it_was(tmp_path, recwarn):
         assert image.size == (20_000, 20_000)
     assert before == Image.MAX_IMAGE_PIXELS
     assert not [w for w in recwarn if issubclass(w.category, Image.DecompressionBombWarning)]
-
-
-@pytest.mark.parametrize("compression", [8, 32946, 34925])
-@pytest.mark.parametrize("order", [1, 2])
-def test_a_strip_is_inflated_as_far_as_its_image_goes(compression, order, tmp_path):
-    """Of 64 x 64 pixels that inflate to 200 MB, the first 4096 bytes are the image."""
-    data = zeros(200_000_000, lzma.LZMACompressor() if compression == 34925 else zlib.compressobj())
-    if order == 2:
-        data = data.translate(bytes(int(f"{b:08b}"[::-1], 2) for b in range(256)))
-    (tmp_path / "a.tif").write_bytes(tiff(64, 64, data, compression, order=order))
-    tracemalloc.start()
-    try:
-        out = read_image(tmp_path / "a.tif")
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert out.shape == (64, 64, 3)
-    assert not out.any()
-    assert peak < MOST
-
-
-@pytest.mark.parametrize("compression", [1, 8, 34925])
-def test_a_truncated_tiff_is_refused(compression, tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, 4096, dtype=np.uint8).tobytes()
-    data = {1: bytes, 8: zlib.compress, 34925: lzma.compress}[compression](noise)
-    whole = tiff(64, 64, data, compression)
-    (tmp_path / "a.tif").write_bytes(whole)
-    assert read_image(tmp_path / "a.tif").tobytes()[::3] == noise
-    (tmp_path / "a.tif").write_bytes(whole[:-500])
-    said = refused(tmp_path / "a.tif")
-    assert "damaged or truncated" in said or "is truncated" in said
-    (tmp_path / "a.tif").write_bytes(whole[:100])  # the list of what is in it is cut as well
-    refused(tmp_path / "a.tif")
 
 
 def test_pieces_that_take_too_much_are_refused(tmp_path):
@@ -275,37 +184,3 @@ def test_damaged_files_are_read_or_refused_in_one_line(geotiff, tmp_path, capfd)
             tracemalloc.stop()
         assert peak < MOST, (round_, peak)
     assert min(outcomes.values()) > 100  # of either there are many
-
-
-# --- labels -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("compression", [None, "zlib", "tiff_lzw"])
-def test_values_of_labels_are_those_that_are_stored(compression, tmp_path):
-    path = tmp_path / "a.tif"
-    if compression == "tiff_lzw":  # tifffile alone cannot
-        Image.fromarray(DEEP).save(path, compression=compression)
-    else:
-        tifffile.imwrite(path, DEEP, compression=compression)
-    values = read_stored(path).values
-    assert np.array_equal(values, DEEP)
-    assert values.dtype == np.uint16
-    with pytest.raises(ImageError, match="max_pixels is 5000"):
-        read_stored(path, LimitOptions(max_pixels=5000))
-
-
-def test_a_bomb_among_labels_is_inflated_as_far_as_its_image_goes(tmp_path):
-    (tmp_path / "a.tif").write_bytes(tiff(64, 64, zeros(200_000_000, zlib.compressobj()), 8))
-    tracemalloc.start()
-    try:
-        assert read_stored(tmp_path / "a.tif").values.shape == (64, 64)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < MOST
-
-
-def test_labels_in_pages_are_refused(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", np.stack([DEEP, DEEP]))
-    with pytest.raises(ImageError, match="2 pages"):
-        read_stored(tmp_path / "a.tif")

@@ -8,7 +8,6 @@ import json
 import numpy as np
 import pytest
 import tifffile
-from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -28,6 +27,7 @@ from fastsam_plugins.io import (
 )
 from fastsam_plugins.messages import install
 from fastsam_plugins.segmentation import Segmentation
+from tests.command import run
 from tests.conftest import UTM, disks
 
 rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed")
@@ -263,10 +263,6 @@ def test_coco_keeps_numbers_and_leaves_unknown_scores_out(tmp_path):
 
 
 # --- the command --------------------------------------------------------------------------------
-
-
-def run(*words):
-    return CliRunner().invoke(main.main, [str(w) for w in words])
 
 
 @pytest.fixture

@@ -20,11 +20,23 @@ def logits(predictions, prototypes):
     return torch.einsum("bca,bchw->bahw", predictions[:, 5:, ::7], prototypes)
 
 
-@pytest.mark.parametrize(("name", "package"), OTHERS)
-def test_outputs_are_those_of_torch_at_any_size(model, name, package):
-    pytest.importorskip(package)
-    device = torch.device("cpu")
-    run = backends.make(name, model.network.module, device)
+@pytest.fixture(scope="module")
+def networks():
+    """FastSAM-n by each backend, made once."""
+    made = {}
+
+    def get(name):
+        pytest.importorskip(dict(OTHERS)[name])
+        if name not in made:
+            made[name] = FastSAM("FastSAM-n", device="cpu", backend=name)
+        return made[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", dict(OTHERS))
+def test_outputs_are_those_of_torch_at_any_size(model, networks, name):
+    run = networks(name)._run
     torch.manual_seed(0)
     for size in ((1, 3, 96, 160), (3, 3, 256, 224), (1, 3, 64, 64)):
         inputs = torch.rand(size)
@@ -41,19 +53,17 @@ def test_outputs_are_those_of_torch_at_any_size(model, name, package):
         assert torch.allclose(found, wanted, rtol=1e-3, atol=1e-2)
 
 
-@pytest.mark.parametrize(("name", "package"), OTHERS)
-def test_segmentations_are_those_of_torch(model, coins, name, package):
-    pytest.importorskip(package)
-    seg = FastSAM("FastSAM-n", device="cpu", backend=name).segment(coins, imgsz=320, conf=0.2)
+@pytest.mark.parametrize("name", dict(OTHERS))
+def test_segmentations_are_those_of_torch(model, networks, coins, name):
+    seg = networks(name).segment(coins, imgsz=320, conf=0.2)
     expected = model.segment(coins, imgsz=320, conf=0.2)
     assert len(seg) == len(expected) > 10
     assert seg.scores == pytest.approx(expected.scores, abs=1e-3)
     assert seg.boxes == pytest.approx(expected.boxes, abs=0.1)
 
 
-def test_images_of_one_size_go_through_together_and_come_back_in_order(model, coins):
-    pytest.importorskip("openvino")
-    network = FastSAM("FastSAM-n", device="cpu", backend="openvino")
+def test_images_of_one_size_go_through_together_and_come_back_in_order(model, networks, coins):
+    network = networks("openvino")
     images = [coins, coins[:150], coins[::-1], coins[150:300], coins[:, ::-1]]
     together = list(network.segment_many(images, imgsz=320, conf=0.2))
     for image, seg in zip(images, together, strict=True):

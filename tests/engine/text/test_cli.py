@@ -7,29 +7,18 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
 from fastsam_plugins import io
-from fastsam_plugins.cli import main
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 from support.tiny_clip import FOLDER
 from support.tiny_clip.scenes import scene
+from tests.command import done, run
 
 QUICK = ("--conf", "0.2", "--device", "cpu", "--clip", FOLDER)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def run(*words):
-    return CliRunner().invoke(main.main, [str(w) for w in words])
-
-
-def done(*words):
-    result = run(*words)
-    assert result.exit_code == 0, result.output
-    return result
 
 
 @pytest.fixture(scope="module")

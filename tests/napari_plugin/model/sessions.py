@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 from hypothesis import strategies as st
 
 from fastsam_plugins.options import LinkOptions
 from fastsam_plugins.segmentation import Segmentation
+from napari_plugin.model import saving
+from napari_plugin.model.autosave import Saver
 from napari_plugin.model.edits import ArrayCanvas
+from napari_plugin.model.identity import Identity
+from napari_plugin.model.saving import ImageRecord
 from napari_plugin.model.session import POLICIES, Session
+from napari_plugin.model.session_folder import SessionFolder
 from napari_plugin.model.slice_instances import Prompts, SliceInstances
 from tests.conftest import disks
 
@@ -129,3 +136,54 @@ def same(a, b):
 
 def labels(session):
     return session.objects.canvas.array
+
+
+IMAGE = np.arange(SHAPE[0] * SHAPE[1], dtype=np.uint16).reshape(SHAPE)
+
+
+RECORD = ImageRecord("plain", None, SHAPE, (0, 1))
+
+
+OLD = Path(__file__).parent / "data" / "plain-08228162.json"  # by the code before pixels were known
+
+
+class Opening:
+    """An image that is opened, as the window does, with threads that run when they are told to."""
+
+    def __init__(self, folder, image=IMAGE, record=RECORD, at_once=True):
+        self.sessions, self.identity = SessionFolder(folder), Identity([image])
+        self.waiting, self.told, self.timers = [], [], []
+        self.session, self.record, self.at_once = plain(), record, at_once
+        self.saver = Saver(
+            self.session, lambda: record, None, self.run, self.sessions, self.identity,
+            self.told.append, lambda seconds, act: self.timers.append(act),
+        )  # fmt: skip
+        self.session.history.listeners.append(
+            lambda step: self.saver.changed({()} if step.pixels else set())
+        )
+
+    def run(self, then, work):
+        if self.at_once:
+            then(work())
+        else:
+            self.waiting.append(lambda: then(work()))
+
+    def offers(self):
+        return self.sessions.of(dataclasses.replace(self.record, content=self.identity.get()))
+
+    def reopen(self, path):
+        self.saver.flush()
+        saved = saving.read(path)
+        self.session.attach(None)
+        self.session.forget()
+        self.session.attach(ArrayCanvas(np.zeros(SHAPE, np.int32)), empty=True)
+        saving.restore(self.session, saved)
+        self.saver.new_file(path)
+
+
+def count(path):
+    return len(json.loads(Path(path).read_text())["objects"])
+
+
+def contents(folder):
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}

@@ -117,16 +117,6 @@ def test_a_window_lies_where_its_pixels_lie(placed_image, window):
     assert part.data_to_world(inside) == pytest.approx(image.data_to_world(there))
 
 
-def test_a_picture_of_every_other_pixel_covers_the_same_ground():
-    image = Image(np.zeros((6000, 10), np.uint8), scale=(0.5, 2), translate=(3, 4))
-    plane = Plane(0, 1, 2)
-    place = grid_transform(image, plane, (), (0, 0, 10, 6000))
-    part = Labels(np.zeros((2000, 3), np.uint8), **place)
-    # The outer corner of the first point is the outer corner of the first pixel.
-    assert part.data_to_world((-0.5, -0.5)) == pytest.approx(image.data_to_world((-0.5, -0.5)))
-    assert part.data_to_world((1999.5, 0))[0] == pytest.approx(image.data_to_world((5999.5, 0))[0])
-
-
 def test_an_axis_of_channels_is_left_out():
     image = Image(
         np.zeros((4, 3, *SHAPE), np.uint8), scale=(7, 2, 0.5, 0.25), translate=(1, 2, 3, 4)
@@ -145,12 +135,6 @@ def test_units_and_axis_labels_are_copied():
     labels = objects_layer(image, Plane(1, 2, 3), image.data.shape, "objects")
     assert labels.units == image.units
     assert labels.axis_labels == ("t", "y", "x")
-
-
-def test_what_a_file_said_of_the_image_is_copied():
-    image = Image(np.zeros(SHAPE), metadata={"crs": "EPSG:32616", "transform": (1, 2), "other": 3})
-    labels = objects_layer(image, Plane(0, 1, 2), SHAPE, "objects")
-    assert labels.metadata == {"crs": "EPSG:32616", "transform": (1, 2), "image_name": "Image"}
 
 
 def test_what_is_not_shown_as_a_plane_is_refused_in_one_line():

@@ -36,25 +36,6 @@ def test_the_manifest_offers_widget_menus_and_preferences():
         assert (shown.minimum, shown.maximum) == (p.ge, p.le)
 
 
-def test_the_widget_begins_with_the_preferences(window, monkeypatch, tmp_path):
-    from napari import settings
-
-    from napari_plugin.view.preferences import PAGE, PLUGIN
-
-    if not hasattr(settings, "get_plugin_settings"):
-        pytest.skip("this napari has no page of preferences for plugins")
-    page = getattr(settings.get_plugin_settings(PLUGIN), PAGE)
-    wanted = {"model": "FastSAM-s", "device": "cpu", "hover": False, "folder": str(tmp_path)}
-    for name, value in wanted.items():
-        monkeypatch.setattr(page, name, value)
-    image = window.viewer.add_image(np.zeros(SHAPE, np.uint8), name="it")
-    widget = window.open()
-    assert (widget.panel.model_name(), widget.panel.device.value) == ("FastSAM-s", "cpu")
-    opened = widget._open(image, widget.requester.plane(image))
-    assert not opened.view.instances.hover
-    assert tmp_path in opened.saver.path.parents
-
-
 def test_segment_click_hover_commit_undo_on_a_real_image(window):
     """The bundled network in its own process, from the button to the label image."""
     coins = window.viewer.add_image(read_image(SAMPLES / "coins.png"), name="coins")

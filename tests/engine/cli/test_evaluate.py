@@ -1,0 +1,29 @@
+"""How figures are printed; what they are is tested where they are measured."""
+
+from __future__ import annotations
+
+import json
+
+from tests.command import done, one_error, run
+
+
+def test_evaluate_proposals_prints_its_figures_and_nothing_else(tmp_path):
+    image = {"id": 1, "file_name": "coins.png", "width": 384, "height": 303}
+    mask = {"size": [303, 384], "counts": [0, 303 * 10, 303 * 374]}
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 3030,
+                  "bbox": [0, 0, 10, 303], "segmentation": mask}  # fmt: skip
+    truth, results = tmp_path / "truth.json", tmp_path / "results.json"
+    truth.write_text(json.dumps({"images": [image], "annotations": [annotation]}))
+    results.write_text(json.dumps([{**annotation, "score": 0.5}]))
+    for kind in ("bbox", "segm"):
+        printed = done("evaluate", "proposals", truth, results, "--iou-type", kind, "--json").stdout
+        found = json.loads(printed)
+        assert list(found) == [
+            "AR@10", "AR@100", "AR@1000", "AUC", "AR@1000/small", "AR@1000/medium",
+            "AR@1000/large", "images", "ground_truths", "proposals", "iou_type",
+        ]  # fmt: skip
+        assert found["AR@1000"] == found["AR@1000/medium"] == 1
+        assert found["AR@1000/large"] is None
+        assert found["iou_type"] == kind
+    assert "AR@1000" in done("evaluate", "proposals", truth, results).stdout
+    assert "not JSON" in one_error(run("evaluate", "proposals", __file__, results))

@@ -1,0 +1,80 @@
+"""Records of COCO files, by image, with errors that name them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastsam_plugins.evaluation.files import Records, check_listed, is_lvis
+from fastsam_plugins.masks import rle
+from fastsam_plugins.masks import runs as R
+from tests.conftest import disks
+
+SHAPE = (20, 30)
+FILE = Path("results.json")
+
+
+def record(image, category=1, **more):
+    return {"image_id": image, "category_id": category, **more}
+
+
+def test_records_of_an_image_come_category_after_category():
+    """As pycocotools lists them, which ties between equal scores follow."""
+    records = Records([record(7, 3), record(8), record(7, 1), record(7, 3), record(7)], FILE)
+    assert list(records.of(7)) == [2, 4, 0, 3]
+    assert list(records.of(8)) == [1]
+    assert list(records.of(9)) == []
+    assert len(records) == 5
+
+
+def test_crowds_and_what_is_ignored_need_not_be_found():
+    records = Records([record(1), record(1, iscrowd=1), record(1, ignore=1)], FILE)
+    assert [records.counts(i) for i in range(3)] == [True, False, False]
+
+
+def test_what_is_missing_is_named_with_its_record():
+    records = Records([record(1, score=0.5), record(1)], FILE, "annotations[{}]")
+    assert records.numbers([0], "score").tolist() == [0.5]
+    with pytest.raises(ValueError, match=r"^results\.json: annotations\[1\] has no score$"):
+        records.numbers([0, 1], "score")
+
+
+def test_images_that_are_not_listed_are_refused():
+    check_listed([1, 2], Path("truth.json"), Records([record(2)], FILE))
+    with pytest.raises(ValueError, match=r"image 'x', which truth\.json does not list"):
+        check_listed([1, 2], Path("truth.json"), Records([record("x")], FILE))
+
+
+@pytest.mark.parametrize("kind", ["strings", "one list", "one polygon"])
+def test_masks_are_the_same_read_at_once_or_one_by_one(kind):
+    bitmaps = disks(SHAPE, [(10, 10, 6), (20, 8, 5), (5, 15, 3)])
+    segmentations = rle.encode([R.from_bitmap(m) for m in bitmaps], SHAPE)
+    expected = bitmaps.sum((1, 2)).tolist()
+    if kind == "one list":
+        counts = R.to_counts(R.from_bitmap(bitmaps[1]), bitmaps[1].size)
+        segmentations[1] = {"size": list(SHAPE), "counts": counts.tolist()}
+    elif kind == "one polygon":
+        segmentations[1] = [[2, 3, 9, 3, 9, 11, 2, 11]]
+        expected[1] = 7 * 8
+    records = Records([record(1, segmentation=s) for s in segmentations], FILE)
+    assert (records._compressed([0, 1, 2], SHAPE) is not None) == (kind == "strings")
+    regions = records.regions([2, 0, 1], SHAPE, "segm")
+    assert regions.masks.areas.tolist() == [expected[k] for k in (2, 0, 1)]
+    with pytest.raises(ValueError, match=r"^results\.json: record 0: a mask of 20 x 30"):
+        records.regions([0], (30, 20), "segm")
+
+
+def test_no_boxes_are_an_empty_list():
+    assert Records([], FILE).regions([], SHAPE, "bbox").boxes.shape == (0, 4)
+    boxes = Records([record(1, bbox=[1, 2, 3, 4])], FILE).regions([0], SHAPE, "bbox").boxes
+    assert np.array_equal(boxes, [[1, 2, 3, 4]])
+
+
+@pytest.mark.parametrize(
+    ("letters", "lvis"), [("fcr", True), ("f", True), ("fx", False), ("", False), (None, False)]
+)
+def test_lvis_is_known_by_the_frequencies_of_all_its_categories(letters, lvis):
+    categories = None if letters is None else [{"frequency": letter} for letter in letters]
+    assert is_lvis({"categories": categories}) is lvis

@@ -1,0 +1,52 @@
+"""Ultralytics behind one door; what it contacts is looked at in ``end_to_end/test_privacy.py``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+
+from fastsam_plugins.network import ultralytics_guard as guard
+
+
+@pytest.mark.parametrize("name", sorted(guard._HOMES))
+def test_every_name_leads_to_ultralytics_own(name):
+    assert getattr(guard, name) is getattr(guard.module(guard._HOMES[name]), name)
+
+
+def test_other_names_are_none():
+    with pytest.raises(AttributeError, match="has no attribute YOLO"):
+        guard.YOLO  # noqa: B018
+    with pytest.raises(ImportError):
+        guard.module("no.such")
+
+
+def test_a_persons_settings_lie_where_ultralytics_looks(monkeypatch, tmp_path):
+    monkeypatch.setattr(guard.sys, "platform", "linux")
+    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path / "own"))
+    assert guard.config_folder() == tmp_path / "own" / "Ultralytics"
+    monkeypatch.delenv("YOLO_CONFIG_DIR")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert guard.config_folder() == tmp_path / "Ultralytics"
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    assert guard.config_folder() == Path.home() / ".config" / "Ultralytics"
+
+
+def test_a_training_is_alone_and_what_was_set_comes_back(monkeypatch):
+    checks, callbacks = guard.module("utils.checks"), guard.module("utils.callbacks")
+    monkeypatch.setattr(checks, "ONLINE", True)
+    monkeypatch.setattr(checks, "AUTOINSTALL", True)
+    monkeypatch.setenv("YOLO_OFFLINE", "false")
+    before = callbacks.add_integration_callbacks
+    with contextlib.suppress(KeyError), guard.alone():
+        assert not checks.ONLINE
+        assert not checks.AUTOINSTALL
+        assert callbacks.add_integration_callbacks is not before
+        assert os.environ["YOLO_OFFLINE"] == "true"
+        raise KeyError
+    assert checks.ONLINE
+    assert checks.AUTOINSTALL
+    assert callbacks.add_integration_callbacks is before
+    assert os.environ["YOLO_OFFLINE"] == "false"
