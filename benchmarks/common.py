@@ -40,7 +40,7 @@ def raw_output() -> tuple[torch.Tensor, torch.Tensor]:
     """FastSAM-n's output (37, A) and prototypes (32, 256, 256) for a sample image at imgsz 1024."""
     image = cv2.resize(read_image(SAMPLES / "coffee.jpg"), (IMGSZ, IMGSZ))
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-    predictions, prototypes = FastSAM("FastSAM-n", device="cpu")._run(pixels)
+    predictions, prototypes, _ = FastSAM("FastSAM-n", device="cpu")._run(pixels)
     return predictions[0].clone(), prototypes[0].clone()
 
 

@@ -24,12 +24,12 @@ from PIL import Image
 
 from benchmarks.common import row
 from fastsam_plugins import FastSAM, PromptOptions, SegmentOptions, read_image
-from fastsam_plugins.datasets.sources import Labelled, read
+from fastsam_plugins.datasets.sources import read
 from fastsam_plugins.evaluation import files, published
 from fastsam_plugins.evaluation.edge_files import evaluate_boundaries
 from fastsam_plugins.evaluation.everything import PROPOSALS, measure
 from fastsam_plugins.evaluation.instances import average_precision, prompt_with_boxes
-from fastsam_plugins.evaluation.prompt_iou import evaluate_prompts
+from fastsam_plugins.evaluation.prompt_iou import BOXES_MODES, POINTS_MODES, evaluate_prompts
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 
@@ -127,28 +127,24 @@ def instances(model: FastSAM, folder: Path, trained_on: Path | None) -> None:
         row(mode, *(f"{found[n]:.3f}" for n in names))
 
 
-def shares(labelled: Labelled) -> list[float]:
-    """IoU of each mask with its own box, filled."""
-    height = labelled.shape[0]
-    boxes = [R.bounds(mask, height) for mask in labelled.masks]
-    return [
-        R.area(mask) / max((x1 - x0) * (y1 - y0), 1)
-        for mask, (x0, y0, x1, y1) in zip(labelled.masks, boxes, strict=True)
-    ]
+SELECTED = (
+    "everything",
+    *(f"{n} points, {mode}" for n in (1, 3, 5) for mode in POINTS_MODES),
+    *(f"box, {mode}" for mode in (*BOXES_MODES, "filled")),
+)
+"""Of what prompts give, what they select; what they predict is in ``benchmarks.answers``."""
 
 
 def prompts(model: FastSAM, folder: Path) -> None:
-    """Mean IoU of prompts."""
+    """Mean IoU of what prompts select."""
     header: list[str] = []
     for data in ("anomaly", "saliency", "buildings", "nuclei", "coco"):
         if not (folder / data).is_dir():
             continue
         options = SegmentOptions(conf=0.05, iou=0.9, max_det=300)
-        labelled = list(read(folder / data))
-        found = evaluate_prompts(model, labelled, options).summary()
-        found["filled box"] = float(np.mean([v for item in labelled for v in shares(item)]))
+        found = evaluate_prompts(model, list(read(folder / data)), options).summary()
         if not header:
-            header = [k for k in found if k not in ("images", "instances", "failed")]
+            header = [k for k in found if k in SELECTED]
             row("data", "instances", *header)
             row(*["---"] * (len(header) + 2))
         row(data, found["instances"], *(f"{found[k]:.3f}" for k in header))

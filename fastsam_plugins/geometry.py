@@ -13,6 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 Window = tuple[int, int, int, int]
 """``(x0, y0, x1, y1)`` in whole pixels: a part of an image."""
 
+Box = tuple[float, float, float, float]
+"""``(x0, y0, x1, y1)`` in pixels."""
+
 PADDING_VALUE = 114  # the gray that YOLO networks are trained to see around an image
 
 

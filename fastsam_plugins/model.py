@@ -7,6 +7,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins import limits as L
+from fastsam_plugins.decoder import weights as decoders
+from fastsam_plugins.decoder.encoding import CONF, Encoding
+from fastsam_plugins.decoder.network import Decoder
 from fastsam_plugins.geometry import Letterbox, Window, snap_to_canvas
 from fastsam_plugins.images.contrast import to_rgb
 from fastsam_plugins.images.windowed_image import WindowedImage
@@ -56,6 +60,9 @@ class FastSAM:
         How weights are found and what of them is trusted.
     limits : LimitOptions, optional
         What weights and inputs may ask of the machine: beyond, a ``ValueError`` says so first.
+    decoder : str or path, optional
+        What answers :meth:`Segmentation.predict`; by default what lies beside the weights, named
+        like them (``NAME.decoder.safetensors``). Without one, prompts are answered in closed form.
     **changes
         Fields of ``options`` by name, for example ``allow_unknown_weights=True``.
 
@@ -64,7 +71,7 @@ class FastSAM:
     WeightsError
         If the weights cannot be found, read or used.
     ValueError
-        If the device or backend does not exist.
+        If the device or backend does not exist, or the decoder is none for these weights.
 
     References
     ----------
@@ -87,12 +94,14 @@ class FastSAM:
         backend: str = "auto",
         options: WeightsOptions | None = None,
         limits: LimitOptions | None = None,
+        decoder: str | Path | None = None,
         **changes: Any,
     ) -> None:
         self.limits = LimitOptions.of(limits)
         options = WeightsOptions.of(options, **changes)
         self.device = pick_device(device)
         self.network = weights.load(model, options, self.limits)
+        self.decoder = decoders.find(self.network.path, self.network.sha256, decoder)
         self._run = backends.make(backend, self.network.module, self.device)
         self._workers = None
         if self.device.type == "cpu" and backend in ("auto", "torch"):
@@ -213,6 +222,25 @@ class FastSAM:
                     batch,
                 )
 
+    def encode(
+        self, image: Any, options: SegmentOptions | None = None
+    ) -> tuple[Encoding, list[NDArray[np.float16]]]:
+        """What prompts are answered from, and all the network's features (C, h, w) by scale.
+
+        :meth:`segment` keeps of the features what the decoder needs; training one needs them all.
+
+        >>> encoding, features = model.encode(image)
+        >>> [f.shape[0] for f in features]
+        [64, 128, 256]
+        """
+        options = SegmentOptions.of(options)
+        rgb = to_rgb(image)
+        letterbox = Letterbox.fit(rgb.shape[:2], options.imgsz or self.imgsz, self.network.stride)
+        predictions, prototypes, features = self._run(_inputs([letterbox.apply(rgb)]))
+        seg = instances(predictions[0], prototypes[0], letterbox, options)
+        assert seg.encoding is not None
+        return seg.encoding, [f[0].half().cpu().numpy() for f in features]
+
     def segment_tiled(
         self,
         raster: Any,
@@ -290,7 +318,6 @@ class FastSAM:
         options: SegmentOptions,
         shapes: Sequence[tuple[int, int]] | None = None,
     ) -> list[Segmentation]:
-        import torch
 
         imgsz = options.imgsz or self.imgsz
         sizes = shapes or [i.shape[:2] for i in images]
@@ -299,11 +326,13 @@ class FastSAM:
         self._warn_of_short_reach(max(max(letterbox.input_shape) for letterbox in boxes))
 
         def segmented(members: list[int]) -> list[Segmentation]:
-            stack = np.stack([boxes[k].apply(images[k]) for k in members])
-            inputs = torch.from_numpy(stack).permute(0, 3, 1, 2)
-            predictions, prototypes = self._run(inputs.float().div_(255))
+            inputs = _inputs([boxes[k].apply(images[k]) for k in members])
+            predictions, prototypes, features = self._run(inputs)
             outputs = zip(members, predictions, prototypes, strict=True)
-            return [instances(p, maps, boxes[k], options) for k, p, maps in outputs]
+            return [
+                instances(p, maps, boxes[k], options, [f[i] for f in features], self.decoder)
+                for i, (k, p, maps) in enumerate(outputs)
+            ]
 
         groups: dict[tuple[int, int], list[int]] = {}
         for k, letterbox in enumerate(boxes):
@@ -344,6 +373,13 @@ class FastSAM:
             )
 
 
+def _inputs(canvases: Sequence[NDArray[np.uint8]]) -> Any:
+    """Letterboxed images (H, W, 3) of one size as the network wants them."""
+    import torch
+
+    return torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2).float().div_(255)
+
+
 _SIDES = 100  # bytes for every row and column of an image: where masks are sampled
 
 
@@ -358,7 +394,12 @@ def input_memory(module: Any, shape: tuple[int, int]) -> int:
 
 
 def instances(
-    prediction: Any, prototypes: Any, letterbox: Letterbox, options: SegmentOptions
+    prediction: Any,
+    prototypes: Any,
+    letterbox: Letterbox,
+    options: SegmentOptions,
+    features: Sequence[Any] = (),
+    decoder: Decoder | None = None,
 ) -> Segmentation:
     """From one image's network output to instances.
 
@@ -369,6 +410,10 @@ def instances(
     prototypes : float tensor (C, h, w)
     letterbox : Letterbox
     options : SegmentOptions
+    features : sequence of float tensors (C, h, w), optional
+        What the prediction was made from.
+    decoder : Decoder, optional
+        That of the network.
     """
     import torch
 
@@ -381,8 +426,26 @@ def instances(
         boxes = letterbox.boxes_to_image(corners[kept].float().cpu().numpy())
         confidence = scores[kept].float().cpu().numpy()
         maps = prototypes.float().cpu().numpy()
-    if options.full_frame:
+        proposed = torch.nonzero(scores > CONF)[:, 0]
+        some = [t[proposed].float().cpu().numpy() for t in (corners, scores, prediction[5:].T)]
+        kept = () if decoder is None else decoder.project(features)
+
+    def snapped(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        if not options.full_frame:
+            return boxes
         tolerance = options.border_tolerance / letterbox.scale
-        boxes = snap_to_canvas(boxes, letterbox.image_shape, (tolerance[0], tolerance[1]))
+        return snap_to_canvas(boxes, letterbox.image_shape, (tolerance[0], tolerance[1]))
+
+    boxes = snapped(boxes)
     source = PrototypeMasks(maps, columns, boxes, letterbox)
-    return Segmentation.from_source(source, boxes, confidence).filter(min_area=options.min_area)
+    encoding = Encoding(
+        source,
+        snapped(letterbox.boxes_to_image(some[0])),
+        some[0],
+        some[1],
+        some[2],
+        kept,
+        decoder,
+    )
+    seg = Segmentation.from_source(source, boxes, confidence)
+    return replace(seg, encoding=encoding).filter(min_area=options.min_area)

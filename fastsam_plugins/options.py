@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fastsam_plugins.parameters import Options, option
+from fastsam_plugins.parameters import Options, like, option
 
 Ranking = Literal["scores", "stability", "areas"]
 Background = Literal["gray", "white", "black", "keep"]
@@ -29,6 +29,9 @@ class RunOptions(Options):
     device: str = option("auto", "auto (an accelerator if there is one), cpu, cuda, cuda:1, mps")
     backend: BackendName = option("auto", "What runs the network; auto is torch")
     batch: int = option(4, "Images, or windows, that go through the network together", ge=1)
+    decoder: str | None = option(
+        None, "What answers prompts with --predict; by default the decoder beside the weights"
+    )
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,11 @@ class PromptOptions(Options):
         "Close, then open a merged mask by this share of its size (square root of its area)",
         ge=0,
         le=0.5,
+    )
+    predict: bool = option(
+        False,
+        "Answer points and boxes with masks of their own, which every further point corrects, "
+        "instead of choosing among instances; with points_mode each, one for each foreground point",
     )
 
 
@@ -369,6 +377,18 @@ class TrainOptions(Options):
     )
     cosine: bool = option(False, "Lower the learning rate along a cosine instead of a line")
     workers: int = option(2, "Processes that load images", ge=0)
+    seed: int = option(0, "Seed of everything random", ge=0)
+
+
+@dataclass(frozen=True)
+class DecoderOptions(Options):
+    """How a decoder of prompts is trained."""
+
+    minutes: float = option(30.0, "How long masks are learned", unit="min", ge=0)
+    max_images: int = option(2000, "Most images to learn from; they are kept in memory", ge=1)
+    imgsz: int | None = like(SegmentOptions, "imgsz")
+    batch: int = option(16, "Prompts per step", ge=2)
+    lr: float = option(0.002, "Highest learning rate of AdamW", ge=0)
     seed: int = option(0, "Seed of everything random", ge=0)
 
 

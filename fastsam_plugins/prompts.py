@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastsam_plugins.geometry import Box
 from fastsam_plugins.options import PromptOptions, TextOptions
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from fastsam_plugins.text.clip import Clip
 
 Point = tuple[float, float]
-Box = tuple[float, float, float, float]
 Texts = str | Sequence[str]
 
 
@@ -62,6 +62,15 @@ class PointPrompt:
         """What they select; see :meth:`fastsam_plugins.Segmentation.select`."""
         return seg.select(self.points, self.labels, options=options)
 
+    def answer(self, seg: Segmentation, options: PromptOptions | None = None) -> Segmentation:
+        """What they select, or predict if the options say so."""
+        options = PromptOptions.of(options)
+        if not options.predict:
+            return self.select(seg, options)
+        if options.points_mode != "each":
+            return seg.predict(self.points, self.labels, multimask=False)
+        return seg.predict_each(self.points, self.labels)
+
 
 @dataclass(frozen=True)
 class BoxPrompt:
@@ -100,6 +109,14 @@ class BoxPrompt:
         """What they select; see :meth:`fastsam_plugins.Segmentation.select`."""
         points, labels = (self.points.points, self.points.labels) if self.points else (None, None)
         return seg.select(points, labels, self.boxes, options)
+
+    def answer(self, seg: Segmentation, options: PromptOptions | None = None) -> Segmentation:
+        """What they select, or predict if the options say so."""
+        options = PromptOptions.of(options)
+        if not options.predict:
+            return self.select(seg, options)
+        points, labels = (self.points.points, self.points.labels) if self.points else (None, None)
+        return seg.predict(points, labels, self.boxes, multimask=False)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsam_plugins import indices, prompts, selection
+from fastsam_plugins.decoder import prediction
+from fastsam_plugins.decoder.encoding import Encoding
 from fastsam_plugins.geometry import Window
 from fastsam_plugins.images.contrast import to_rgb
 from fastsam_plugins.images.windowed_image import WindowedImage
@@ -23,6 +25,7 @@ from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.cleaning import clean, filtered
 from fastsam_plugins.masks.edge_map import edges
 from fastsam_plugins.masks.label_image import Overlap, labels
+from fastsam_plugins.masks.local import joined
 from fastsam_plugins.masks.sources import MaskSource, MergedMasks, RunMasks
 from fastsam_plugins.options import (
     CleanOptions,
@@ -61,6 +64,8 @@ class Segmentation:
         -1 where no prompt was involved.
     image_features : ImageFeatures or None
         The image, and what CLIP saw in it, where text prompts are to be answered.
+    encoding : Encoding or None
+        What :meth:`predict` answers from, where a network made it.
 
     Examples
     --------
@@ -80,6 +85,7 @@ class Segmentation:
     rows: NDArray[np.int64]
     prompts: NDArray[np.int64]
     image_features: ImageFeatures | None = None
+    encoding: Encoding | None = None
 
     def __post_init__(self) -> None:
         for array in (self.boxes, self.scores, self.rows, self.prompts):
@@ -164,8 +170,8 @@ class Segmentation:
     def concatenate(cls, parts: Sequence[Segmentation]) -> Segmentation:
         """The instances of several segmentations of one image, in order.
 
-        Views of one segmentation keep sharing its prototypes; masks of different origin are
-        decoded and keep no logits.
+        Views of one segmentation keep sharing its prototypes, and predicted masks keep their
+        logits; other masks of different origin are decoded and keep none.
 
         >>> Segmentation.concatenate([seg, seg[1]])
         Segmentation(3 instances, image 6 x 4)
@@ -178,9 +184,9 @@ class Segmentation:
             raise ValueError("concatenate needs segmentations of images of one size")
         source, rows = parts[0].source, np.concatenate([p.rows for p in parts])
         pictured = [p.image_features for p in parts if p.image_features is not None]
+        encoded = [p.encoding for p in parts if p.encoding is not None]
         if any(p.source is not source for p in parts):
-            masks = [p.runs(i) for p in parts for i in range(len(p))]
-            source, rows = RunMasks(masks, parts[0].shape), np.arange(len(masks))
+            source, rows = joined([(p.source, p.rows) for p in parts])
         return cls(
             np.concatenate([p.boxes for p in parts]),
             np.concatenate([p.scores for p in parts]),
@@ -188,6 +194,7 @@ class Segmentation:
             rows,
             np.concatenate([p.prompts for p in parts]),
             pictured[0] if pictured else None,
+            encoded[0] if encoded else None,
         )
 
     def with_image(self, image: ArrayLike | WindowedImage, device: Any = "auto") -> Segmentation:
@@ -227,7 +234,7 @@ class Segmentation:
     def _take(self, index: Any, prompts: NDArray[np.int64]) -> Segmentation:
         return Segmentation(
             self.boxes[index], self.scores[index], self.source, self.rows[index], prompts,
-            self.image_features,
+            self.image_features, self.encoding,
         )  # fmt: skip
 
     @property
@@ -480,6 +487,87 @@ class Segmentation:
             return self.merge(found.chosen, prompting.smoothing)
         return self._take(found.chosen, found.prompts)
 
+    def predict(
+        self,
+        points: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        boxes: ArrayLike | None = None,
+        mask: ArrayLike | Segmentation | None = None,
+        scribbles: Sequence[Any] | None = None,
+        multimask: bool = True,
+    ) -> Segmentation:
+        """Masks for one object that prompts mean, also where :meth:`select` has none to choose.
+
+        Every point corrects the answer to those before it and is obeyed at its pixel; the network
+        is not run again. Answers are masks like any other, with logits and a stability.
+
+        Parameters
+        ----------
+        points : array (P, 2), optional
+            (x, y) in pixels, of one object, in the order in which they were given.
+        labels : array (P,), optional
+            1 for foreground (the default), 0 for background, which carves.
+        boxes : array (B, 4), optional
+            xyxy in pixels. Each asks for an object: the answer to box i has ``prompts == i``.
+            With points, a mask or scribbles there may be one.
+        mask : bool array (H, W), or Segmentation of one instance, optional
+            What is there already: a rough mask, or the last answer.
+        scribbles : sequence of arrays (K, 2), or of pairs of one and a label, optional
+            Lines (x, y), each many points at once.
+        multimask : bool
+            Whether a first point may have up to three answers (part, object, whole), instead of
+            the best one.
+
+        Returns
+        -------
+        Segmentation
+            ``scores`` are what IoU with the object each is expected to have, the highest first for
+            each box. Empty if no foreground prompt lies in the image.
+
+        Raises
+        ------
+        ValueError
+            If a prompt is not finite or has the wrong shape (the message names the argument), or
+            if this has no :attr:`encoding`: what came from windows of a large image, from a file
+            of masks or from :meth:`concatenate` of several has none.
+
+        >>> answer = coins.predict([(70, 90)], multimask=False)
+        >>> coins.predict([(70, 90), (5, 5)], [1, 0], multimask=False).contains([(5, 5)]).tolist()
+        [[False]]
+        """
+        if self.encoding is None:
+            raise ValueError(
+                "predict needs what the network made of the image, and these instances came "
+                "without it (from windows, or a file of masks): use select, or segment a part"
+            )
+        given = prediction.given(mask)
+        source, ious, which = prediction.predict(
+            self.encoding, self.image, points, labels, boxes, given, scribbles, multimask
+        )
+        found = Segmentation.from_source(source, np.zeros((len(source), 4), np.float32), ious)
+        return replace(
+            found, boxes=found.tight_boxes(), prompts=which, image_features=self.image_features,
+            encoding=self.encoding,
+        )  # fmt: skip
+
+    def predict_each(self, points: ArrayLike, labels: ArrayLike | None = None) -> Segmentation:
+        """One predicted mask for every foreground point, which no background point is in.
+
+        ``prompts`` are the places of the points; see :meth:`predict`.
+
+        >>> coins.predict_each([(70, 90), (150, 90)]).prompts.tolist()
+        [0, 1]
+        """
+        xy = prompts.check_points(points)
+        foreground = prompts.check_labels(labels, len(xy))
+        unwanted = xy[~foreground].tolist()
+        parts = []
+        for i in np.flatnonzero(foreground).tolist():
+            clicks = [xy[i].tolist(), *unwanted]
+            answer = self.predict(clicks, [1] + [0] * len(unwanted), multimask=False)
+            parts.append(replace(answer, prompts=np.full(len(answer), i)))
+        return Segmentation.concatenate(parts) if parts else self[:0]
+
     def candidates(self, points: ArrayLike, labels: ArrayLike | None = None) -> Segmentation:
         """Every instance that could be the one object points mean, smallest first.
 
@@ -513,6 +601,7 @@ class Segmentation:
             np.zeros(1, np.int64),
             np.zeros(1, np.int64),
             self.image_features,
+            self.encoding,
         )
 
     def clean(self, options: CleanOptions | None = None, **changes: Any) -> Segmentation:

@@ -49,8 +49,8 @@ class Prompts:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def select(self, seg: Segmentation, options: PromptOptions) -> Segmentation:
-        """What the prompts select, at most one instance for each; ``prompts`` says which."""
-        chosen = [prompt.select(seg, options) for prompt in self.asked]
+        """What the prompts select or predict, one mask at most for each; ``prompts`` says which."""
+        chosen = [prompt.answer(seg, options) for prompt in self.asked]
         best = Segmentation.concatenate([seg[:0], *(c[:1] for c in chosen)])
         answered = np.flatnonzero([len(c) > 0 for c in chosen])
         return Segmentation(best.boxes, best.scores, best.source, best.rows, answered)

@@ -159,12 +159,15 @@ def from_prompts(
             asked = {p.name for options in given if options for p in parameters(options)}
         kept.ask(job.view, {name: wanted[name] for name in wanted if name in asked})
     shown = ShownLabels(view)
+    predicting = prompting is not None and prompting.predict
+    if predicting and tiling:
+        raise ValueError("predict looks at an image at once: it does not go with windows")
 
     def segmented() -> Iterator[Result]:
         rest = []
         for sample, file in job.items:
             seg = kept.segmentation(sample) if kept else None
-            if seg is None:
+            if seg is None or (predicting and seg.encoding is None):  # kept by an earlier version
                 rest.append((sample, file))
             else:
                 yield Result(sample, file, seg)
@@ -178,6 +181,8 @@ def from_prompts(
         given = prompts.read(
             sample[boxes] if boxes else None, sample[points] if points else None, seg.shape, only
         )
+        if predicting and seg.image is None:  # what is kept on disk is without its image
+            seg = seg.with_image(_reader(tiling)(result.file, reading, limits))
         result.seg = given.select(seg, prompting or PromptOptions())
         result.names, result.sources = given.labels, given.sources
         result.prompts, result.left_out = len(given.labels), given.left_out

@@ -204,8 +204,9 @@ def load(values: dict[str, Any]) -> Any:
 
     trusted, limits = pick(WeightsOptions, values), pick(LimitOptions, values)
     return FastSAM(
-        values.pop("model"), values.pop("device"), values.pop("backend"), trusted, limits
-    )
+        values.pop("model"), values.pop("device"), values.pop("backend"), trusted, limits,
+        values.pop("decoder", None),
+    )  # fmt: skip
 
 
 def check_model(values: dict[str, Any]) -> None:

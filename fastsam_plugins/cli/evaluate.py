@@ -271,16 +271,23 @@ def everything(data: tuple[str, ...], imgsz: int | None, plot: Path | None, as_j
 
 @evaluate.command()
 @click.argument("data", nargs=-1, required=True)
-@network()
+@network("decoder")
 @flags(SegmentOptions)
 @flags(DataOptions)
+@click.option(
+    "--min-instance",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Smallest labelled instance that counts [px]",
+)
 @as_json
-def prompts(data: tuple[str, ...], as_json: bool, **values: Any) -> None:
-    """Mean IoU of what prompts select, for every labelled instance of DATA.
+def prompts(data: tuple[str, ...], min_instance: int, as_json: bool, **values: Any) -> None:
+    """Mean IoU of what prompts select and predict, for every labelled instance of DATA.
 
     DATA is what `fastsam train` takes: COCO instances, or folders of images and masks. Prompts
-    are one, three and five points and a box, in each mode; `everything` is the best instance there
-    is to select.
+    are one to eight points, a box, a box drawn by hand and a stroke; `everything` is the best
+    instance there is to select, `filled` the box itself.
     """
     from fastsam_plugins.evaluation.prompt_iou import evaluate_prompts
 
@@ -288,6 +295,6 @@ def prompts(data: tuple[str, ...], as_json: bool, **values: Any) -> None:
     check_model(values)
     labelled = read_all(data, values)
     network = load(values)
-    scores = evaluate_prompts(network, labelled, segmenting, progress("Prompting"))
+    scores = evaluate_prompts(network, labelled, segmenting, progress("Prompting"), min_instance)
     warn_of(scores.failed)
     report(scores.summary(), as_json)

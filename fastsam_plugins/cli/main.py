@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from fastsam_plugins import __version__
+from fastsam_plugins.cli import predicting
 from fastsam_plugins.cli.common import (
     Commands,
     as_json,
@@ -57,6 +58,7 @@ def main() -> None:
 
 
 main.add_command(evaluate)
+main.add_command(predicting.train_decoder)
 
 
 class _Spelled(click.ParamType):
@@ -99,7 +101,12 @@ class _Spelled(click.ParamType):
 )
 @click.option("--negative", "negatives", multiple=True,
               help="Text that keeps off what resembles it more than the text prompt.")  # fmt: skip
-@network("batch")
+@click.option(
+    "--mask",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A rough mask of one object, an image that is not 0 there: with --predict, it is refined.",
+)
+@network("batch", "decoder")
 @flags(SegmentOptions)
 @click.option(
     "--tiled", is_flag=True, help="Look at images in windows: for those too large for one look."
@@ -111,9 +118,9 @@ class _Spelled(click.ParamType):
 @as_json
 @click.pass_context
 def segment(context: click.Context, images: tuple[Path, ...], output: Path, points: Any,
-            boxes: Any, texts: Any, negatives: Any, batch: int, tiled: bool, as_json: bool,
-            **values: Any) -> None:  # fmt: skip
-    """Segment IMAGES; with prompts, keep what they select."""
+            boxes: Any, texts: Any, negatives: Any, mask: Path | None, batch: int, tiled: bool,
+            as_json: bool, **values: Any) -> None:  # fmt: skip
+    """Segment IMAGES; with prompts, keep what they select, or with --predict what they predict."""
     from fastsam_plugins import answers, io, prompts
     from fastsam_plugins.batch import Skipped, segment_images
     from fastsam_plugins.images.contrast import ImageError
@@ -129,6 +136,8 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     check_count("batch", batch)
     io.check_output(output, images)
     prompt = prompts.parse(points, boxes, texts, negatives)
+    if prompting.predict or mask:
+        predicting.check(prompting, prompt, mask, tiled, len(images))
     words = prompt if isinstance(prompt, prompts.TextPrompt) else None
     if words:
         loading.find(wording.clip)
@@ -172,8 +181,10 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
                 similar = selection.answered(seg, words.texts, wording, clip)
                 named = {"text": [words.texts[p] for p in seg.prompts.tolist()],
                          "similarity": [round(v, 6) for v in similar.tolist()]}  # fmt: skip
+            elif mask:
+                seg = predicting.refined(everything, mask, prompt, limits)
             elif isinstance(prompt, prompts.PointPrompt | prompts.BoxPrompt):
-                seg = prompt.select(everything, prompting)
+                seg = prompt.answer(everything, prompting)
             if prompt:
                 answer = answers.of(prompt, everything, seg, prompting, wording)
             counts.append((path, len(seg), answer))

@@ -1,8 +1,9 @@
 """Segmentations on disk, complete: prompts asked later need no network.
 
 What is kept of an image are prototypes, coefficients and boxes, as numbers of 32 bit: answers are
-those that the segmentation itself would have given. Masks that were merged, cleaned or loaded are
-kept as run arrays.
+those that the segmentation itself would have given. Beside them is all that the network proposes,
+and its features as the decoder keeps them, from which ``predict`` answers. Masks that were merged,
+cleaned or loaded are kept as run arrays, those that were predicted as their maps.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins import limits as L
+from fastsam_plugins.decoder import weights as decoders
+from fastsam_plugins.decoder.encoding import Encoding
+from fastsam_plugins.decoder.network import SCALES
 from fastsam_plugins.geometry import Letterbox
 from fastsam_plugins.io import atomic
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.masks.local import LocalMasks
 from fastsam_plugins.masks.prototypes import PrototypeMasks
 from fastsam_plugins.masks.sources import MaskSource, RunMasks
 from fastsam_plugins.messages import one_line
@@ -46,6 +51,11 @@ def write(seg: Segmentation, path: str | Path) -> None:
         letterbox = dataclasses.asdict(seg.source.letterbox)
         arrays |= {f"letterbox_{k}": np.array(v) for k, v in letterbox.items()}
         arrays |= seg.source.arrays(seg.rows)
+        if seg.encoding is not None and seg.encoding.source.shares(seg.source):
+            arrays |= _encoded(seg.encoding)
+    elif isinstance(seg.source, LocalMasks):
+        arrays["shape"] = np.array(seg.shape)
+        arrays |= {"maps": seg.source.maps[seg.rows], "windows": seg.source.windows[seg.rows]}
     else:
         masks = [seg.runs(i) for i in range(len(seg))]
         arrays["shape"] = np.array(seg.shape)
@@ -67,12 +77,14 @@ def read(path: str | Path, limits: LimitOptions | None = None) -> Segmentation:
     try:
         limits = limits or L.DEFAULT
         arrays = _arrays(Path(path), limits)
-        source = _runs(arrays) if "runs" in arrays else _prototypes(arrays, limits)
+        make = _runs if "runs" in arrays else _maps if "maps" in arrays else _prototypes
+        source = make(arrays, limits)
         count = len(source)
         boxes = _array(arrays, "boxes", "f", (count, 4))
         scores = _array(arrays, "scores", "f", (count,))
         prompts = _array(arrays, "prompts", "iu", (count,))
-        return dataclasses.replace(Segmentation.from_source(source, boxes, scores), prompts=prompts)
+        seg = Segmentation.from_source(source, boxes, scores)
+        return dataclasses.replace(seg, prompts=prompts, encoding=_encoding(arrays, source))
     except FileNotFoundError:
         raise ValueError(f"there is no kept segmentation {path}") from None
     except (EOFError, MemoryError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
@@ -125,7 +137,7 @@ def _array(arrays: dict[str, NDArray], name: str, kinds: str, shape: tuple[int, 
     return array
 
 
-def _runs(arrays: dict[str, NDArray]) -> MaskSource:
+def _runs(arrays: dict[str, NDArray], _: LimitOptions) -> MaskSource:
     shape = R.check_shape(_array(arrays, "shape", "iu", (2,)).tolist())
     stops = _array(arrays, "stops", "iu", (-1,))
     runs = _array(arrays, "runs", "iu", (-1, 2))
@@ -133,6 +145,50 @@ def _runs(arrays: dict[str, NDArray]) -> MaskSource:
         raise ValueError("its stops do not divide its runs")
     masks = np.split(runs, stops)[:-1] if len(stops) else []
     return RunMasks([R.check(mask, shape) for mask in masks], shape)
+
+
+def _maps(arrays: dict[str, NDArray], limits: LimitOptions) -> MaskSource:
+    shape = R.check_shape(_array(arrays, "shape", "iu", (2,)).tolist())
+    maps = _array(arrays, "maps", "f", (-1, -1, -1))
+    windows = _array(arrays, "windows", "iu", (len(maps), 4)).astype(np.int64)
+    if len(windows) and ((windows[:, 2:] <= windows[:, :2]).any() or 0 in maps.shape):
+        raise ValueError("its windows are upside down, or its maps empty")
+    longest = int(np.abs(windows).max(initial=0))
+    if problem := L.too_much_memory(_AXES * (2 * longest + sum(shape)), limits):
+        raise ValueError(f"one of its windows {problem}")
+    return LocalMasks(maps.astype(np.float32), windows, shape)
+
+
+def _encoded(encoding: Encoding) -> dict[str, NDArray]:
+    """What ``predict`` needs, as arrays: proposals after suppression, and features."""
+    proposals = encoding.proposals
+    arrays: dict[str, NDArray] = {
+        "proposed_boxes": proposals.boxes,
+        "proposed_scores": proposals.scores,
+        "proposed_coefficients": proposals.source.coefficients,
+        "decoder": np.array(encoding.decoder.sha256 if encoding.decoder else ""),
+    }
+    return arrays | {f"features_{k}": m for k, m in enumerate(encoding.maps)}
+
+
+def _encoding(arrays: dict[str, NDArray], source: MaskSource) -> Encoding | None:
+    if "proposed_boxes" not in arrays or not isinstance(source, PrototypeMasks):
+        return None
+    boxes = _array(arrays, "proposed_boxes", "f", (-1, 4)).astype(np.float32)
+    scores = _array(arrays, "proposed_scores", "f", (len(boxes),)).astype(np.float32)
+    size = source.prototypes.shape[2]
+    coefficients = _array(arrays, "proposed_coefficients", "f", (len(boxes), size))
+    decoder = decoders.known(str(arrays.get("decoder", "")))
+    maps = []
+    if decoder is not None:
+        for k in range(SCALES):
+            kept = len(decoder.arrays[f"project.{k}.bias"])
+            maps.append(_array(arrays, f"features_{k}", "f", (kept, -1, -1)).astype(np.float16))
+            if 0 in maps[-1].shape:
+                raise ValueError(f"its features_{k} are empty")
+    return Encoding(
+        source, boxes, None, scores, coefficients.astype(np.float32), tuple(maps), decoder
+    )
 
 
 def _prototypes(arrays: dict[str, NDArray], limits: LimitOptions) -> MaskSource:

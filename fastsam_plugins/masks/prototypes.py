@@ -38,6 +38,13 @@ class PrototypeMasks(MaskSource):
     boxes : float32 array (N, 4)
         xyxy in image pixels. A mask holds the pixels whose integer position lies in its box.
     letterbox : Letterbox
+
+    Attributes
+    ----------
+    prototypes : float32 array (h, w, C)
+        A cell's values lie together.
+    coefficients, boxes, letterbox
+        As given.
     """
 
     has_logits = True
@@ -49,34 +56,49 @@ class PrototypeMasks(MaskSource):
         boxes: Floats,
         letterbox: Letterbox,
     ) -> None:
-        super().__init__()
         _, h, w = prototypes.shape
         if (h * CELL, w * CELL) != letterbox.input_shape:
             raise ValueError(
                 f"prototypes of {h} x {w} cells do not fit an input of {letterbox.input_shape}"
             )
+        # OpenCV transposes several times as fast as numpy.
+        maps = np.ascontiguousarray(prototypes, np.float32).reshape(-1, h * w)
+        self._set(cv2.transpose(maps).reshape(h, w, -1), coefficients, boxes, letterbox)
+
+    def others(self, coefficients: Floats, boxes: Floats) -> PrototypeMasks:
+        """Other masks over the same prototypes, which are shared."""
+        same = PrototypeMasks.__new__(PrototypeMasks)
+        same._set(self.prototypes, coefficients, boxes, self.letterbox)
+        return same
+
+    def shares(self, other: MaskSource) -> bool:
+        """Whether other masks are over the very same prototypes."""
+        return isinstance(other, PrototypeMasks) and other.prototypes is self.prototypes
+
+    def _set(
+        self, prototypes: Floats, coefficients: Floats, boxes: Floats, letterbox: Letterbox
+    ) -> None:
+        MaskSource.__init__(self)
         self.letterbox = letterbox
         self.shape = letterbox.image_shape
-        self._boxes = np.ascontiguousarray(boxes, np.float32)
-        self._coefficients = np.ascontiguousarray(coefficients, np.float32)
-        # (h, w, C): a cell's values lie together. OpenCV transposes several times as fast as numpy.
-        maps = np.ascontiguousarray(prototypes, np.float32).reshape(-1, h * w)
-        self._prototypes = cv2.transpose(maps).reshape(h, w, -1)
-        self._x, self._y, self._up_sampled = axes(letterbox, h, w)
-        edges = np.ceil(self._boxes).astype(np.int64)
+        self.boxes = np.ascontiguousarray(boxes, np.float32)
+        self.coefficients = np.ascontiguousarray(coefficients, np.float32)
+        self.prototypes = prototypes
+        self._x, self._y, self._up_sampled = axes(letterbox, *prototypes.shape[:2])
+        edges = np.ceil(self.boxes).astype(np.int64)
         limits = np.array([self.shape[1], self.shape[0]] * 2)
         self._windows = np.clip(edges, 0, limits)
         self._edges = np.ascontiguousarray(self._windows.T, np.int32)
 
     def __len__(self) -> int:
-        return len(self._coefficients)
+        return len(self.coefficients)
 
     def arrays(self, rows: Rows) -> dict[str, Floats]:
         """What masks are made from, some of them: see :mod:`fastsam_plugins.io.npz`."""
         return {
-            "prototypes": np.moveaxis(self._prototypes, 2, 0),
-            "coefficients": self._coefficients[rows],
-            "mask_boxes": self._boxes[rows],
+            "prototypes": np.moveaxis(self.prototypes, 2, 0),
+            "coefficients": self.coefficients[rows],
+            "mask_boxes": self.boxes[rows],
         }
 
     def window(self, row: int) -> Window:
@@ -107,18 +129,18 @@ class PrototypeMasks(MaskSource):
         pixel, row = found.nonzero()
         if len(row):
             height, width = self.shape
-            samples = self._sample(
+            samples = self.samples(
                 np.minimum(np.maximum(x, 0), width - 1), np.minimum(np.maximum(y, 0), height - 1)
             )
-            logits = np.einsum("kc,kc->k", self._coefficients[rows[row]], samples[pixel])
+            logits = np.einsum("kc,kc->k", self.coefficients[rows[row]], samples[pixel])
             found[pixel, row] = logits > 0
         return found
 
-    def _sample(self, x: NDArray[np.int32], y: NDArray[np.int32]) -> Floats:
-        """Bilinear samples (P, C) of the prototypes at pixels (x, y), each (P,)."""
+    def samples(self, x: NDArray[np.int32], y: NDArray[np.int32]) -> Floats:
+        """Bilinear samples (P, C) of the prototypes at pixels of the image, x and y (P,) each."""
         i, j = self._x.pixels, self._y.pixels
         weights = j.weights[y][:, :, None] * i.weights[x][:, None, :]
-        cells = self._prototypes[j.inputs[y][:, :, None], i.inputs[x][:, None, :]]
+        cells = self.prototypes[j.inputs[y][:, :, None], i.inputs[x][:, None, :]]
         count = len(x)
         samples = weights.reshape(count, 1, -1) @ cells.reshape(count, weights[0].size, -1)
         return np.asarray(samples[:, 0], np.float32)
@@ -161,4 +183,4 @@ class PrototypeMasks(MaskSource):
 
     def _cells(self, row: int, b0: int, b1: int, c0: int, c1: int) -> Floats:
         """Logits of a mask at the cells of columns [b0, b1) and rows [c0, c1), (b, c)."""
-        return np.ascontiguousarray((self._prototypes[c0:c1, b0:b1] @ self._coefficients[row]).T)
+        return np.ascontiguousarray((self.prototypes[c0:c1, b0:b1] @ self.coefficients[row]).T)

@@ -1,8 +1,8 @@
 """What runs the network: PyTorch, OpenVINO or ONNX Runtime behind one call.
 
-A backend takes inputs (B, 3, H, W), float32 in [0, 1], and gives predictions (B, 37, A) and
-prototypes (B, 32, H/4, W/4) as torch tensors. Sizes may change from call to call, and several
-threads may call at once.
+A backend takes inputs (B, 3, H, W), float32 in [0, 1], and gives predictions (B, 37, A), prototypes
+(B, 32, H/4, W/4) and the features that they were made from, (B, C, H/8, W/8) and two coarser ones,
+as torch tensors. Sizes may change from call to call, and several threads may call at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from fastsam_plugins.options import BackendName
 if TYPE_CHECKING:
     import torch
 
-    Backend = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+    Outputs = tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]
+    Backend = Callable[[torch.Tensor], Outputs]
 
 NAMES: tuple[str, ...] = get_args(BackendName)
 
@@ -75,12 +76,13 @@ def _torch(module: torch.nn.Module, device: torch.device) -> Backend:
     module = module.to(device)
     own = threading.local()
 
-    def run(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def run(inputs: torch.Tensor) -> Outputs:
         if not hasattr(own, "module"):
             own.module = _with_own_head(module)
         with torch.inference_mode():
-            predictions, prototypes = own.module(inputs.to(device))[0]
-        return predictions, prototypes
+            outputs, features = own.module(inputs.to(device))
+        predictions, prototypes = outputs[0]
+        return predictions, prototypes, features
 
     return run
 
@@ -91,17 +93,34 @@ def _with_own_head(module: torch.nn.Module) -> torch.nn.Module:
     same._modules = dict(module._modules)
     same.model = copy.copy(same.model)
     same.model._modules = dict(same.model._modules)
-    same.model[-1] = copy.copy(same.model[-1])
+    same.model[-1] = _telling(copy.copy(same.model[-1]))
     return same
 
 
+def _telling(head: Any) -> torch.nn.Module:
+    """A head that gives the features it was given as well."""
+    import torch
+
+    class Head(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head, self.f, self.i = head, head.f, head.i
+
+        def forward(self, features: list[torch.Tensor]) -> Any:
+            given = list(features)  # a head may change the list
+            return self.head(features), given
+
+    return Head()
+
+
 def _exportable(module: torch.nn.Module) -> torch.nn.Module:
-    """A copy whose head gives its two outputs and works out its anchors for any size."""
+    """A copy whose head gives all outputs in a row and works out its anchors for any size."""
     import torch
 
     module = copy.deepcopy(module)
     head: Any = module.model[-1]
     head.export, head.dynamic, head.format = True, True, "onnx"
+    module.model[-1] = _telling(head)
     with torch.inference_mode():
         module(torch.zeros(_EXAMPLE))  # the first call makes what tracing must find made
     return module
@@ -124,9 +143,10 @@ def _openvino(module: torch.nn.Module) -> Backend:
     # Half precision would be faster where the processor has it, and move boxes and masks.
     compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
-    def run(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def run(inputs: torch.Tensor) -> Outputs:
         outputs = compiled([inputs.contiguous().numpy()])
-        return torch.from_numpy(outputs[0].copy()), torch.from_numpy(outputs[1].copy())
+        made = [torch.from_numpy(outputs[k].copy()) for k in range(len(outputs))]
+        return made[0], made[1], made[2:]
 
     return run
 
@@ -149,8 +169,9 @@ def _onnx(module: torch.nn.Module) -> Backend:
         )
     session = onnxruntime.InferenceSession(written.getvalue(), providers=["CPUExecutionProvider"])
 
-    def run(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        predictions, prototypes = session.run(None, {"images": inputs.contiguous().numpy()})
-        return torch.from_numpy(predictions), torch.from_numpy(prototypes)
+    def run(inputs: torch.Tensor) -> Outputs:
+        outputs = session.run(None, {"images": inputs.contiguous().numpy()})
+        made = [torch.from_numpy(output) for output in outputs]
+        return made[0], made[1], made[2:]
 
     return run

@@ -16,7 +16,7 @@ from PIL import Image
 
 from fastsam_plugins import SegmentOptions, read_image
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.options import LimitOptions, PromptOptions
+from fastsam_plugins.options import LimitOptions, PromptOptions, TileOptions
 from fastsam_plugins.paths import SAMPLES
 from fiftyone_plugin import labels, mask_files, segment_job
 from fiftyone_plugin.storage import StoreOptions
@@ -184,6 +184,9 @@ def test_views_and_groups_and_what_cannot_be_segmented(samples, model, tmp_path)
     grouped.delete()
 
 
+STRICT = SegmentOptions(conf=0.999)  # finds nothing
+
+
 @pytest.fixture
 def prompted(samples):
     first = samples.first()
@@ -245,3 +248,22 @@ def test_a_sample_beyond_the_limits_costs_itself_only(samples, model):
     assert "max_pixels" in report.failed[large]
     assert "max_pixels" in samples[large]["found_error"]
     assert report.instances > 0
+
+
+def test_prompts_predict_where_nothing_is_to_select(prompted, model):
+    """Kept proposals or not: the same masks, one for every box, whatever conf left."""
+    everything(prompted, model, "proposals", storing=StoreOptions(), segmenting=STRICT)
+    predicting = PromptOptions(predict=True)
+    first = prompted.first()
+    for field, more in (("asked", {}), ("kept", {"proposals": "proposals"})):
+        run(segment_job.from_prompts, prompted, field, model, boxes="boxes", prompting=predicting,
+            segmenting=STRICT, **more)  # fmt: skip
+        first.reload()
+        found = first[field].detections
+        assert [d.label for d in found] == ["coin 0", "coin 1"]
+        assert all(0 < d.confidence < 1 for d in found)
+    pairs = zip(first["asked"].detections, first["kept"].detections, strict=True)
+    assert all(np.array_equal(a.mask, b.mask) for a, b in pairs)
+    with pytest.raises(ValueError, match="does not go with windows"):
+        run(segment_job.from_prompts, prompted, "tiled", model, boxes="boxes",
+            prompting=predicting, tiling=TileOptions())  # fmt: skip

@@ -40,8 +40,11 @@ def test_outputs_are_those_of_torch_at_any_size(model, networks, name):
     torch.manual_seed(0)
     for size in ((1, 3, 96, 160), (3, 3, 256, 224), (1, 3, 64, 64)):
         inputs = torch.rand(size)
-        predictions, prototypes = run(inputs)
-        expected = model._run(inputs)
+        predictions, prototypes, features = run(inputs)
+        *expected, wanted_features = model._run(inputs)
+        assert [f.shape for f in features] == [f.shape for f in wanted_features]
+        for own, other in zip(features, wanted_features, strict=True):
+            assert torch.allclose(own, other, atol=1e-3)
         assert torch.allclose(predictions[:, :4], expected[0][:, :4], atol=0.01)
         assert torch.allclose(predictions[:, 4:-TERMS], expected[0][:, 4:-TERMS], atol=1e-3)
         # The last six, shape terms, are in the hundreds.

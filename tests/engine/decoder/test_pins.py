@@ -1,0 +1,51 @@
+"""Clicks are obeyed at their pixel, whatever the map said there."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastsam_plugins.decoder.pins import pinned
+from fastsam_plugins.decoder.windows import GRID
+from fastsam_plugins.masks.local import LocalMasks
+
+SHAPE = (300, 400)
+WINDOWS = [(0, 0, 400, 300), (-20, -30, 420, 310), (90, 50, 250, 180)]
+clicks = st.lists(
+    st.tuples(st.integers(0, 39), st.integers(0, 29), st.integers(0, 1)), min_size=1, max_size=12,
+    unique_by=lambda c: c[:2],
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(clicks, st.integers(0, 99), st.sampled_from(WINDOWS))
+def test_every_click_is_obeyed(found, seed, window):
+    """Clicks at least ten pixels apart, in a window of up to seven pixels to a cell."""
+    values = np.random.default_rng(seed).normal(0, 3, (GRID, GRID)).astype(np.float32)
+    asked = [(10 * x + 4.5, 10 * y + 6.5, label) for x, y, label in found]
+    map_ = pinned(values, window, asked)
+    source = LocalMasks(map_[None], np.array([window]), SHAPE)
+    for x, y, label in asked:
+        inside = window[0] <= x < window[2] and window[1] <= y < window[3]
+        told = source.contains(np.zeros(1, np.int64), np.array([[int(x), int(y)]]))[0, 0]
+        if inside:
+            assert told == label
+        else:
+            assert not told
+
+
+def test_nothing_changes_where_all_agree_and_little_elsewhere():
+    values = np.full((GRID, GRID), 2, np.float32)
+    assert pinned(values, (0, 0, 64, 64), [(10.5, 10.5, 1)]) is values
+    changed = pinned(values, (0, 0, 64, 64), [(10.5, 10.5, 0), (40.5, 40.5, 1)])
+    assert changed[10, 10] < 0
+    far = np.hypot(*np.indices((GRID, GRID)) - np.array([10, 10])[:, None, None]) > 6
+    assert np.allclose(changed[far], 2, atol=1e-5)
+    assert (changed > 0)[far].all()
+
+
+def test_of_two_clicks_in_one_pixel_the_later_one_counts():
+    values = np.zeros((GRID, GRID), np.float32)
+    assert pinned(values, (0, 0, 64, 64), [(5.2, 5.2, 1), (5.8, 5.8, 0)])[5, 5] < 0
+    assert pinned(values, (0, 0, 64, 64), [(5.2, 5.2, 0), (5.8, 5.8, 1)])[5, 5] > 0
