@@ -344,6 +344,7 @@ class FastSAM:
                 by_image.update(zip(part, segmented(part), strict=True))
         found = [by_image[k] for k in range(len(images))]
         if shapes is not None:  # these are not the images themselves
+            found = [seg.with_picture(image) for seg, image in zip(found, images, strict=True)]
             return found
         pairs = zip(found, images, strict=True)
         return [seg.with_image(image, self.device) for seg, image in pairs]

@@ -211,6 +211,16 @@ class Segmentation:
             raise ValueError(f"the image is {rgb.shape[:2]}, that of the instances {self.shape}")
         return replace(self, image_features=ImageFeatures(rgb, device))
 
+    def with_picture(self, image: NDArray[np.uint8]) -> Segmentation:
+        """The same with an RGB image (h, w, 3), maybe smaller, for :meth:`predict` alone.
+
+        >>> seg.with_picture(np.zeros((2, 3, 3), np.uint8)) is seg  # nothing to predict from
+        True
+        """
+        if self.encoding is None:
+            return self
+        return replace(self, encoding=replace(self.encoding, picture=image))
+
     # --- a sequence of instances ------------------------------------------------------------
 
     def __len__(self) -> int:
@@ -541,8 +551,9 @@ class Segmentation:
                 "without it (from windows, or a file of masks): use select, or segment a part"
             )
         given = prediction.given(mask)
+        picture = self.encoding.picture if self.image is None else self.image
         source, ious, which = prediction.predict(
-            self.encoding, self.image, points, labels, boxes, given, scribbles, multimask
+            self.encoding, picture, points, labels, boxes, given, scribbles, multimask
         )
         found = Segmentation.from_source(source, np.zeros((len(source), 4), np.float32), ious)
         return replace(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastsam_plugins.decoder.network import Decoder, Maps
 from fastsam_plugins.decoder.proposals import Proposals
@@ -33,6 +34,8 @@ class Encoding:
         The network's features as the decoder keeps them; none without a decoder.
     decoder : Decoder or None
         That of the network.
+    picture : uint8 array (h, w, 3) or None
+        The image, maybe smaller, where the instances do not know it themselves.
     """
 
     source: PrototypeMasks
@@ -42,6 +45,7 @@ class Encoding:
     coefficients: Floats
     maps: Maps = ()
     decoder: Decoder | None = None
+    picture: NDArray[np.uint8] | None = None
 
     @cached_property
     def proposals(self) -> Proposals:

@@ -55,7 +55,7 @@ class Prompter:
         Without a decoder, proposals are chosen by confidence and stability, and corrected in closed
         form.
     image : uint8 array (H, W, 3), or WindowedImage, or None
-        RGB.
+        RGB; an array may be a smaller copy.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Prompter:
         self.encoding, self.decoder = encoding, encoding.decoder
         self.shape, self.image = encoding.source.shape, image
         gray = np.full((*self.shape, 3), 114, np.uint8) if image is None else image
-        self._pixels = Pyramid(gray)
+        self._pixels = Pyramid(gray, self.shape)
         self._known: OrderedDict[object, list[Answer]] = OrderedDict()
 
     def answers(

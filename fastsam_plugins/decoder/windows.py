@@ -90,12 +90,16 @@ class Pyramid:
 
     Parameters
     ----------
-    image : uint8 array (H, W, 3), or WindowedImage
+    image : uint8 array (h, w, 3), or WindowedImage
         RGB. Of the latter, the window alone is read.
+    shape : (H, W), optional
+        In whose pixels windows are, where the image is a smaller copy.
     """
 
-    def __init__(self, image: NDArray[np.uint8] | WindowedImage) -> None:
-        self._image = image
+    def __init__(
+        self, image: NDArray[np.uint8] | WindowedImage, shape: tuple[int, int] | None = None
+    ) -> None:
+        self._image, self._shape = image, shape or (image.shape[0], image.shape[1])
         self._levels: dict[int, NDArray[np.uint8]] = {}
 
     def _level(self, k: int) -> NDArray[np.uint8]:
@@ -110,7 +114,7 @@ class Pyramid:
     def cells(self, window: Window) -> Floats:
         """The image in a window, (GRID, GRID, 3) in [0, 255]; gray outside."""
         x0, y0, x1, y1 = window
-        height, width = self._image.shape[:2]
+        height, width = self._shape
         left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
         out = np.full((GRID, GRID, 3), _PADDING, np.float32)
         if right <= left or bottom <= top:
@@ -119,7 +123,8 @@ class Pyramid:
         if isinstance(self._image, WindowedImage):
             part, place = self._image[top:bottom, left:right], (left, top, right, bottom)
         else:
-            level = self._level(max(int(math.log2(shrink)) - 1, 0) if shrink >= 4 else 0)
+            own = shrink * self._image.shape[1] / width  # the image's pixels to a cell
+            level = self._level(max(int(math.log2(own)) - 1, 0) if own >= 4 else 0)
             fx, fy = level.shape[1] / width, level.shape[0] / height
             a, b = math.floor(left * fx), math.floor(top * fy)
             c, d = max(math.ceil(right * fx), a + 1), max(math.ceil(bottom * fy), b + 1)

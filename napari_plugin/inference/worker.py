@@ -124,6 +124,8 @@ def segment_slices(
                 # Asked for by every click; measured once, here.
                 _ = seg.areas, seg.stability, seg.contains([[0, 0]])
                 cache.put(name, seg)
+            if isinstance(pixels, np.ndarray):  # what a click predicts follows them
+                seg = seg.with_picture(pixels)
             instances = SliceInstances(seg, window, request.shape, name).filtered(request.filters)
             yield SegmentedSlice(key, instances, picture(instances))
     except Stopped:

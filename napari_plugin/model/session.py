@@ -162,7 +162,8 @@ class Session:
             return answers[step].seg.rows.tolist()
 
         step = now.step + by
-        if not any(now.labels) or self.options.points_mode in ("union", "each"):
+        one = self.options.predict or self.options.points_mode not in ("union", "each")
+        if not any(now.labels) or not one:
             step = 0
         # Other filters may have taken candidates away: back to the last that there is.
         while step and rows(step) == rows(nearer := step - (1 if step > 0 else -1)):

@@ -181,7 +181,8 @@ class SliceInstances:
 
     def at(self, xy: tuple[float, float], options: PromptOptions) -> Segmentation:
         """The instance under the cursor, one or none."""
-        return self.answer(Prompts((xy,), (1,)), options).seg
+        # While the cursor moves, what was found is looked up: that takes no time.
+        return self.answer(Prompts((xy,), (1,)), options.replace(predict=False)).seg
 
     def answer(self, prompts: Prompts, options: PromptOptions) -> Answer:
         """What prompts pick, and which of them pick nothing, and why.
@@ -193,6 +194,8 @@ class SliceInstances:
         if not prompts.boxes and not any(prompts.labels):
             picked = prompts.chosen if not prompts.points else ()
             return Answer(self.visible[np.isin(self.visible.rows, picked)], prompts)
+        if options.predict and self.seg.encoding is not None:
+            return self._predicted(prompts)
         points, hits = self._local(prompts.points), np.empty((len(self.visible), 0), bool)
         if prompts.points:
             hits = self.visible.contains(points)
@@ -214,6 +217,31 @@ class SliceInstances:
             for i in sorted({*range(len(boxes))} - {*fitting.prompts.tolist()}):
                 open_boxes[i] = self._why_no_box(boxes[i : i + 1], options)
         return Answer(_together(parts), prompts, open_points, open_boxes)
+
+    def _predicted(self, prompts: Prompts) -> Answer:
+        """New masks: all points mean one object, in the box if there is one; else each box has its
+        own. What came from windows of a large slice has none, and is selected from."""
+        points, boxes = self._local(prompts.points), self._local(prompts.boxes)
+        parts, open_points, open_boxes = [], {}, {}
+        together = len(boxes) == 1
+        if any(prompts.labels):
+            answers = self.seg.predict(points, prompts.labels, boxes if together else None)
+            answers = answers.sort("areas", descending=False)
+            if len(answers):
+                first = int(np.argmax(answers.scores))
+                parts.append(answers[min(max(first + prompts.step, 0), len(answers) - 1)])
+            height, width = self.seg.shape
+            open_points = {
+                i: OUTSIDE for i, label in enumerate(prompts.labels)
+                if label and not ((points[i] >= 0) & (points[i] < (width, height))).all()
+            }  # fmt: skip
+        if len(boxes) and not (together and any(prompts.labels)):
+            answers = self.seg.predict(boxes=boxes, multimask=False)
+            parts.append(answers)
+            left_out = sorted({*range(len(boxes))} - {*answers.prompts.tolist()})
+            open_boxes = dict.fromkeys(left_out, OUTSIDE)
+        seg = _together(parts) if parts else self.visible[:0]
+        return Answer(seg, prompts, open_points, open_boxes)
 
     def _objects(
         self, prompts: Prompts, hits: np.ndarray, allowed: np.ndarray, options: PromptOptions

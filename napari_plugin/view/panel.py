@@ -44,6 +44,7 @@ from napari_plugin.view.table import InstanceTable
 MODELS = ("FastSAM-n", "FastSAM-s", "FastSAM-x")
 OUTLINES = "Shapes polygons"
 LONGEST = 28  # characters of a layer's name
+DAILY = ("points_mode", "predict")  # of the parameters of prompts
 WIDTH = 300  # pixels: as wide as the widest form needs
 
 
@@ -106,10 +107,8 @@ class Panel:
         self.filters = Form(FilterOptions)
         self.table = InstanceTable(rows_chosen, rows_dropped)
         start_prompts = PromptOptions(points_mode="best")
-        self.mode = Form(
-            PromptOptions, leave_out=_but(PromptOptions, "points_mode"), start=start_prompts
-        )
-        self.prompting = Form(PromptOptions, leave_out=("points_mode",))
+        self.mode = Form(PromptOptions, leave_out=_but(PromptOptions, *DAILY), start=start_prompts)
+        self.prompting = Form(PromptOptions, leave_out=DAILY)
         self.text = LineEdit(
             label="text", tooltip="What to look for, in words; a semicolon divides several"
         )

@@ -218,3 +218,50 @@ def test_what_every_mode_leaves_unanswered_is_counted(crowd):
     for mode in ("best", "smallest", "each", "union"):
         answer = crowd.answer(clicks((40, 50), (2, 98)), PromptOptions(points_mode=mode))
         assert answer.summary == f"1 of 2 prompts answered: 1 × {NOTHING_THERE}"
+
+
+PREDICT = PromptOptions(points_mode="best", predict=True)
+
+
+@pytest.fixture(scope="module")
+def predicted(model, coins):
+    """A window of a slice of 500 x 600 px, segmented with a conf that leaves next to nothing."""
+    seg = model.segment(coins, conf=0.999)
+    return SliceInstances(seg, (100, 50, 484, 353), (500, 600))
+
+
+def test_a_click_predicts_and_another_corrects(predicted):
+    one = predicted.answer(Prompts(((177, 155),), (1,)), PREDICT)
+    assert one.seg.contains([(77, 105)])[0, 0]
+    assert one.summary == "1 of 1 prompts answered"
+    both = predicted.answer(Prompts(((177, 155), (180, 160)), (1, 0)), PREDICT)
+    assert both.seg.contains([(77, 105), (80, 110)])[0].tolist() == [True, False]
+    runs = predicted.runs(both.seg, 0)
+    assert R.to_bitmap(runs, (500, 600))[155, 177]
+
+
+def test_steps_turn_to_larger_and_smaller_answers_and_end(predicted):
+    def areas(step):
+        return predicted.answer(Prompts(((177, 155),), (1,), step=step), PREDICT).seg.areas[0]
+
+    sizes = [areas(s) for s in (-5, -1, 0, 1, 5)]
+    assert sizes == sorted(sizes)
+    assert areas(-5) == areas(-6)
+
+
+def test_boxes_predict_one_each_and_with_points_one_together(predicted):
+    boxes = ((150, 128, 204, 180), (220, 90, 270, 140))
+    answer = predicted.answer(Prompts(boxes=boxes), PREDICT)
+    assert len(answer.seg) == 2
+    together = predicted.answer(Prompts(((177, 155),), (1,), boxes[:1]), PREDICT)
+    assert len(together.seg) == 1
+    outside = predicted.answer(Prompts(((5, 5),), (1,), ((0, 0, 20, 20), *boxes)), PREDICT)
+    assert outside.summary == "2 of 4 prompts answered: 2 × outside the part that was segmented"
+
+
+def test_the_cursor_looks_up_what_was_found(predicted):
+    assert len(predicted.at((177, 155), PREDICT)) == 0
+
+
+def test_what_has_nothing_to_predict_from_is_selected_from(scene):
+    assert scene.answer(Prompts(((40, 40),), (1,)), PREDICT).seg.rows.tolist() == [1]

@@ -213,3 +213,26 @@ def test_nothing_open_is_told(window):
         assert str(said.message) in (
             "Open an image first", "Open the session's image first", "Segment an image first",
         )  # fmt: skip
+
+
+def test_a_click_predicts_an_object_where_nothing_was_found(window):
+    """The real network in its process; what it kept answers here, and J turns to another answer."""
+    coins = read_image(SAMPLES / "coins.png")[..., 0]
+    layer = window.viewer.add_image(coins, name="coins", contrast_limits=(0, 255))
+    widget = window.open()
+    widget.panel.basic.conf.value = 0.999
+    widget.requester.segment()
+    window.wait(lambda: widget.workspace is not None and widget.workspace.instances is not None)
+    assert not len(widget.workspace.instances.seg)
+    widget.panel.mode.predict.value = True
+    window.click(layer, (105, 77))
+    assert widget.panel.status.value == "1 of 1 prompts answered"
+    before = widget.workspace.session.answer(widget.workspace.image.key).seg.areas[0]
+    window.key("J")
+    window.key("K")
+    after = widget.workspace.session.answer(widget.workspace.image.key).seg.areas[0]
+    assert after == before
+    window.key("N")
+    made = widget.workspace.view.objects.labels
+    assert made.data[105, 77] > 0
+    assert np.count_nonzero(made.data) == before
