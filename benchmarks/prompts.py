@@ -11,9 +11,11 @@ IoU to the box: ours in the mode ``mask_iou`` does the same. Looking boxes up by
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,7 +25,9 @@ from ultralytics.utils.ops import process_mask_native
 
 from benchmarks.common import Output, median_seconds, milliseconds, network_output, row
 from benchmarks.fresh import measured
+from fastsam_plugins import FastSAM, read_image
 from fastsam_plugins.masks.prototypes import PrototypeMasks
+from fastsam_plugins.paths import SAMPLES
 from fastsam_plugins.segmentation import Segmentation
 
 Bitmap = NDArray[np.bool_]
@@ -134,6 +138,34 @@ def alone(name: str, seg: Segmentation, prompt: dict[str, Any]) -> None:
     """A row of ours that has no peer, or none of that size that fits in memory twice."""
     seconds = median_seconds(lambda: selected(seg, **prompt), 100)
     row(name, "no peer", milliseconds(seconds), "", "")
+    predictions()
+
+
+def predictions() -> None:
+    """What a click costs that predicts: every call has clicks that were not asked before."""
+    model = FastSAM("FastSAM-n", device="cpu")
+    print("\nPredicted, no peer:\n")
+    row("image", "first click, best answer", "first click, three answers", "next click")
+    row(*["---"] * 4)
+    for size in (512, 2048, 8192):
+        image = cv2.resize(read_image(SAMPLES / "coffee.jpg"), (size, size))
+        seg, places = model.segment(image, conf=0.05), itertools.count()
+
+        def click(size: int = size, places: Iterator[int] = places) -> tuple[float, float]:
+            return 0.45 * size + next(places) % 97 * size / 1000, 0.3 * size
+
+        first = [click()]
+        seg.predict(first, multimask=False)
+        times = [
+            median_seconds(lambda seg=seg: seg.predict([click()], multimask=False).runs(0), 30),
+            median_seconds(lambda seg=seg: seg.predict([click()]).runs(0), 30),
+            median_seconds(
+                lambda seg=seg, first=first: seg.predict(
+                    [*first, click()], [1, 0], multimask=False
+                ).runs(0), 30,
+            ),
+        ]  # fmt: skip
+        row(f"{size}²", *(milliseconds(t) for t in times))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,38 @@ from fastsam_plugins import FastSAM, Segmentation, read_image
 from fastsam_plugins.cli.demo import CONF, DEMO
 from fastsam_plugins.datasets.synthetic import KINDS, scene
 from fastsam_plugins.io.overlay import overlay
+from fastsam_plugins.paths import SAMPLES
 from fastsam_plugins.tiling import windows
 
 HEIGHT = 260
+CLICKED = 190  # pixels a row of clicks is high
 DOCS = Path(__file__).parent
+
+
+CLICKS = (  # (x, y, label)
+    ("coffee.jpg", [(280, 60, 1), (280, 240, 1), (270, 150, 1), (330, 300, 0), (190, 160, 1)]),
+    ("ihc.jpg", [(230, 80, 1), (120, 140, 1), (50, 60, 1), (350, 30, 0), (200, 230, 1)]),
+)
+
+
+def clicks() -> None:
+    """What is predicted after each of five clicks."""
+    model = FastSAM("FastSAM-n", device="cpu")
+    rows = []
+    for name, asked in CLICKS:
+        image = read_image(SAMPLES / name)
+        seg, pictures = model.segment(image), []
+        width = round(image.shape[1] * CLICKED / image.shape[0])
+        for k in range(1, len(asked) + 1):
+            points, labels = [c[:2] for c in asked[:k]], [c[2] for c in asked[:k]]
+            answer = seg.predict(points, labels, multimask=False)
+            shown = Image.fromarray(overlay(image, answer, points=asked[:k]))
+            pictures.append(np.asarray(shown.resize((width, CLICKED))))
+        rows.append(np.hstack(pictures))
+    total = max(r.shape[1] for r in rows)
+    sheet = [np.pad(r, ((0, 6), (0, total - r.shape[1]), (0, 0)), constant_values=255)
+             for r in rows]  # fmt: skip
+    Image.fromarray(np.vstack(sheet)).save(DOCS / "clicks.jpg", quality=80)
 
 
 def demo() -> None:
@@ -79,5 +107,6 @@ def large() -> None:
 
 if __name__ == "__main__":
     demo()
+    clicks()
     synthetic()
     large()
