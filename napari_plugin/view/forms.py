@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Any, Generic, TypeVar
 
@@ -83,8 +84,14 @@ def _widget(p: Parameter) -> Any:
     if p.type is int:
         return SpinBox(min=int(low), max=int(high), **words)
     if high <= 1:
-        return FloatSlider(min=low, max=high, step=0.01, **words)
-    return FloatSpinBox(min=low, max=high, step=1.0, **words)
+        return FloatSlider(min=low, max=high, step=_step(p, 0.01), **words)
+    return FloatSpinBox(min=low, max=high, step=_step(p, 1.0), **words)
+
+
+def _step(p: Parameter, usual: float) -> float:
+    """No coarser than the default: Qt rounds what it shows to steps."""
+    size = abs(p.default or 0)
+    return usual if size == 0 or size >= usual else 10.0 ** math.floor(math.log10(size))
 
 
 def _shown(p: Parameter, value: Any) -> Any:
