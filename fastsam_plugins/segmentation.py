@@ -170,8 +170,9 @@ class Segmentation:
     def concatenate(cls, parts: Sequence[Segmentation]) -> Segmentation:
         """The instances of several segmentations of one image, in order.
 
-        Views of one segmentation keep sharing its prototypes, and predicted masks keep their
-        logits; other masks of different origin are decoded and keep none.
+        Views of one segmentation keep sharing its prototypes, and predicted masks among themselves
+        their logits; other masks of different origin are decoded and keep none. :meth:`predict`
+        goes on where all came from one look of the network.
 
         >>> Segmentation.concatenate([seg, seg[1]])
         Segmentation(3 instances, image 6 x 4)
@@ -184,7 +185,6 @@ class Segmentation:
             raise ValueError("concatenate needs segmentations of images of one size")
         source, rows = parts[0].source, np.concatenate([p.rows for p in parts])
         pictured = [p.image_features for p in parts if p.image_features is not None]
-        encoded = [p.encoding for p in parts if p.encoding is not None]
         if any(p.source is not source for p in parts):
             source, rows = joined([(p.source, p.rows) for p in parts])
         return cls(
@@ -194,7 +194,7 @@ class Segmentation:
             rows,
             np.concatenate([p.prompts for p in parts]),
             pictured[0] if pictured else None,
-            encoded[0] if encoded else None,
+            parts[0].encoding if len({id(p.encoding) for p in parts}) == 1 else None,
         )
 
     def with_image(self, image: ArrayLike | WindowedImage, device: Any = "auto") -> Segmentation:
@@ -219,6 +219,16 @@ class Segmentation:
         """
         if self.encoding is None:
             return self
+        seen = np.asarray(image)
+        if seen.dtype != np.uint8 or seen.ndim != 3 or seen.shape[2] != 3 or not seen.size:
+            raise ValueError(
+                f"an image for predict is uint8 (h, w, 3), not {seen.dtype} {seen.shape}"
+            )
+        ratios = [a / b for a, b in zip(seen.shape[:2], self.shape, strict=True)]
+        if abs(ratios[0] - ratios[1]) > 1.5 * max(ratios) / min(seen.shape[:2]):
+            raise ValueError(
+                f"the image is {seen.shape[:2]}, no smaller copy of {self.shape} (H, W)"
+            )
         return replace(self, encoding=replace(self.encoding, picture=image))
 
     # --- a sequence of instances ------------------------------------------------------------
@@ -523,7 +533,7 @@ class Segmentation:
         mask : bool array (H, W), or Segmentation of one instance, optional
             What is there already: a rough mask, or the last answer.
         scribbles : sequence of arrays (K, 2), or of pairs of one and a label, optional
-            Lines (x, y), each many points at once.
+            Lines (x, y); each becomes up to 24 points along it, all at once.
         multimask : bool
             Whether a first point may have up to three answers (part, object, whole), instead of
             the best one.
@@ -539,7 +549,8 @@ class Segmentation:
         ValueError
             If a prompt is not finite or has the wrong shape (the message names the argument), or
             if this has no :attr:`encoding`: what came from windows of a large image, from a file
-            of masks or from :meth:`concatenate` of several has none.
+            of masks or from several looks of the network has none; or if it does not know its
+            image, as after reading it from disk: see :meth:`with_image`.
 
         >>> answer = coins.predict([(70, 90)], multimask=False)
         >>> coins.predict([(70, 90), (5, 5)], [1, 0], multimask=False).contains([(5, 5)]).tolist()
@@ -548,10 +559,13 @@ class Segmentation:
         if self.encoding is None:
             raise ValueError(
                 "predict needs what the network made of the image, and these instances came "
-                "without it (from windows, or a file of masks): use select, or segment a part"
+                "without it (from windows, a file of masks, or merged, cleaned or predicted ones "
+                "that were kept on disk): use select, or segment a part"
             )
         given = prediction.given(mask)
         picture = self.encoding.picture if self.image is None else self.image
+        if picture is None:
+            raise ValueError("predict looks at the image: add it with with_image(image)")
         source, ious, which = prediction.predict(
             self.encoding, picture, points, labels, boxes, given, scribbles, multimask
         )

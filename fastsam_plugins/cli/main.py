@@ -137,7 +137,8 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     io.check_output(output, images)
     prompt = prompts.parse(points, boxes, texts, negatives)
     if prompting.predict or mask:
-        predicting.check(prompting, prompt, mask, tiled, len(images))
+        chosen = {p.name for p in parameters(PromptOptions) if given(context, p.name)}
+        predicting.check(prompting, prompt, mask, tiled, images, output, chosen)
     words = prompt if isinstance(prompt, prompts.TextPrompt) else None
     if words:
         loading.find(wording.clip)

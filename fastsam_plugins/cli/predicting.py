@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,18 @@ if TYPE_CHECKING:
 
 
 def check(
-    prompting: PromptOptions, prompt: Prompt | None, mask: Path | None, tiled: bool, images: int
+    prompting: PromptOptions,
+    prompt: Prompt | None,
+    mask: Path | None,
+    tiled: bool,
+    images: Sequence[Path],
+    output: Path,
+    chosen: Collection[str],
 ) -> None:
     """What goes with --predict and --mask, and what does not, or ValueError."""
-    from fastsam_plugins.prompts import TextPrompt
+    from fastsam_plugins import io
+    from fastsam_plugins.io import atomic
+    from fastsam_plugins.prompts import TextPrompt, parts
 
     if mask and not prompting.predict:
         raise ValueError("--mask is refined by --predict: give both")
@@ -37,10 +46,22 @@ def check(
         raise ValueError("--predict answers --point, --box or --mask: give one")
     if tiled:
         raise ValueError("--predict looks at an image at once: leave --tiled out, or cut a part")
-    if mask and images > 1:
-        raise ValueError(f"--mask is of one image, and there are {images}")
+    if mask and len(images) > 1:
+        raise ValueError(f"--mask is of one image, and there are {len(images)}")
     if mask and not mask.is_file():
         raise ValueError(f"there is no mask {mask}")
+    if mask:
+        atomic.check_apart([io.target(output, image) for image in images], [mask])
+    for name in sorted(set(chosen) & {"boxes_mode", "min_iou", "rank", "smoothing"}):
+        flag = name.replace("_", "-")
+        raise ValueError(f"--{flag} says how instances are chosen: leave it out with --predict")
+    spot, boxes = parts(prompt)
+    if prompting.points_mode in ("smallest", "best") and "points_mode" in chosen:
+        raise ValueError("with --predict, --points-mode is union (one object) or each")
+    if prompting.points_mode == "each" and (mask or boxes):
+        raise ValueError("--points-mode each goes with points alone, not with --box or --mask")
+    if spot and not any(spot.labels or ()) and not boxes and not mask:
+        raise ValueError("--predict needs a foreground point: background points carve")
 
 
 def refined(
@@ -93,6 +114,8 @@ def train_decoder(data: tuple[str, ...], output: Path | None, **values: Any) -> 
     atomic.check_writable(output)
     labelled = read_all(data, values)
     atomic.check_apart([output], [file, *(f for item in labelled for f in item.files)])
+    if output.parent.resolve() in {f.parent.resolve() for item in labelled for f in item.files}:
+        raise ValueError(f"{output.parent} holds the data that is read: write elsewhere")
     from fastsam_plugins.decoder import training
 
     training.train_decoder(load(values), labelled, output, options, log)

@@ -12,6 +12,7 @@ from fastsam_plugins.geometry import Window
 from fastsam_plugins.masks.sampling import Floats
 
 _WIDTH = 1.0  # cells: how far a correction reaches
+_STEEP = 100.0  # logits: higher hills have run together with others
 _MARGIN = 1.0  # the logit that a click is given
 
 
@@ -38,13 +39,35 @@ def pinned(values: Floats, window: Window, clicks: Sequence[Click]) -> Floats:
     hills = down[:, :, None] * across[:, None, :]
     reach = np.stack([_sampled(hill, cells) for hill in hills], 1)
     heights, *_ = np.linalg.lstsq(reach, missing, rcond=1e-9)
-    return np.asarray(values + np.tensordot(heights, hills, 1), np.float32)
+    made = np.asarray(values + np.tensordot(heights, hills, 1), np.float32)
+    if (_sampled(made, cells) * wanted > 0).all() and np.abs(heights).max() < _STEEP:
+        return made
+    return _exactly(values, cells, missing)
+
+
+def _exactly(values: Floats, cells: NDArray[np.float64], missing: NDArray[np.float64]) -> Floats:
+    """For clicks so near one another that hills run together: cells alone, as few as can be."""
+    low, (u, v) = _between(cells)
+    shares = [(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v]
+    rows = np.zeros((len(cells), GRID, GRID))
+    for k, share in enumerate(shares):
+        x, y = low[:, 0] + k % 2, low[:, 1] + k // 2
+        rows[np.arange(len(cells)), y, x] += share
+    change, *_ = np.linalg.lstsq(rows.reshape(len(cells), -1), missing, rcond=1e-12)
+    return np.asarray(values + change.reshape(GRID, GRID), np.float32)
+
+
+def _between(
+    cells: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The cells (P, 2) before places, and how far these are from them (2, P)."""
+    low = np.minimum(cells.astype(np.int64), GRID - 2)
+    return low, (cells - low).T
 
 
 def _sampled(values: NDArray, cells: NDArray[np.float64]) -> NDArray[np.float64]:
     """Values at places (P, 2) between cells, bilinear."""
-    low = np.minimum(cells.astype(np.int64), GRID - 2)
-    u, v = (cells - low).T
+    low, (u, v) = _between(cells)
     x, y = low.T
     top = values[y, x] * (1 - u) + values[y, x + 1] * u
     bottom = values[y + 1, x] * (1 - u) + values[y + 1, x + 1] * u

@@ -46,14 +46,16 @@ def predict(
 
     See :meth:`fastsam_plugins.Segmentation.predict`.
     """
-    if points is None and boxes is None and mask is None and not scribbles:
+    if points is None and boxes is None and mask is None and not len(_listed(scribbles)):
         raise ValueError("predict needs points, boxes, scribbles or a mask")
     if points is None and labels is not None:
         raise ValueError("labels say which points are foreground: they need points")
     shape = encoding.source.shape
     steps = _steps(points, labels, scribbles, shape)
     places = None if boxes is None else check_boxes(boxes)
-    if places is not None and len(places) != 1 and (steps or mask is not None):
+    if places is not None and not len(places) and (steps or mask is not None):
+        places = None
+    if places is not None and len(places) > 1 and (steps or mask is not None):
         raise ValueError(
             f"points, scribbles and a mask go with one box, and there are {len(places)}: ask once "
             "for each"
@@ -65,7 +67,7 @@ def predict(
         found = [asked.answers(steps, None, before, most)]
     else:
         found = [
-            asked.answers(steps, box, before, most) if box is not None else []
+            asked.answers(steps, box, before, most) if box or steps or before else []
             for box in (_inside(b, shape) for b in places.tolist())
         ]
     chosen = [(a, i) for i, answers in enumerate(found) for a in answers[:most]]
@@ -111,23 +113,42 @@ def _steps(
             (x, y, int(f)) for (x, y), f in zip(xy.tolist(), foreground.tolist(), strict=True)
         ]
         steps = [(c,) for c in clicks] if len(clicks) <= _ONE_BY_ONE else [tuple(clicks)]
-    for scribble in scribbles or ():
-        steps.append(_stroke(scribble))
+    for k, scribble in enumerate(_listed(scribbles)):
+        try:
+            steps.append(_stroke(scribble, max(shape) / 64))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"scribbles[{k}] must be a line of points (K, 2), or one and a label, 1 or "
+                f"0: {error}"
+            ) from None
     height, width = shape
     inside = [tuple(c for c in s if 0 <= c[0] < width and 0 <= c[1] < height) for s in steps]
     return [s for s in inside if s]
 
 
-def _stroke(scribble: Any) -> tuple[Click, ...]:
-    """A line of points (K, 2), or one and a label, as clicks at equal distances along it."""
-    line, label = scribble if isinstance(scribble, tuple) and len(scribble) == 2 else (scribble, 1)
-    if np.ndim(label) or label not in (0, 1):
-        line, label = scribble, 1
+def _listed(scribbles: Any) -> list[Any]:
+    if scribbles is None:
+        return []
+    try:
+        return list(scribbles)
+    except TypeError:
+        raise ValueError(
+            f"scribbles must be a list of lines of points (K, 2), got {scribbles!r:.40}"
+        ) from None
+
+
+def _stroke(scribble: Any, apart: float) -> tuple[Click, ...]:
+    """A line of points (K, 2), or one and a label, as clicks every ``apart`` pixels or so."""
+    line, label = scribble, 1
+    if isinstance(scribble, tuple | list) and len(scribble) == 2 and np.ndim(scribble[1]) == 0:
+        line, label = scribble
+    if label not in (0, 1):
+        raise ValueError(f"its label is {label!r:.40}")
     xy = check_points(line)
     if not len(xy):
         return ()
     lengths = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
-    count = int(min(max(len(xy), 2), _STROKE)) if lengths[-1] else 1
+    count = int(np.clip(np.ceil(lengths[-1] / apart) + 1, 2, _STROKE)) if lengths[-1] else 1
     at = np.linspace(0, lengths[-1], count)
     x, y = (np.interp(at, lengths, xy[:, k]) for k in (0, 1))
     return tuple((a, b, int(label)) for a, b in zip(x.tolist(), y.tolist(), strict=True))
@@ -140,7 +161,10 @@ def _painted(mask: NDArray[np.bool_] | Answer, encoding: Encoding) -> Answer:
     shape = encoding.source.shape
     bitmap = np.asarray(mask)
     if bitmap.shape != shape or bitmap.dtype.kind not in "bui":
-        raise ValueError(f"mask must be a bool array of {shape}, got {bitmap.dtype} {bitmap.shape}")
+        hint = ": give mask > 0" if bitmap.dtype.kind == "f" else ""
+        raise ValueError(
+            f"mask must be a bool array of {shape}, got {bitmap.dtype} {bitmap.shape}{hint}"
+        )
     rows, columns = np.flatnonzero(bitmap.any(1)), np.flatnonzero(bitmap.any(0))
     if not len(rows):
         raise ValueError("mask has no pixel: give the part of the image that is meant")

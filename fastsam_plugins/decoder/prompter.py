@@ -135,7 +135,31 @@ class Prompter:
         if before is not None and self.decoder is not None and steps:
             made = [kept(a, before, steps[-1]) for a in made]
         made = [Answer(pinned(a.map, a.window, clicks), a.window, a.iou) for a in made]
+        if not wanted:
+            made = [self._seen(a, box, before) for a in made]
         return sorted(made, key=lambda a: -a.iou)
+
+    def _seen(self, answer: Answer, box: Box | None, before: Answer | None) -> Answer:
+        """An answer that has a pixel: of a box or a mask too small for the decoder, that itself."""
+        if len(masks([answer], self.shape).runs(0)):
+            return answer
+        if before is not None:
+            given = resampled(before.map, before.window, answer.window, -CLIP)
+            y, x = np.unravel_index(int(given.argmax()), given.shape)
+            x0, y0, x1, y1 = answer.window
+            spot = (float(x0 + (x + 0.5) * (x1 - x0) / GRID),
+                    float(y0 + (y + 0.5) * (y1 - y0) / GRID))  # fmt: skip
+        else:
+            assert box is not None
+            given = np.where(filled(answer.window, box) > 0, np.float32(1), np.float32(-CLIP))
+            spot = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        inside = [
+            min(max(v, 0.5), side - 0.5) for v, side in zip(spot, self.shape[::-1], strict=True)
+        ]
+        values = np.maximum(answer.map, given)
+        return Answer(
+            pinned(values, answer.window, [(inside[0], inside[1], 1)]), answer.window, answer.iou
+        )
 
     def _first(self, answer: Answer, row: int | None, worth: Mapping[int, float]) -> Answer:
         """An answer to a first click: mostly the proposal, a little of what the decoder made of it.

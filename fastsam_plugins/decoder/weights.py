@@ -36,7 +36,14 @@ def find(weights: Path, sha256: str, named: str | Path | None = None) -> Decoder
     path = beside(weights) if named is None else Path(named).expanduser()
     if named is None and not path.is_file():
         return None
-    decoder = read(path)
+    try:
+        decoder = read(path)
+    except ValueError as error:
+        if named is not None:
+            raise
+        raise ValueError(
+            f"{error}: delete it, or train another with fastsam train-decoder"
+        ) from None
     if decoder.network != sha256:
         raise ValueError(
             f"{path} was trained for other weights than {weights.name}: move it away, or train one "
@@ -78,7 +85,10 @@ def read(path: str | Path) -> Decoder:
     path = Path(path)
     try:
         with safe_open(path, "numpy") as content:
-            about = json.loads((content.metadata() or {})["decoder"])
+            told = (content.metadata() or {}).get("decoder")
+            if told is None:
+                raise ValueError("it holds something else")
+            about = json.loads(told)
             arrays = {k: content.get_tensor(k).astype(np.float32) for k in content.keys()}  # noqa: SIM118
         if about["version"] != VERSION:
             raise ValueError(f"it is of version {about['version']}, this reads {VERSION}")

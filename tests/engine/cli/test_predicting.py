@@ -69,6 +69,10 @@ def test_a_rough_mask_is_refined(run, tmp_path):
         (["--mask", "SMALL", "--predict"], "has size"),
         (["--mask", "BLACK", "--predict"], "no pixel"),
         (["--predict", "--point", "5,5", "--box", "1,1,9,9", "--box", "2,2,8,8"], "one box"),
+        (["--predict", "--point", "5,5,0"], "needs a foreground point"),
+        (["--predict", "--point", "5,5", "--smoothing", "0.5"], "leave it out"),
+        (["--predict", "--point", "5,5", "--points-mode", "best"], "union"),
+        (["--predict", "--point", "5,5", "--box", "1,1,9,9", "--points-mode", "each"], "alone"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(run, tmp_path, words, told):
@@ -152,3 +156,27 @@ def test_a_decoder_may_be_named(trained, run, tmp_path):
     done = run(*asked, "--decoder", tmp_path / "none.safetensors")
     assert done.exit_code == 1
     assert "there is no decoder" in done.stderr.splitlines()[-1]
+
+
+def test_a_mask_is_never_written_over(run, tmp_path):
+    (rough,) = disks(read_image(COINS).shape[:2], [(77, 105, 14)])
+    mask = tmp_path / "rough.png"
+    Image.fromarray((rough * 255).astype(np.uint8)).save(mask)
+    (tmp_path / "link.png").symlink_to(mask)
+    before = mask.read_bytes()
+    for given, output in (("rough", "rough"), ("link", "rough"), ("rough", "link")):
+        done = run("segment", COINS, "--predict", "--mask", tmp_path / f"{given}.png",
+                   "-o", tmp_path / f"{output}.png")  # fmt: skip
+        assert done.exit_code == 1
+        assert "would overwrite the input" in done.stderr.splitlines()[-1]
+    assert mask.read_bytes() == before
+
+
+def test_a_decoder_is_not_written_among_the_data(trained, run):
+    network, _ = trained
+    images = network.parent / "images"
+    done = run("train-decoder", network.parent, "--model", network, "-o",
+               images / f"a{weights.ENDING}")  # fmt: skip
+    assert done.exit_code == 1
+    assert "holds the data" in done.stderr.splitlines()[-1]
+    assert [p.name for p in images.iterdir()] == ["coins.png"]

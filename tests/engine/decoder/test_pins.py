@@ -49,3 +49,24 @@ def test_of_two_clicks_in_one_pixel_the_later_one_counts():
     values = np.zeros((GRID, GRID), np.float32)
     assert pinned(values, (0, 0, 64, 64), [(5.2, 5.2, 1), (5.8, 5.8, 0)])[5, 5] < 0
     assert pinned(values, (0, 0, 64, 64), [(5.2, 5.2, 0), (5.8, 5.8, 1)])[5, 5] > 0
+
+
+near = st.lists(
+    st.tuples(st.integers(100, 107), st.integers(150, 156), st.integers(0, 1)), min_size=2,
+    max_size=4, unique_by=lambda c: c[:2],
+)  # fmt: skip
+
+
+@given(near, st.integers(0, 9))
+def test_clicks_in_one_cell_are_obeyed_too(asked, seed):
+    """Four clicks within a cell or two, which is as many as cells between them can tell apart."""
+    window = (0, 0, 400, 300)
+    values = np.random.default_rng(seed).normal(0, 3, (GRID, GRID)).astype(np.float32)
+    clicks_ = [(x + 0.5, y + 0.5, label) for x, y, label in asked]
+    made = pinned(values, window, clicks_)
+    source = LocalMasks(made[None], np.array([window]), SHAPE)
+    pixels = np.array([c[:2] for c in asked])
+    told = source.contains(np.zeros(1, np.int64), pixels)[0].tolist()
+    assert told == [bool(c[2]) for c in asked]
+    far = np.hypot(*np.indices((GRID, GRID)) - np.array([34, 17])[:, None, None]) > 8
+    assert np.allclose(made[far], values[far], atol=1e-3)

@@ -154,7 +154,11 @@ def test_what_is_kept_takes_less_than_half_as_much_again(seg, tmp_path):
         ({"boxes": [(5, 5, 1, 1)]}, "upside down"),
         ({"points": [(5, 5)], "boxes": [(1, 1, 9, 9), (2, 2, 5, 5)]}, "one box"),
         ({"mask": np.zeros((3, 3), bool)}, "mask must be"),
-        ({"scribbles": [[(1, 2, 3)]]}, "points"),
+        ({"scribbles": [[(1, 2, 3)]]}, r"scribbles\[0\]"),
+        ({"scribbles": 5}, "scribbles must be a list"),
+        ({"scribbles": [[(1, 2)], ([(1, 2), (3, 4)], 2)]}, r"scribbles\[1\].*label"),
+        ({"scribbles": [[(1, np.nan)]]}, r"scribbles\[0\].*finite"),
+        ({"mask": np.zeros((303, 384))}, "mask > 0"),
     ],
 )
 def test_what_is_no_prompt_is_one_line(seg, prompt, told):
@@ -189,3 +193,55 @@ def test_each_point_has_a_mask_of_its_own_where_that_is_wanted(seg):
     answers = seg.predict_each([(77, 105), (150, 60), (5, 5)], [1, 1, 0])
     assert answers.prompts.tolist() == [0, 1]
     assert not answers.contains([(5, 5)]).any()
+
+
+@pytest.mark.parametrize("side", [0.5, 1, 2, 4, 8, 12])
+def test_small_boxes_and_masks_have_an_answer_with_pixels(asked, side):
+    for x, y in ((200, 150), (5, 5), (382, 301)):
+        box = (x, y, min(x + side, 384), min(y + side, 303))
+        answer = asked.predict(boxes=[box], multimask=False)
+        assert answer.areas[0] > 0
+        mask = np.zeros(asked.shape, bool)
+        mask[y : int(np.ceil(y + side)), x : int(np.ceil(x + side))] = True
+        assert asked.predict(mask=mask, multimask=False).areas[0] > 0
+
+
+def test_an_image_of_one_pixel_is_answered(model):
+    tiny = model.segment(np.full((1, 1, 3), 200, np.uint8))
+    assert tiny.predict([(0.5, 0.5)], multimask=False).areas.tolist() == [1]
+    assert tiny.predict(boxes=[(0, 0, 1, 1)], multimask=False).areas.tolist() == [1]
+
+
+def test_a_scribble_is_obeyed_along_its_line_also_from_outside(asked):
+    across = asked.predict(scribbles=[[(-9, 150), (400, 150)]], multimask=False)
+    x = np.linspace(1, 383, 24)
+    told = across.contains(np.stack([x, np.full(24, 150.5)], 1))[0]
+    assert told.mean() > 0.9
+    array = np.array([[(60, 100), (77, 105)]])
+    assert asked.predict(scribbles=array, multimask=False).contains([(77, 105)])[0, 0]
+
+
+def test_a_box_beside_the_image_does_not_take_a_point_its_answer(asked):
+    alone = asked.predict([(77, 105)], multimask=False)
+    for boxes in ([(700, 500, 800, 600)], [(77, 105, 77, 105)], []):
+        answer = asked.predict([(77, 105)], boxes=boxes, multimask=False)
+        assert (answer.logits(0) == alone.logits(0)).all()
+
+
+def test_several_looks_of_the_network_are_not_mixed_up(model, seg, coins):
+    other = model.segment(coins[:, ::-1].copy(), conf=0.25)
+    with pytest.raises(ValueError, match="use select"):
+        Segmentation.concatenate([seg, other]).predict([(77, 105)])
+    assert len(Segmentation.concatenate([seg[:2], seg[4:]]).predict([(77, 105)]))
+
+
+def test_without_its_image_nothing_is_guessed(seg, tmp_path, coins):
+    npz.write(seg, tmp_path / "a.npz")
+    kept = npz.read(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match="with_image"):
+        kept.predict([(77, 105)])
+    half = kept.with_picture(coins[::2, ::2])
+    assert half.predict([(77, 105)], multimask=False).contains([(77, 105)])[0, 0]
+    for wrong in (coins[:50, :50], coins[..., 0], coins / 255, coins[:0]):
+        with pytest.raises(ValueError, match="image"):
+            kept.with_picture(wrong)
