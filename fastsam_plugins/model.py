@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins import limits as L
 from fastsam_plugins.decoder import weights as decoders
-from fastsam_plugins.decoder.encoding import CONF, Encoding
+from fastsam_plugins.decoder.encoding import CONF, MOST, Encoding
 from fastsam_plugins.decoder.network import Decoder
 from fastsam_plugins.geometry import Letterbox, Window, snap_to_canvas
 from fastsam_plugins.images.contrast import to_rgb
@@ -304,12 +304,15 @@ class FastSAM:
         places = windows(shape, side, tiling.overlap)
         mosaic = Mosaic(shape, places, tiling)
         pixels = (shown[y0:y1, x0:x1] for x0, y0, x1, y1 in progress(places))
-        for seg in self.segment_many(pixels, options, batch):
+        one = options.replace(diverse=0.0)  # a window does not know the others
+        for seg in self.segment_many(pixels, one, batch):
             mosaic.add(seg)
-        whole = self.segment(shown.reduced(imgsz), options, shape) if tiling.whole else None
+        whole = self.segment(shown.reduced(imgsz), one, shape) if tiling.whole else None
         found = mosaic.instances(whole)
         boxes, scores = (torch.tensor(a) for a in (found.boxes, found.scores))
         found = found[nms(boxes, scores, options.iou, -1.0, len(found)).numpy()]
+        if options.diverse:
+            found = found.diversify(options.diverse)
         return found.with_image(shown, self.device)
 
     def _segment_batch(
@@ -422,7 +425,8 @@ def instances(
         centre, half = prediction[:2], prediction[2:4] / 2
         corners = torch.cat([centre - half, centre + half]).T
         scores = prediction[4]
-        kept = nms(corners, scores, options.iou, options.conf, options.max_det)
+        most = max(options.max_det, MOST) if options.diverse else options.max_det
+        kept = nms(corners, scores, options.iou, options.conf, most)
         columns = prediction[5:, kept].T.float().cpu().numpy()
         boxes = letterbox.boxes_to_image(corners[kept].float().cpu().numpy())
         confidence = scores[kept].float().cpu().numpy()
@@ -449,4 +453,5 @@ def instances(
         decoder,
     )
     seg = Segmentation.from_source(source, boxes, confidence)
-    return replace(seg, encoding=encoding).filter(min_area=options.min_area)
+    seg = replace(seg, encoding=encoding).filter(min_area=options.min_area)
+    return seg.diversify(options.diverse)[: options.max_det] if options.diverse else seg

@@ -63,6 +63,13 @@ class SegmentOptions(Options):
     conf: float = option(0.4, "Drop instances the detector trusts less than this", ge=0, le=1)
     iou: float = option(0.9, "Drop an instance whose box overlaps a better one more", ge=0, le=1)
     max_det: int = option(300, "Keep at most this many instances per image", ge=1, le=100_000)
+    diverse: float = option(
+        0.0,
+        "Lower the score of an instance by this share of its overlap with every better one, before "
+        "max_det counts: the first ten are then ten different objects (0.6 does well)",
+        ge=0,
+        le=1,
+    )
     full_frame: bool = option(
         True, "Let boxes that nearly reach the image border or fill the image do so exactly"
     )

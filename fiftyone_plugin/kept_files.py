@@ -48,11 +48,14 @@ class Kept:
         """
         path = f"{self.field}.{ATTRIBUTE}.how"
         for how in documents.different(view, path):
+            # Earlier versions had no such thing; and what is diverse has no confidence any more.
+            diverse = how.get("diverse", 0.0)
             for name, value in asked.items():
-                if name in how and how[name] != value and not _is_part(name, value, how[name]):
+                known = diverse if name == "diverse" else how.get(name, value)
+                if known != value and (diverse or not _is_part(name, value, known)):
                     raise ValueError(
-                        f"{self.field} was kept with {name} {how[name]}, and {value} is asked for: "
-                        f"{_cure(name, how[name])}, or prompt without kept proposals"
+                        f"{self.field} was kept with {name} {known}, and {value} is asked for: "
+                        f"{_cure('' if diverse else name, known)}, or prompt without kept proposals"
                     )
         self.asked = asked
 
@@ -64,7 +67,8 @@ class Kept:
         conf = self.asked.get("conf")
         if conf is not None and len(seg) and conf < seg.scores.min() and self._how(sample) is None:
             return None  # kept by an earlier version, which did not say how
-        wanted = seg.filter(min_score=conf or 0, min_area=self.asked.get("min_area") or 0)
+        least = 0 if (self._how(sample) or {}).get("diverse") else conf or 0
+        wanted = seg.filter(min_score=least, min_area=self.asked.get("min_area") or 0)
         return wanted[: self.asked.get("max_det") or len(wanted)]
 
     def _how(self, sample: str) -> Any:

@@ -241,14 +241,12 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
 @evaluate.command()
 @click.argument("data", nargs=-1, required=True)
 @network()
-@click.option(
-    "--imgsz", type=click.IntRange(32), help="Input size; by default the model's own [px]"
-)
+@flags(SegmentOptions, names=("imgsz", "diverse"))
 @flags(DataOptions)
 @plot
 @as_json
-def everything(data: tuple[str, ...], imgsz: int | None, plot: Path | None, as_json: bool,
-               **values: Any) -> None:  # fmt: skip
+def everything(data: tuple[str, ...], imgsz: int | None, diverse: float, plot: Path | None,
+               as_json: bool, **values: Any) -> None:  # fmt: skip
     """Recall of a model's everything mode on DATA, as `fastsam train` takes it.
 
     Class-agnostic average recall of boxes and masks at the paper's settings for proposals (conf
@@ -260,7 +258,8 @@ def everything(data: tuple[str, ...], imgsz: int | None, plot: Path | None, as_j
     check_model(values)
     labelled = read_all(data, values)
     check_plot(plot, *map(Path, data), *(file for item in labelled for file in item.files))
-    recall = measure(load(values), labelled, PROPOSALS.replace(imgsz=imgsz), progress("Segmenting"))
+    options = PROPOSALS.replace(imgsz=imgsz, diverse=diverse)
+    recall = measure(load(values), labelled, options, progress("Segmenting"))
     warn_of(recall.failed)
     if plot:
         from fastsam_plugins.evaluation.plots import draw_recall

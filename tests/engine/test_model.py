@@ -279,3 +279,15 @@ def test_two_who_may_stop_the_network_do_not_know_of_each_other(model, coins):
         with pytest.raises(Interrupted), model.interruptible(lambda: True):
             pass
         assert model.segment(coins, imgsz=160) is not None
+
+
+def test_max_det_counts_after_diversity(model, coins):
+    """Not the first few by confidence, of which some are one coin, but of all."""
+    many = model.segment(coins, conf=0.01, max_det=1000)
+    few = model.segment(coins, conf=0.01, max_det=10, diverse=0.9)
+    assert len(few) == 10
+    expected = many.diversify(0.9)[:10]
+    assert np.allclose(few.boxes, expected.boxes)
+    assert np.allclose(few.scores, expected.scores)
+    tiled = model.segment_tiled(coins, tile=256, imgsz=256, conf=0.1, diverse=0.9)
+    assert (np.diff(tiled.scores) <= 0).all()

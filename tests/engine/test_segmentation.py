@@ -229,3 +229,13 @@ def test_options_of_something_else_and_unknown_ones_are_refused_in_words(nested,
         nested.filter(min_aera=5)
     with pytest.raises(ValueError, match="concatenate takes segmentations"):
         Segmentation.concatenate(["a"])
+
+
+def test_the_first_instances_are_different_objects_where_that_is_wanted():
+    masks = disks((40, 60), [(20, 20, 15), (21, 20, 15), (45, 20, 8)])
+    seg = Segmentation.from_masks(masks, [0.9, 0.85, 0.5])
+    ordered = seg.diversify(0.9)
+    assert ordered.rows.tolist() == [0, 2, 1]
+    assert (ordered.mask(2) == masks[1]).all()
+    with pytest.raises(ValueError, match="strength"):
+        seg.diversify(1.5)

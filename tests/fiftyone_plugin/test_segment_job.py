@@ -267,3 +267,19 @@ def test_prompts_predict_where_nothing_is_to_select(prompted, model):
     with pytest.raises(ValueError, match="does not go with windows"):
         run(segment_job.from_prompts, prompted, "tiled", model, boxes="boxes",
             prompting=predicting, tiling=TileOptions())  # fmt: skip
+
+
+def test_kept_proposals_that_are_diverse_answer_as_they_were_kept(prompted, model):
+    """Their scores are lower than conf, and none of them is lost."""
+    diverse = SegmentOptions(conf=0.3, diverse=0.9)
+    everything(prompted, model, "proposals", storing=StoreOptions(), segmenting=diverse)
+    for field, more in (("asked", {}), ("kept", {"proposals": "proposals"})):
+        run(segment_job.from_prompts, prompted, field, model, boxes="boxes", segmenting=diverse,
+            **more)  # fmt: skip
+    first = prompted.first()
+    pairs = zip(first["asked"].detections, first["kept"].detections, strict=True)
+    assert all(np.array_equal(a.mask, b.mask) for a, b in pairs)
+    for other in (SegmentOptions(conf=0.3), SegmentOptions(conf=0.5, diverse=0.9)):
+        with pytest.raises(ValueError, match="was kept with"):
+            run(segment_job.from_prompts, prompted, "other", model, boxes="boxes",
+                proposals="proposals", segmenting=other)  # fmt: skip

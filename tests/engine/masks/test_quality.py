@@ -35,3 +35,23 @@ def test_scores_from_logits_are_nan_without_logits():
     assert np.isnan(seg.stability).all()
     assert np.isnan(seg.box_leak).all()
     assert seg.sort("stability")[0].areas[0] == seg.areas[0]
+
+
+def test_scores_fall_by_the_overlap_with_every_better_mask():
+    """Against the definition, with bitmaps."""
+    rng = np.random.default_rng(0)
+    masks = disks((60, 80), rng.uniform((10, 10, 6), (70, 50, 18), (12, 3)).tolist())
+    scores = rng.uniform(0.1, 1, 12).astype(np.float32)
+    seg = Segmentation.from_masks(masks, scores)
+    left, expected = list(range(12)), scores.astype(float)
+    while left:
+        best = max(left, key=lambda i: expected[i])
+        left.remove(best)
+        for i in left:
+            shared, union = (masks[i] & masks[best]).sum(), (masks[i] | masks[best]).sum()
+            expected[i] *= 1 - 0.6 * shared / union
+    runs = [seg.runs(i) for i in range(12)]
+    made = quality.diverse(runs, seg.tight_boxes(), scores, 0.6)
+    assert np.allclose(made, expected, atol=1e-6)
+    assert (quality.diverse(runs, seg.tight_boxes(), scores, 0.0) == scores).all()
+    assert len(quality.diverse([], np.zeros((0, 4), np.float32), scores[:0], 0.6)) == 0
