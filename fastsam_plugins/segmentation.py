@@ -533,8 +533,9 @@ class Segmentation:
     ) -> Segmentation:
         """Masks for one object that prompts mean, also where :meth:`select` has none to choose.
 
-        Every point corrects the answer to those before it and is obeyed at its pixel; the network
-        is not run again. Answers are masks like any other, with logits and a stability.
+        Every point corrects the answer to those before it and is obeyed at its pixel (but where
+        points of both kinds lie within a sixty-fourth of the answer's window); the network is not
+        run again. Answers are masks like any other, with logits and a stability.
 
         Parameters
         ----------
