@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastsam_plugins.decoder.prompter import ALTERNATIVES, Prompter
+from fastsam_plugins.decoder.answer import Answer
+from fastsam_plugins.decoder.prompter import ALTERNATIVES, CORRECTED, Prompter, kept
+from fastsam_plugins.decoder.windows import GRID
 from fastsam_plugins.prompts import to_pixels
 
 
@@ -55,3 +57,28 @@ def test_an_image_that_is_not_known_is_gray(model, coins):
     view = blind.view((0, 0, 100, 100), [], None, None, None, None)
     assert np.allclose(view.fine[:3], (114 / 255 - 0.45) * 3, atol=1e-5)
     assert blind.answers([((77.0, 105.0, 1),)])
+
+
+def test_what_a_click_is_not_about_stays_as_it_was():
+    """Of two changes, that under the click is taken, and the far one is not."""
+    window = (0, 0, GRID, GRID)
+    old = np.full((GRID, GRID), -2, np.float32)
+    old[20:40, 20:40] = 2
+    new = old.copy()
+    new[20:40, 40:50] = 3  # grows to the right, where the click is
+    new[0:6, 0:6] = 3
+    made = kept(Answer(new, window, 0.8), Answer(old, window, 0.5), [(45.5, 30.5, 1)])
+    assert (made.map[20:40, 40:50] == 3).all()
+    assert (made.map[0:6, 0:6] == -2).all()
+    assert made.iou == 0.8
+
+
+def test_a_first_answer_is_mostly_the_proposal(prompter):
+    (row, *_), _ = prompter.candidates([(77.0, 105.0, 1)], (77.0, 105.0, 1))
+    window = prompter.window_about(None, None, [(77, 105, 1)], int(row))
+    nothing = Answer(np.full((GRID, GRID), -6, np.float32), window, 0.2)
+    mixed = prompter._first(nothing, int(row), {int(row): 0.8})
+    shown = 2 * np.arctanh(np.clip(prompter._shown(int(row), window), -0.9999, 0.9999))
+    assert np.allclose(mixed.map, (1 - CORRECTED) * shown - 6 * CORRECTED, atol=0.05)
+    assert mixed.iou == pytest.approx(0.5)
+    assert prompter._first(nothing, None, {}) is nothing
