@@ -53,20 +53,41 @@ def test_of_two_clicks_in_one_pixel_the_later_one_counts():
 
 near = st.lists(
     st.tuples(st.integers(100, 107), st.integers(150, 156), st.integers(0, 1)), min_size=2,
-    max_size=4, unique_by=lambda c: c[:2],
+    max_size=3, unique_by=(lambda c: c[0], lambda c: c[1]),
 )  # fmt: skip
 
 
-@given(near, st.integers(0, 9))
-def test_clicks_in_one_cell_are_obeyed_too(asked, seed):
-    """Four clicks within a cell or two, which is as many as cells between them can tell apart."""
-    window = (0, 0, 400, 300)
+@given(near, st.integers(0, 9), st.sampled_from([(0, 0, 400, 300), (-700, -750, 1100, 1050)]))
+def test_clicks_in_one_cell_are_obeyed_too(asked, seed, window):
+    """Three clicks that are not in a line, as many as one cell can tell apart."""
+    a, b = (np.array(asked[k][:2]) - asked[0][:2] for k in (1, -1))
+    if len(asked) == 3 and not abs(np.cross(a, b)) / max(np.hypot(*a) * np.hypot(*b), 1) > 0.2:
+        return  # in a line, and so in turn
     values = np.random.default_rng(seed).normal(0, 3, (GRID, GRID)).astype(np.float32)
     clicks_ = [(x + 0.5, y + 0.5, label) for x, y, label in asked]
     made = pinned(values, window, clicks_)
     source = LocalMasks(made[None], np.array([window]), SHAPE)
-    pixels = np.array([c[:2] for c in asked])
-    told = source.contains(np.zeros(1, np.int64), pixels)[0].tolist()
+    told = source.contains(np.zeros(1, np.int64), np.array([c[:2] for c in asked]))[0].tolist()
     assert told == [bool(c[2]) for c in asked]
-    far = np.hypot(*np.indices((GRID, GRID)) - np.array([34, 17])[:, None, None]) > 8
-    assert np.allclose(made[far], values[far], atol=1e-3)
+    assert np.abs(made).max() < 1e3
+    unchanged = np.isclose(made, values, atol=1e-3).mean()
+    assert unchanged > 0.95
+
+
+def test_crowded_clicks_of_both_kinds_are_obeyed():
+    """Where hills of several clicks run together: 600 crowds in a coarse window."""
+    window, rng, disobeyed = (-700, -750, 1100, 1050), np.random.default_rng(0), 0
+    changed = []
+    for seed in range(600):
+        pixels = np.floor(rng.normal((100, 150), 20, (int(rng.integers(3, 5)), 2))).astype(int)
+        pixels = np.unique(pixels, axis=0)
+        labels = rng.integers(0, 2, len(pixels)).tolist()
+        values = np.random.default_rng(seed).normal(0, 3, (GRID, GRID)).astype(np.float32)
+        asked = [(x + 0.5, y + 0.5, k) for (x, y), k in zip(pixels.tolist(), labels, strict=True)]
+        made = pinned(values, window, asked)
+        changed.append(np.count_nonzero(np.abs(made - values) > 1))
+        source = LocalMasks(made[None], np.array([window]), SHAPE)
+        told = source.contains(np.zeros(1, np.int64), pixels)[0].tolist()
+        disobeyed += told != [bool(k) for k in labels]
+    assert disobeyed == 0
+    assert max(changed) <= 32  # of 4096 cells: steep hills that cancel each other change more
