@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,8 @@ class Encoding:
     maps: Maps = ()
     decoder: Decoder | None = None
     picture: NDArray[np.uint8] | None = None
+    # Who answers for it. Kept here and in no table of all: that would hold every image for ever.
+    asked: list[Any] = field(default_factory=list, init=False, repr=False)
 
     @cached_property
     def proposals(self) -> Proposals:

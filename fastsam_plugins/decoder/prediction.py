@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,14 +20,12 @@ from fastsam_plugins.prompts import check_boxes, check_labels, check_points
 _ONE_BY_ONE = 32  # points that are answered one after another; more come together
 _STROKE = 24  # clicks that a scribble becomes at most
 
-_PROMPTERS: WeakKeyDictionary[Encoding, Prompter] = WeakKeyDictionary()
-
 
 def prompter(encoding: Encoding, image: Any) -> Prompter:
     """The one that answers for an image, and remembers what it has answered."""
-    known = _PROMPTERS.get(encoding)
-    if known is None or known.image is not image:
-        known = _PROMPTERS[encoding] = Prompter(encoding, image)
+    if not encoding.asked or encoding.asked[0].image is not image:
+        encoding.asked[:] = [Prompter(encoding, image)]
+    known: Prompter = encoding.asked[0]
     return known
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -245,3 +247,12 @@ def test_without_its_image_nothing_is_guessed(seg, tmp_path, coins):
     for wrong in (coins[:50, :50], coins[..., 0], coins / 255, coins[:0]):
         with pytest.raises(ValueError, match="image"):
             kept.with_picture(wrong)
+
+
+def test_an_image_that_was_asked_about_is_let_go(model, coins):
+    seg = model.segment(coins, conf=0.25)
+    seg.predict([(77, 105)])
+    gone = weakref.ref(seg.encoding)
+    del seg
+    gc.collect()
+    assert gone() is None
