@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from support.tiny_clip import FOLDER
+from support.tiny_clip.scenes import Scene, scene
+from tests.engine.text.drawn import SEED
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +32,14 @@ def random_model():
         return model.eval()
 
     return make
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Scene:
+    """Two red objects, two circles; and others."""
+
+    def fits(s: Scene) -> bool:
+        colors, shapes = zip(*s.names, strict=True)
+        return colors.count("red") == 2 and shapes.count("circle") == 2 and len(colors) >= 6
+
+    return next(s for s in (scene(SEED, k) for k in range(20_000, 30_000)) if fits(s))

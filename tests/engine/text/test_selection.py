@@ -8,31 +8,10 @@ import pytest
 from fastsam_plugins import Segmentation, TextOptions
 from fastsam_plugins.masks.sources import RunMasks
 from support.tiny_clip import FOLDER
-from support.tiny_clip.scenes import COLORS, SHAPES, Scene, scene
+from support.tiny_clip.scenes import COLORS, SHAPES, scene
+from tests.engine.text.drawn import SEED, instances, options
 
-SEED = 7  # not the one trained on
 ENCODERS = pytest.mark.parametrize("features", ["crops", "dense"])
-
-
-def options(features="crops", **changes) -> TextOptions:
-    return TextOptions(
-        clip=str(FOLDER), features=features, dense_size=448, precision="full", **changes
-    )
-
-
-def instances(drawn: Scene) -> Segmentation:
-    return Segmentation.from_masks(drawn.masks).with_image(drawn.image, "cpu")
-
-
-@pytest.fixture(scope="module")
-def drawn() -> Scene:
-    """Two red objects, two circles; and others."""
-
-    def fits(s: Scene) -> bool:
-        colors, shapes = zip(*s.names, strict=True)
-        return colors.count("red") == 2 and shapes.count("circle") == 2 and len(colors) >= 6
-
-    return next(s for s in (scene(SEED, k) for k in range(20_000, 30_000)) if fits(s))
 
 
 @ENCODERS
