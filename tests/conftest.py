@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
+# What others than tests write: settings, a database of 300 MB.
+os.environ["FASTSAM_TESTS"] = tempfile.mkdtemp(prefix="fastsam-tests-")
 # Before ultralytics is imported anywhere: its settings file and auto-installer stay out of the
 # user's home.
-os.environ["YOLO_CONFIG_DIR"] = tempfile.mkdtemp(prefix="fastsam-tests-")
+os.environ["YOLO_CONFIG_DIR"] = os.environ["FASTSAM_TESTS"] + "/ultralytics"
 os.environ["YOLO_AUTOINSTALL"] = "false"
 os.environ.pop("FASTSAM_DEBUG", None)  # with which errors are shown otherwise
 # Where Python is told to keep no bytecode, as in many containers, each of the many processes that
@@ -18,10 +22,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # then takes minutes.
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 # FiftyOne's database is one of these tests, never the user's.
-os.environ["FIFTYONE_DATABASE_DIR"] = tempfile.mkdtemp(prefix="fastsam-tests-db-")
+os.environ["FIFTYONE_DATABASE_DIR"] = os.environ["FASTSAM_TESTS"] + "/database"
 # Even if a process joins a service that runs already, whatever folder was named.
 os.environ["FIFTYONE_DATABASE_NAME"] = f"fastsam-tests-{os.getpid()}"
-os.environ["FIFTYONE_DEFAULT_DATASET_DIR"] = tempfile.mkdtemp(prefix="fastsam-tests-files-")
+os.environ["FIFTYONE_DEFAULT_DATASET_DIR"] = os.environ["FASTSAM_TESTS"] + "/files"
 os.environ["FIFTYONE_DO_NOT_TRACK"] = "true"
 
 import hypothesis
@@ -31,6 +35,9 @@ from PIL import Image
 
 from fastsam_plugins.geometry import Letterbox
 from fastsam_plugins.segmentation import Segmentation
+
+# When Python ends, after FiftyOne, which is imported later, has ended its database.
+atexit.register(shutil.rmtree, os.environ["FASTSAM_TESTS"], ignore_errors=True)
 
 # Machines are slow at times: no deadline. The same examples in every run.
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, max_examples=60)
