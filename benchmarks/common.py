@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 import torch
 
-from fastsam_plugins import FastSAM, read_image
+from fastsam_plugins import read_image
 from fastsam_plugins.geometry import Letterbox
+from fastsam_plugins.network import weights
 from fastsam_plugins.network.nms import nms
 from fastsam_plugins.paths import SAMPLES
 
@@ -40,7 +41,8 @@ def raw_output() -> tuple[torch.Tensor, torch.Tensor]:
     """FastSAM-n's output (37, A) and prototypes (32, 256, 256) for a sample image at imgsz 1024."""
     image = cv2.resize(read_image(SAMPLES / "coffee.jpg"), (IMGSZ, IMGSZ))
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-    predictions, prototypes, _ = FastSAM("FastSAM-n", device="cpu")._run(pixels)
+    with torch.inference_mode():
+        predictions, prototypes = weights.load("FastSAM-n").module(pixels)[0]
     return predictions[0].clone(), prototypes[0].clone()
 
 
@@ -53,7 +55,7 @@ def network_output(size: int, count: int) -> Output:
     letterbox = Letterbox.fit((size, size), IMGSZ)
     half = predictions[2:4] / 2
     corners = torch.cat([predictions[:2] - half, predictions[:2] + half]).T
-    kept = nms(corners, predictions[4], iou=0.9, conf=0.0, max_det=count)
+    kept = nms(corners.numpy(), predictions[4].numpy(), iou=0.9, conf=0.0, max_det=count)
     assert len(kept) == count
     boxes = torch.from_numpy(letterbox.boxes_to_image(corners[kept].numpy()))
     return Output(prototypes, predictions[5:, kept].T.contiguous(), boxes, letterbox)

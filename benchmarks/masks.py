@@ -86,7 +86,7 @@ def compare_nms() -> None:
     def mine(max_det: int) -> tuple[torch.Tensor, ...]:
         centre, half = output[0, :2], output[0, 2:4] / 2
         corners = torch.cat([centre - half, centre + half]).T
-        kept = nms(corners, output[0, 4], iou=0.9, conf=0.001, max_det=max_det)
+        kept = nms(corners.numpy(), output[0, 4].numpy(), iou=0.9, conf=0.001, max_det=max_det)
         return corners[kept], output[0, 4, kept], output[0, 5:, kept].T
 
     for max_det in (300, 1000):

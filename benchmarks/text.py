@@ -58,16 +58,16 @@ def right() -> None:
     row("masks", "encoder", "precision", "one object of each scene", "all objects")
     row(*["---"] * 5)
     encoders = [
-        o.replace(precision=p)
+        o.replace(clip_precision=p)
         for o in (CROPS, DENSE.replace(dense_size=DENSE_SIZE)) for p in PRECISIONS
     ]  # fmt: skip
     for options in encoders:
         shares = percents([drawn(s, clip, options) for s in scenes])
-        row("exact", options.features, options.precision, *shares)
+        row("exact", options.features, options.clip_precision, *shares)
     proposals = [model.segment(s.image, conf=0.1) for s in scenes]
     for options in encoders:
         picked = [proposed(s, seg, clip, options) for s, seg in zip(scenes, proposals, strict=True)]
-        row("FastSAM-n's", options.features, options.precision, *percents(picked))
+        row("FastSAM-n's", options.features, options.clip_precision, *percents(picked))
     found = sum(len(p) for p in picked) / sum(len(s.names) for s in scenes)
     print(f"\nOf the objects, {found:.1%} have a proposal of FastSAM-n with IoU 0.5 or more.\n")
     precision(scenes, clip)
@@ -82,7 +82,7 @@ def precision(scenes: list[Scene], clip: Clip) -> None:
         "smallest quarter, full", "picks changed", "cosine moved by at most")  # fmt: skip
     row(*["---"] * 9)
     for options in (CROPS, *(DENSE.replace(dense_size=size) for size in DENSE_SIZES)):
-        full, half = ([cosines(s, clip, options.replace(precision=p)) for s in scenes]
+        full, half = ([cosines(s, clip, options.replace(clip_precision=p)) for s in scenes]
                       for p in PRECISIONS)  # fmt: skip
         picks = [np.concatenate([c.argmax(0) for c in found]) for found in (full, half)]
         truth = np.concatenate([np.arange(len(s.names)) for s in scenes])
@@ -140,7 +140,7 @@ def speed(name: str) -> None:
     print(f"\n{name}, {torch.get_num_threads()} CPU threads; {SIZE} x {SIZE} image, chunk {CHUNK}.")
     for p in PRECISIONS:
         look = some.with_image(image, "cpu").image_features
-        mine = look.of(some.source, some.rows, clip, CROPS.replace(precision=p))
+        mine = look.of(some.source, some.rows, clip, CROPS.replace(clip_precision=p))
         off = (1 - (by_itself * mine).sum(1)).max()
         print(f"1 - cosine of crops alone and batched, {p}: at most {off:.0e}")
         assert off < SAME[p]
@@ -168,12 +168,12 @@ def turn(image, seg, clip, transform) -> list[float]:
     own = max(dense.own_size(clip.model.visual))
     for p in PRECISIONS:
         clip.text_features(["a"])  # is known then
-        crops = CROPS.replace(precision=p)
+        crops = CROPS.replace(clip_precision=p)
         batch = seconds(lambda o=crops: some.with_image(image, "cpu").similarity("a", o, clip))
         found.append(batch / CHUNK)
         for size in (own, own * 3 // 2, None):
             clip._texts.clear()
-            whole = DENSE.replace(precision=p, dense_size=size)
+            whole = DENSE.replace(clip_precision=p, dense_size=size)
             found.append(
                 seconds(lambda o=whole: seg.with_image(image, "cpu").similarity("a cup", o, clip))
             )

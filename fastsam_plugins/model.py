@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextvars import ContextVar
-from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins import fastest
 from fastsam_plugins import limits as L
 from fastsam_plugins.decoder import weights as decoders
-from fastsam_plugins.decoder.encoding import CONF, MOST, Encoding
-from fastsam_plugins.decoder.network import Decoder
-from fastsam_plugins.geometry import Letterbox, Window, snap_to_canvas
+from fastsam_plugins.decoder.encoding import CONF, Encoding
+from fastsam_plugins.geometry import Letterbox, Window
 from fastsam_plugins.images.contrast import to_rgb
 from fastsam_plugins.images.windowed_image import WindowedImage
+from fastsam_plugins.instances import instances, look
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.masks.prototypes import PrototypeMasks
-from fastsam_plugins.network import backends, weights
-from fastsam_plugins.network.devices import pick_device
+from fastsam_plugins.network import backends, interrupting, weights
+from fastsam_plugins.network.devices import device_name, pick_device
 from fastsam_plugins.network.nms import nms
 from fastsam_plugins.network.thread_pool import Workers
 from fastsam_plugins.options import LimitOptions, SegmentOptions, TileOptions, WeightsOptions
@@ -34,12 +33,8 @@ from fastsam_plugins.segmentation import Segmentation
 from fastsam_plugins.tiling import Mosaic, window_count, windows
 
 
-class Interrupted(RuntimeError):
-    """The network was told to stop; see :meth:`FastSAM.interruptible`."""
-
-
-# Who may stop the network, in this thread and in those that work for it.
-_ASKING: ContextVar[tuple[object, ...]] = ContextVar("asking", default=())
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 class FastSAM:
@@ -54,8 +49,11 @@ class FastSAM:
         ``.pt`` or ``.safetensors`` file.
     device : str
         ``auto`` (an accelerator if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-    backend : str
-        What runs the network; see :mod:`fastsam_plugins.network.backends`.
+    backend, precision : str
+        What runs the network, and the numbers it computes with. ``auto`` is what is fastest here of
+        what gives the same masks but for rounding, tried once for these weights, see
+        :mod:`fastsam_plugins.fastest`; ``torch`` is exact, bit by bit what ultralytics gives. See
+        :func:`fastsam_plugins.network.backends.possible` for the others.
     options : WeightsOptions, optional
         How weights are found and what of them is trusted.
     limits : LimitOptions, optional
@@ -63,6 +61,8 @@ class FastSAM:
     decoder : str or path, optional
         What answers :meth:`Segmentation.predict`; by default what lies beside the weights, named
         like them (``NAME.decoder.safetensors``). Without one, prompts are answered in closed form.
+    say : callable
+        Told, in a line, what takes time the first time; by default that goes to standard error.
     **changes
         Fields of ``options`` by name, for example ``allow_unknown_weights=True``.
 
@@ -95,22 +95,36 @@ class FastSAM:
         options: WeightsOptions | None = None,
         limits: LimitOptions | None = None,
         decoder: str | Path | None = None,
+        precision: str = "auto",
+        say: Callable[[str], None] = _say,
         **changes: Any,
     ) -> None:
         self.limits = LimitOptions.of(limits)
         options = WeightsOptions.of(options, **changes)
-        self.device = pick_device(device)
+        self._device = device_name(device)
+        backends.possible(backend, precision, self._device)  # refused before anything is loaded
         self.network = weights.load(model, options, self.limits)
         self.decoder = decoders.find(self.network.path, self.network.sha256, decoder)
-        self._run = backends.make(backend, self.network.module, self.device)
-        self._workers = None
-        if self.device.type == "cpu" and backend in ("auto", "torch"):
-            self._workers = Workers()
+        fitting = fastest.choose(self.network, self._device, backend, precision, say)
+        self.backend = backends.make(*fitting, self.network, self._device)
+        self._workers = Workers(self.backend.count, self.backend.alone)
         self._warned = False
         self.segment(np.zeros((64, 64, 3), np.uint8), imgsz=64)
 
     def __repr__(self) -> str:
-        return f"FastSAM({self.network.name}, {self.device})"
+        return f"FastSAM({self.network.name}, {self._device}, {self.backend.label})"
+
+    def __str__(self) -> str:
+        return f"{self.network.name} by {self.backend.label} on {self._device}, imgsz {self.imgsz}"
+
+    @property
+    def device(self) -> Any:
+        """Where it runs, a ``torch.device``.
+
+        >>> model.device.type
+        'cpu'
+        """
+        return pick_device(self._device)
 
     @property
     def imgsz(self) -> int:
@@ -161,7 +175,7 @@ class FastSAM:
         That is the work of this thread, also where images go side by side; who else uses the
         network is not disturbed.
 
-        OpenVINO and ONNX Runtime finish the image that they are at.
+        ONNX Runtime finishes the image that it is at.
 
         Raises
         ------
@@ -171,26 +185,10 @@ class FastSAM:
         >>> with model.interruptible(lambda: True):
         ...     model.segment(image)
         Traceback (most recent call last):
-        fastsam_plugins.model.Interrupted: stopped on request
+        fastsam_plugins.network.interrupting.Interrupted: stopped on request
         """
-
-        me = object()
-
-        def check(*_: Any) -> None:
-            if me in _ASKING.get() and stop():
-                raise Interrupted("stopped on request")
-
-        layers = [m for m in self.network.module.modules() if not any(True for _ in m.children())]
-        token = _ASKING.set((*_ASKING.get(), me))
-        hooks = [layer.register_forward_pre_hook(check) for layer in layers]
-        try:
-            check()
+        with interrupting.interruptible(stop):
             yield
-            check()
-        finally:
-            for hook in hooks:
-                hook.remove()
-            _ASKING.reset(token)
 
     def segment_many(
         self,
@@ -213,7 +211,7 @@ class FastSAM:
         batch = check_count("batch", batch)
         source = map(to_rgb, images)
         while chunk := list(islice(source, batch)):
-            if self._workers is None or len(chunk) == 1:
+            if self.backend.in_batches or len(chunk) == 1:
                 yield from self._segment_batch(chunk, options)
             else:
                 yield from self._workers.ahead(
@@ -236,10 +234,10 @@ class FastSAM:
         options = SegmentOptions.of(options)
         rgb = to_rgb(image)
         letterbox = Letterbox.fit(rgb.shape[:2], options.imgsz or self.imgsz, self.network.stride)
-        predictions, prototypes, features = self._run(_inputs([letterbox.apply(rgb)]))
-        seg = instances(predictions[0], prototypes[0], letterbox, options)
-        assert seg.encoding is not None
-        return seg.encoding, [f[0].half().cpu().numpy() for f in features]
+        output = self.backend.run(letterbox.apply(rgb)[None], min(options.conf, CONF))[0]
+        encoding = instances(output, letterbox, options).encoding
+        assert encoding is not None
+        return encoding, [f.astype(np.float16) for f in output.features]
 
     def segment_tiled(
         self,
@@ -285,8 +283,6 @@ class FastSAM:
         >>> model.segment_tiled(image, tile=256, imgsz=256, conf=0.25)
         Segmentation(... instances, image 384 x 303)
         """
-        import torch
-
         of_tiles = {f.name for f in dataclasses.fields(TileOptions)} & changes.keys()
         tiling = TileOptions.of(tiling, **{n: changes.pop(n) for n in of_tiles})
         options, batch = SegmentOptions.of(options, **changes), check_count("batch", batch)
@@ -309,11 +305,10 @@ class FastSAM:
             mosaic.add(seg)
         whole = self.segment(shown.reduced(imgsz), one, shape) if tiling.whole else None
         found = mosaic.instances(whole)
-        boxes, scores = (torch.tensor(a) for a in (found.boxes, found.scores))
-        found = found[nms(boxes, scores, options.iou, -1.0, len(found)).numpy()]
+        found = found[nms(found.boxes, found.scores, options.iou, -1.0, len(found))]
         if options.diverse:
             found = found.diversify(options.diverse)
-        return found.with_image(shown, self.device)
+        return found.with_image(shown, self._device)
 
     def _segment_batch(
         self,
@@ -329,13 +324,8 @@ class FastSAM:
         self._warn_of_short_reach(max(max(letterbox.input_shape) for letterbox in boxes))
 
         def segmented(members: list[int]) -> list[Segmentation]:
-            inputs = _inputs([boxes[k].apply(images[k]) for k in members])
-            predictions, prototypes, features = self._run(inputs)
-            outputs = zip(members, predictions, prototypes, strict=True)
-            return [
-                instances(p, maps, boxes[k], options, [f[i] for f in features], self.decoder)
-                for i, (k, p, maps) in enumerate(outputs)
-            ]
+            some = [images[k] for k in members], [boxes[k] for k in members]
+            return look(self.backend, *some, options, self.decoder)
 
         groups: dict[tuple[int, int], list[int]] = {}
         for k, letterbox in enumerate(boxes):
@@ -350,12 +340,12 @@ class FastSAM:
             found = [seg.with_picture(image) for seg, image in zip(found, images, strict=True)]
             return found
         pairs = zip(found, images, strict=True)
-        return [seg.with_image(image, self.device) for seg, image in pairs]
+        return [seg.with_image(image, self._device) for seg, image in pairs]
 
     def _together(self, letterbox: Letterbox) -> int:
         """How many such inputs may go through the network at once; refused if not one."""
         (height, width), (h, w) = letterbox.input_shape, letterbox.image_shape
-        needed = input_memory(self.network.module, (height, width))
+        needed = input_memory(self.network.facts.channels, (height, width))
         if problem := L.too_much_memory(needed, self.limits):
             raise ValueError(
                 f"an input of {width} x {height} px to {self.network.name} {problem}: make imgsz "
@@ -377,81 +367,13 @@ class FastSAM:
             )
 
 
-def _inputs(canvases: Sequence[NDArray[np.uint8]]) -> Any:
-    """Letterboxed images (H, W, 3) of one size as the network wants them."""
-    import torch
-
-    return torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2).float().div_(255)
-
-
 _SIDES = 100  # bytes for every row and column of an image: where masks are sampled
 
 
-def input_memory(module: Any, shape: tuple[int, int]) -> int:
+def input_memory(channels: int, shape: tuple[int, int]) -> int:
     """About how many bytes an input (H, W) takes in a network at most: docs/limits.md.
 
     What is alive at once are layers near the input, whose channels grow with those of the first,
-    and the head's, which do not.
+    ``channels``, and the head's, which do not.
     """
-    channels = next(module.parameters()).shape[0]
     return int(shape[0] * shape[1] * (75 + 3.5 * channels))
-
-
-def instances(
-    prediction: Any,
-    prototypes: Any,
-    letterbox: Letterbox,
-    options: SegmentOptions,
-    features: Sequence[Any] = (),
-    decoder: Decoder | None = None,
-) -> Segmentation:
-    """From one image's network output to instances.
-
-    Parameters
-    ----------
-    prediction : float tensor (4 + 1 + C, A)
-        Box as centre and size in input pixels, confidence, mask coefficients; per anchor.
-    prototypes : float tensor (C, h, w)
-    letterbox : Letterbox
-    options : SegmentOptions
-    features : sequence of float tensors (C, h, w), optional
-        What the prediction was made from.
-    decoder : Decoder, optional
-        That of the network.
-    """
-    import torch
-
-    with torch.inference_mode():
-        centre, half = prediction[:2], prediction[2:4] / 2
-        corners = torch.cat([centre - half, centre + half]).T
-        scores = prediction[4]
-        most = max(options.max_det, MOST) if options.diverse else options.max_det
-        kept = nms(corners, scores, options.iou, options.conf, most)
-        columns = prediction[5:, kept].T.float().cpu().numpy()
-        boxes = letterbox.boxes_to_image(corners[kept].float().cpu().numpy())
-        confidence = scores[kept].float().cpu().numpy()
-        maps = prototypes.float().cpu().numpy()
-        proposed = torch.nonzero(scores > CONF)[:, 0]
-        some = [t[proposed].float().cpu().numpy() for t in (corners, scores, prediction[5:].T)]
-        kept = () if decoder is None else decoder.project(features)
-
-    def snapped(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        if not options.full_frame:
-            return boxes
-        tolerance = options.border_tolerance / letterbox.scale
-        return snap_to_canvas(boxes, letterbox.image_shape, (tolerance[0], tolerance[1]))
-
-    boxes = snapped(boxes)
-    source = PrototypeMasks(maps, columns, boxes, letterbox)
-    encoding = Encoding(
-        source,
-        snapped(letterbox.boxes_to_image(some[0])),
-        some[0],
-        some[1],
-        some[2],
-        kept,
-        decoder,
-    )
-    seg = Segmentation.from_source(source, boxes, confidence)
-    seg = replace(seg, encoding=encoding).filter(min_area=options.min_area)
-    return seg.diversify(options.diverse)[: options.max_det] if options.diverse else seg

@@ -16,7 +16,8 @@ Ranking = Literal["scores", "stability", "areas"]
 Background = Literal["gray", "white", "black", "keep"]
 Precision = Literal["auto", "full", "half"]
 LabelKind = Literal["auto", "ids", "void255", "colors", "mask"]
-BackendName = Literal["auto", "torch", "openvino", "onnx"]
+BackendName = Literal["auto", "torch", "openvino", "onnx", "tensorrt"]
+NetworkPrecision = Literal["auto", "f32", "bf16", "f16"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,14 @@ class RunOptions(Options):
         "FastSAM-n", "FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file"
     )
     device: str = option("auto", "auto (an accelerator if there is one), cpu, cuda, cuda:1, mps")
-    backend: BackendName = option("auto", "What runs the network; auto is torch")
+    backend: BackendName = option(
+        "auto",
+        "What runs the network; auto is what is fastest here and gives the same masks but for "
+        "rounding, tried once for these weights (fastsam doctor shows it)",
+    )
+    precision: NetworkPrecision = option(
+        "auto", "Numbers the network computes with: f32 is exact, bf16 and f16 are faster"
+    )
     batch: int = option(4, "Images, or windows, that go through the network together", ge=1)
     decoder: str | None = option(
         None, "What answers prompts with --predict; by default the decoder beside the weights"
@@ -134,7 +142,7 @@ class TextOptions(Options):
     background: Background = option(
         "gray", "What surrounds an instance that is cut out: a fill, or what is there (keep)"
     )
-    precision: Precision = option(
+    clip_precision: Precision = option(
         "auto",
         "Numbers in which CLIP looks at images: full is float32, half is bfloat16 on a processor "
         "and float16 elsewhere, auto is half on processors that have instructions for it",

@@ -11,17 +11,32 @@ BUNDLED = ASSETS / "FastSAM-n.safetensors"
 """The weights of FastSAM-n."""
 SAMPLES = ASSETS / "samples"
 """Images to try things on."""
+CACHE_VARIABLE = "FASTSAM_CACHE_DIR"
 
 
 def data() -> Path:
     """The folder of this program in the person's data folder; it may not exist."""
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Application Support"
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
     else:
-        # A relative one means nothing, says the XDG base directory specification.
-        named = Path(os.environ.get("XDG_DATA_HOME", ""))
-        base = named if named.is_absolute() else home / ".local" / "share"
+        base = _base("XDG_DATA_HOME", ".local/share")
     return base / "fastsam-plugins"
+
+
+def cache() -> Path:
+    """The folder for what can be made again; it may not exist."""
+    if own := os.environ.get(CACHE_VARIABLE):
+        return Path(own).expanduser().absolute()
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = _base("XDG_CACHE_HOME", ".cache")
+    return base / "fastsam-plugins" / ("cache" if sys.platform == "win32" else "")
+
+
+def _base(variable: str, usual: str) -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    # A relative one means nothing, says the XDG base directory specification.
+    named = Path(os.environ.get(variable, ""))
+    return named if named.is_absolute() else Path.home() / usual

@@ -17,8 +17,8 @@ from fastsam_plugins import FastSAM
 from fastsam_plugins.batch import read_ahead, segment_images
 from fastsam_plugins.geometry import Window
 from fastsam_plugins.io import open_raster, read_image
-from fastsam_plugins.model import Interrupted
 from fastsam_plugins.network import weights
+from fastsam_plugins.network.interrupting import Interrupted
 from fastsam_plugins.options import (
     LimitOptions,
     PromptOptions,

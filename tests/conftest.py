@@ -14,6 +14,9 @@ os.environ["FASTSAM_TESTS"] = tempfile.mkdtemp(prefix="fastsam-tests-")
 # user's home.
 os.environ["YOLO_CONFIG_DIR"] = os.environ["FASTSAM_TESTS"] + "/ultralytics"
 os.environ["YOLO_AUTOINSTALL"] = "false"
+# Exact answers, from PyTorch: what runs fastest has tests of its own.
+os.environ["FASTSAM_BACKEND"] = "torch"
+os.environ["FASTSAM_CACHE_DIR"] = os.environ["FASTSAM_TESTS"] + "/cache"
 os.environ.pop("FASTSAM_DEBUG", None)  # with which errors are shown otherwise
 # Where Python is told to keep no bytecode, as in many containers, each of the many processes that
 # tests start would compile some thousand files anew, which takes seconds.

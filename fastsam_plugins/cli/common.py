@@ -185,7 +185,7 @@ def network(*more: str) -> Callable[[F], F]:
 
     def add(command: F) -> F:
         command = trust(flags(LimitOptions)(command))
-        return flags(RunOptions, names=("model", "device", "backend", *more))(command)
+        return flags(RunOptions, names=("model", "device", "backend", "precision", *more))(command)
 
     return add
 
@@ -199,20 +199,22 @@ def folder(default: str) -> Callable[[F], F]:
 
 
 def load(values: dict[str, Any]) -> Any:
-    """The network that ``--model``, ``--device`` and ``--backend`` name, within its limits."""
+    """The network that ``--model`` and its like name, within its limits."""
     from fastsam_plugins.model import FastSAM
 
     trusted, limits = pick(WeightsOptions, values), pick(LimitOptions, values)
-    return FastSAM(
+    loaded = FastSAM(
         values.pop("model"), values.pop("device"), values.pop("backend"), trusted, limits,
-        values.pop("decoder", None),
+        values.pop("decoder", None), values.pop("precision"), say=log,
     )  # fmt: skip
+    log(str(loaded))
+    return loaded
 
 
 def check_model(values: dict[str, Any]) -> None:
     """Refuse weights, a device or a backend that there is not, before data are read."""
     from fastsam_plugins.network import backends, weights
-    from fastsam_plugins.network.devices import pick_device
+    from fastsam_plugins.network.devices import device_name
 
     weights.known(values["model"])
-    backends.check(values["backend"], pick_device(values["device"]))
+    backends.possible(values["backend"], values["precision"], device_name(values["device"]))

@@ -37,11 +37,21 @@ def examine() -> list[Finding]:
         Finding("fastsam-plugins", True, __version__),
         Finding("python", sys.version_info >= (3, 11), platform.python_version(), needed=True),
     ]
-    for package in ("torch", "torchvision", "ultralytics", "scikit-image", "numba", "numpy"):
+    for package in (
+        "torch",
+        "torchvision",
+        "ultralytics",
+        "openvino",
+        "scikit-image",
+        "numba",
+        "numpy",
+    ):
         findings.append(_package(package, install(), needed=True))
     findings.append(_try("opencv", _opencv, OPENCV, needed=True))
     findings.append(_try("device", _device, "", needed=True))
     findings.append(_try("FastSAM-n", _bundled, restore(BUNDLED), True))
+    if findings[-1].ok:
+        findings.append(_try("fastest", _fastest, "", True))
     for official in weights.OFFICIAL.values():
         findings.append(_official(official))
     for package, extra in (
@@ -51,7 +61,6 @@ def examine() -> list[Finding]:
         ("rasterio", "geo"),
         ("pyogrio", "geo"),
         ("ray", "ray"),
-        ("openvino", "openvino"),
         ("onnxruntime", "onnx"),
     ):
         findings.append(_package(package, install(extra)))
@@ -99,6 +108,18 @@ def _device() -> str:
 def _bundled() -> str:
     network = weights.load("FastSAM-n")
     return f"imgsz {network.imgsz}, reg_max {network.reg_max}, sha256 {network.sha256[:12]}"
+
+
+def _fastest() -> str:
+    """What ``auto`` runs FastSAM-n with, and what it was chosen from."""
+    from fastsam_plugins import fastest
+    from fastsam_plugins.cli.common import log
+    from fastsam_plugins.network.devices import device_name
+
+    network, device = weights.load("FastSAM-n"), device_name("auto")
+    name, precision = fastest.choose(network, device, "auto", "auto", log)
+    trials = fastest.known(network, device, "auto", "auto") or []
+    return f"{name} {precision} on {device}: " + "; ".join(str(trial) for trial in trials)
 
 
 def _official(official: weights.Official) -> Finding:

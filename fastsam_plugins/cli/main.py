@@ -16,6 +16,7 @@ import click
 
 from fastsam_plugins import __version__
 from fastsam_plugins.cli import predicting
+from fastsam_plugins.cli.benchmark import benchmark
 from fastsam_plugins.cli.common import (
     Commands,
     as_json,
@@ -59,6 +60,7 @@ def main() -> None:
 
 main.add_command(evaluate)
 main.add_command(predicting.train_decoder)
+main.add_command(benchmark)
 
 
 class _Spelled(click.ParamType):
@@ -270,7 +272,6 @@ def demo(output: Path, app: bool, address: str, as_json: bool, **values: Any) ->
         raise ValueError(f"--app needs FiftyOne: {install('fiftyone')}")
 
     loaded = load(values)
-    log(f"{loaded.network.name} on {loaded.device}, imgsz {loaded.imgsz}")
     report = rooms.run(output, loaded, log if as_json else print_result)
     if as_json:
         print_result(json.dumps(report))

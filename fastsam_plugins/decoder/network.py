@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,6 @@ from numpy.typing import NDArray
 from fastsam_plugins.decoder.layers import convolution, dense, doubled, rectified, sigmoid
 from fastsam_plugins.decoder.windows import GRID
 from fastsam_plugins.masks.sampling import Floats
-
-if TYPE_CHECKING:
-    import torch
 
 Maps = tuple[NDArray[np.float16], ...]
 """Features of the whole image at the network's scales, (channels, height, width) each."""
@@ -51,18 +47,14 @@ class Decoder:
     def _layer(self, name: str) -> tuple[Floats, Floats]:
         return self.arrays[f"{name}.weight"], self.arrays[f"{name}.bias"]
 
-    def project(self, features: Sequence[torch.Tensor]) -> Maps:
-        """What is kept of the network's features (C, h, w): a few channels of each scale.
-
-        On the device where they are.
-        """
-        import torch
-
+    def project(self, features: Sequence[Floats]) -> Maps:
+        """What is kept of the network's features (C, h, w): a few channels of each scale."""
         kept = []
         for k, f in enumerate(features):
-            weight, bias = (torch.from_numpy(v).to(f.device) for v in self._layer(f"project.{k}"))
-            mixed = torch.einsum("oc,chw->ohw", weight, f.float()) + bias[:, None, None]
-            kept.append(mixed.half().cpu().numpy())
+            weight, bias = self._layer(f"project.{k}")
+            # Row by row of the map: for long products BLAS would wake threads, see layers.product.
+            mixed = np.matmul(weight, f.transpose(1, 0, 2)) + bias[:, None]
+            kept.append(np.ascontiguousarray(mixed.transpose(1, 0, 2), np.float16))
         return tuple(kept)
 
     def rank(self, evidence: Floats) -> Floats:

@@ -1,177 +1,144 @@
-"""What runs the network: PyTorch, OpenVINO or ONNX Runtime behind one call.
-
-A backend takes inputs (B, 3, H, W), float32 in [0, 1], and gives predictions (B, 37, A), prototypes
-(B, 32, H/4, W/4) and the features that they were made from, (B, C, H/8, W/8) and two coarser ones,
-as torch tensors. Sizes may change from call to call, and several threads may call at once.
-"""
+"""What can run the network here: a backend and a precision by name."""
 
 from __future__ import annotations
 
-import copy
+import functools
 import importlib.util
-import io
-import threading
-import warnings
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, get_args
+from typing import get_args
 
 from fastsam_plugins.messages import install
-from fastsam_plugins.options import BackendName
-
-if TYPE_CHECKING:
-    import torch
-
-    Outputs = tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]
-    Backend = Callable[[torch.Tensor], Outputs]
+from fastsam_plugins.network.output import Backend
+from fastsam_plugins.network.weights import Network
+from fastsam_plugins.options import BackendName, NetworkPrecision
 
 NAMES: tuple[str, ...] = get_args(BackendName)
+PRECISIONS: tuple[str, ...] = get_args(NetworkPrecision)
+_PACKAGES = {
+    "torch": "torch",
+    "openvino": "openvino",
+    "onnx": "onnxruntime",
+    "tensorrt": "onnxruntime",
+}
 
 
-def make(name: str, module: torch.nn.Module, device: torch.device) -> Backend:
+def make(name: str, precision: str, network: Network, device: str) -> Backend:
     """Prepare a network for running.
 
     Parameters
     ----------
-    name : str
-        ``torch``; ``openvino`` or ``onnx``, which run on the processor and need the extras of the
-        same name; ``auto``, which is ``torch``.
-    module : torch.nn.Module
-        As :func:`fastsam_plugins.network.weights.load` gives it; not changed by ``openvino`` and
-        ``onnx``.
-    device : torch.device
-        For ``torch``.
-
-    Raises
-    ------
-    ValueError
-        If the backend is unknown, not installed, or does not run on the device.
+    name, precision : str
+        One of :func:`possible`.
+    network : Network
+    device : str
+        ``cpu``, ``cuda:0``, ``mps``.
     """
-    check(name, device)
-    if name in ("auto", "torch"):
-        return _torch(module, device)
-    return (_openvino if name == "openvino" else _onnx)(_exportable(module))
+    if name == "openvino":
+        from fastsam_plugins.network.openvino_backend import OpenVino
+
+        return OpenVino(network, precision)
+    if name == "onnx":
+        from fastsam_plugins.network.onnx_backend import Onnx
+
+        return Onnx(network)
+    if name == "tensorrt":
+        from fastsam_plugins.network.onnx_backend import TensorRT
+
+        return TensorRT(network, device, precision)
+    from fastsam_plugins.network.torch_backend import Torch
+
+    return Torch(network.module, device, precision)
 
 
-def check(name: str, device: torch.device) -> None:
-    """Refuse a backend that there is not, or not here, or not on the device.
+def possible(name: str, precision: str, device: str) -> list[tuple[str, str]]:
+    """The backends and precisions that fit what was asked for, on a device.
+
+    Parameters
+    ----------
+    name : str
+        ``torch``; ``openvino`` or ``onnx``, which run on the processor; ``tensorrt``; or ``auto``.
+    precision : str
+        ``f32``, ``bf16``, ``f16``, or ``auto``.
+    device : str
+
+    Returns
+    -------
+    list of (name, precision)
+        The plain ones first: PyTorch, float32.
 
     Raises
     ------
     ValueError
+        If the backend or precision is unknown, not installed, or not to be had on the device.
     """
     if name not in NAMES:
         raise ValueError(f"backend must be one of {', '.join(NAMES)}, got {name!r}")
-    if name in ("auto", "torch"):
-        return
-    package = {"openvino": "openvino", "onnx": "onnxruntime"}[name]
-    if importlib.util.find_spec(package) is None:
-        raise ValueError(f"backend {name} is not installed: {install(name)}")
-    if device.type != "cpu":
-        raise ValueError(f"backend {name} runs on the processor: use device='cpu'")
-
-
-def _torch(module: torch.nn.Module, device: torch.device) -> Backend:
-    import torch
-
-    module = module.to(device)
-    own = threading.local()
-
-    def run(inputs: torch.Tensor) -> Outputs:
-        if not hasattr(own, "module"):
-            own.module = _with_own_head(module)
-        with torch.inference_mode():
-            outputs, features = own.module(inputs.to(device))
-        predictions, prototypes = outputs[0]
-        return predictions, prototypes, features
-
-    return run
-
-
-def _with_own_head(module: torch.nn.Module) -> torch.nn.Module:
-    """The same network, for one thread: the head remembers the anchors of the last input's size."""
-    same: Any = copy.copy(module)
-    same._modules = dict(module._modules)
-    same.model = copy.copy(same.model)
-    same.model._modules = dict(same.model._modules)
-    same.model[-1] = _telling(copy.copy(same.model[-1]))
-    return same
-
-
-def _telling(head: Any) -> torch.nn.Module:
-    """A head that gives the features it was given as well."""
-    import torch
-
-    class Head(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.head, self.f, self.i = head, head.f, head.i
-
-        def forward(self, features: list[torch.Tensor]) -> Any:
-            given = list(features)  # a head may change the list
-            return self.head(features), given
-
-    return Head()
-
-
-def _exportable(module: torch.nn.Module) -> torch.nn.Module:
-    """A copy whose head gives all outputs in a row and works out its anchors for any size."""
-    import torch
-
-    module = copy.deepcopy(module)
-    head: Any = module.model[-1]
-    head.export, head.dynamic, head.format = True, True, "onnx"
-    module.model[-1] = _telling(head)
-    with torch.inference_mode():
-        module(torch.zeros(_EXAMPLE))  # the first call makes what tracing must find made
-    return module
-
-
-_EXAMPLE = (1, 3, 64, 96)
-
-
-def _openvino(module: torch.nn.Module) -> Backend:
-    import openvino
-    import torch
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tracing; the outputs are tested
-        model = openvino.convert_model(
-            module,
-            example_input=torch.zeros(_EXAMPLE),
-            input=[openvino.PartialShape([-1, 3, -1, -1])],
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    on_processor = device == "cpu"
+    if name != "auto":
+        if not installed(name):
+            raise ValueError(f"backend {name} is not installed: {install(name)}")
+        if name in ("openvino", "onnx") and not on_processor:
+            raise ValueError(f"backend {name} runs on the processor: use device='cpu'")
+        if name == "tensorrt" and not device.startswith("cuda"):
+            raise ValueError(
+                "backend tensorrt needs an NVIDIA graphics processor: use device='cuda'"
+            )
+    # What nobody asked for by name is what wins nowhere, or takes minutes to compile.
+    named = ["torch", "openvino"] if name == "auto" else [name]
+    fitting = [
+        (backend, kind)
+        for backend in named
+        if installed(backend) and (on_processor or backend not in ("openvino", "onnx"))
+        for kind in _precisions(backend, device)
+        if precision in ("auto", kind)
+    ]
+    if name == "torch" and precision == "auto":
+        return fitting[:1]  # who names PyTorch wants what PyTorch gives
+    if not fitting:
+        raise ValueError(
+            f"nothing here runs a network in {precision} on {device}"
+            + (f" by {name}" if name != "auto" else "")
+            + ": use precision='auto'"
         )
-    # Half precision would be faster where the processor has it, and move boxes and masks.
-    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-
-    def run(inputs: torch.Tensor) -> Outputs:
-        outputs = compiled([inputs.contiguous().numpy()])
-        made = [torch.from_numpy(outputs[k].copy()) for k in range(len(outputs))]
-        return made[0], made[1], made[2:]
-
-    return run
+    if name == "auto" and on_processor and len(fitting) > 1:
+        # PyTorch's bfloat16 is never faster than OpenVINO's.
+        fitting = [f for f in fitting if f != ("torch", "bf16")]
+    return fitting
 
 
-def _onnx(module: torch.nn.Module) -> Backend:
+def installed(name: str) -> bool:
+    """Whether a backend's package is here."""
+    if name == "tensorrt":
+        return "TensorrtExecutionProvider" in _providers()
+    return importlib.util.find_spec(_PACKAGES[name]) is not None
+
+
+@functools.cache
+def _providers() -> list[str]:
+    if importlib.util.find_spec("onnxruntime") is None:
+        return []
     import onnxruntime
-    import torch
 
-    written = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tracing; the outputs are tested
-        torch.onnx.export(
-            module,
-            (torch.zeros(_EXAMPLE),),
-            written,
-            input_names=["images"],
-            dynamic_axes={"images": {0: "batch", 2: "height", 3: "width"}},
-            opset_version=17,
-            dynamo=False,
+    return list(onnxruntime.get_available_providers())
+
+
+def _precisions(name: str, device: str) -> list[str]:
+    if name == "onnx":
+        return ["f32"]
+    if name == "torch":
+        return (
+            ["f32", "bf16"] if device == "cpu" else ["f32", "f16", "bf16"][: 2 + (device != "mps")]
         )
-    session = onnxruntime.InferenceSession(written.getvalue(), providers=["CPUExecutionProvider"])
+    if name == "tensorrt":
+        return ["f32", "f16"]
+    return ["f32", *_halves()]
 
-    def run(inputs: torch.Tensor) -> Outputs:
-        outputs = session.run(None, {"images": inputs.contiguous().numpy()})
-        made = [torch.from_numpy(output) for output in outputs]
-        return made[0], made[1], made[2:]
 
-    return run
+@functools.cache
+def _halves() -> list[str]:
+    """Half precisions that this processor computes in and OpenVINO knows of."""
+    import openvino
+
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return [kind for kind, name in (("bf16", "BF16"), ("f16", "FP16")) if name in able]

@@ -1,7 +1,10 @@
-"""Where PyTorch runs: a device's name to the device."""
+"""Where networks run: a device's name to the device."""
 
 from __future__ import annotations
 
+import platform
+import sys
+from pathlib import Path
 from typing import Any
 
 
@@ -29,3 +32,23 @@ def pick_device(name: str) -> Any:
     if device.type not in ("cpu", "cuda", "mps") or (device.index or 0) >= count:
         raise ValueError(f"there is no device {name!r} here: use auto or cpu")
     return device
+
+
+def device_name(name: str) -> str:
+    """The same by name: ``cpu``, ``cuda:1``. PyTorch is imported only where it may see more.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device.
+    """
+    if name == "cpu" or (name == "auto" and not _accelerated()):
+        return "cpu"
+    return str(pick_device(name))
+
+
+def _accelerated() -> bool:
+    """Whether this machine may have an accelerator that PyTorch knows."""
+    if sys.platform == "linux":  # NVIDIA's and AMD's drivers, and Windows' under WSL
+        return any(Path("/dev", n).exists() for n in ("nvidiactl", "kfd", "dxg", "nvhost-gpu"))
+    return sys.platform != "darwin" or platform.machine() == "arm64"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import torch
+Floats = NDArray[np.float32]
 
 
-def nms(
-    boxes: torch.Tensor, scores: torch.Tensor, iou: float, conf: float, max_det: int
-) -> torch.Tensor:
+def nms(boxes: Floats, scores: Floats, iou: float, conf: float, max_det: int) -> NDArray[np.int64]:
     """Greedy NMS that stops as soon as ``max_det`` boxes are kept.
 
     Whether a box is kept depends only on boxes before it, and of those only on the kept ones: the
@@ -19,9 +17,9 @@ def nms(
 
     Parameters
     ----------
-    boxes : float tensor (A, 4)
+    boxes : float32 array (A, 4)
         xyxy.
-    scores : float tensor (A,)
+    scores : float32 array (A,)
     iou : float
         A box that overlaps a kept one more than this is dropped.
     conf : float
@@ -31,14 +29,12 @@ def nms(
 
     Returns
     -------
-    int64 tensor (K,)
+    int64 array (K,)
         Indices of the kept boxes, best first; equal scores keep the order of the input.
     """
-    import torch
-
     from fastsam_plugins.masks import kernels
 
-    candidates = torch.nonzero(scores > conf)[:, 0]
-    order = candidates[torch.argsort(scores[candidates], descending=True, stable=True)]
-    best_first = boxes[order].detach().to("cpu", torch.float32).numpy()
-    return order[torch.from_numpy(kernels.suppress(best_first, iou, max_det)).to(order.device)]
+    candidates = np.flatnonzero(scores > conf)
+    order = candidates[np.argsort(-scores[candidates], kind="stable")]
+    best_first = np.ascontiguousarray(boxes[order], np.float32)
+    return order[kernels.suppress(best_first, iou, max_det)]

@@ -1,4 +1,4 @@
-"""Images side by side on a processor's cores, one thread of PyTorch each.
+"""Images side by side on a processor's cores, one each.
 
 The layers of a small network are too short to be shared between threads: images are not.
 """
@@ -19,23 +19,31 @@ B = TypeVar("B")
 
 
 class Workers:
-    """As many threads as PyTorch would use for one image; made when there is work.
+    """Threads that run a network side by side; made when there is work.
 
     A forked child has none of its parent's threads, and waits for them for ever if it does not know
     that: it makes its own.
+
+    Parameters
+    ----------
+    count : callable
+        How many threads.
+    alone : callable
+        What each of them calls first.
     """
 
-    def __init__(self) -> None:
-        self._begin()
+    def __init__(self, count: Callable[[], int], alone: Callable[[], None]) -> None:
+        self._how = count, alone
+        self._process = 0
+        self._lock = threading.Lock()
 
-    def _begin(self) -> None:
-        import torch
-
-        self._process = os.getpid()
-        self.count = torch.get_num_threads()
-        self._pool = ThreadPoolExecutor(
-            self.count, "fastsam", initializer=_alone, initargs=(self.count,)
-        )
+    def _begin(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._process != os.getpid():
+                count, alone = self._how
+                self._pool = ThreadPoolExecutor(count(), "fastsam", initializer=alone)
+                self._process = os.getpid()
+            return self._pool
 
     def ahead(self, work: Callable[[A], B], items: Iterable[A], most: int) -> Iterator[B]:
         """Do something with every item; results come in the order of the items.
@@ -43,12 +51,11 @@ class Workers:
         At most so many items are taken before their results are: there is always work to do, and
         never much in memory.
         """
-        if os.getpid() != self._process:
-            self._begin()
+        pool = self._begin()
         waiting: deque[Future[B]] = deque()
         try:
             for item in items:
-                waiting.append(self._pool.submit(copy_context().run, work, item))
+                waiting.append(pool.submit(copy_context().run, work, item))
                 if len(waiting) == most:
                     yield waiting.popleft().result()
             while waiting:
@@ -66,14 +73,3 @@ def _forked() -> None:
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing is forked
     os.register_at_fork(after_in_child=_forked)
-
-
-def _alone(usual: int) -> None:
-    """Let PyTorch use this thread only, and others as they did."""
-    import torch
-
-    torch.get_num_threads()  # else the first operation sets what is usual
-    torch.set_num_threads(1)  # for this thread, and for those that do not exist yet
-    restore = threading.Thread(target=torch.set_num_threads, args=(usual,))
-    restore.start()
-    restore.join()

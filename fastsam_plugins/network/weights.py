@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import url2pathname
 
 import msgspec
 
-from fastsam_plugins import paths
+from fastsam_plugins import cache, paths
 from fastsam_plugins.limits import DEFAULT
 from fastsam_plugins.messages import one_line
 from fastsam_plugins.network import ultralytics_guard
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 DOWNLOADS = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
 MIRROR_VARIABLE = "FASTSAM_WEIGHTS_URL"
 FOLDER_VARIABLE = "FASTSAM_WEIGHTS_DIR"
+_VERSION = 1  # of what is kept about networks
 
 
 @dataclass(frozen=True)
@@ -67,32 +69,64 @@ OFFICIAL = {
 }
 
 
-@dataclass(frozen=True)
-class Network:
-    """A loaded network and what is known about it.
+class Facts(msgspec.Struct, frozen=True):
+    """What is known about a network without building it.
 
     Attributes
     ----------
-    module : torch.nn.Module
-        In float32 and eval mode, batch normalisation fused.
-    name : str
-    path : path
-    sha256 : str
     imgsz : int
         The input size it was trained for, in pixels.
     reg_max : int
         Bins of the box head: a side of a box lies at most ``reg_max - 1`` strides from its anchor.
     stride : int
         Coarsest stride in pixels.
+    channels : int
+        Of the first layer.
     """
 
-    module: torch.nn.Module
-    name: str
-    path: Path
-    sha256: str
     imgsz: int
     reg_max: int
     stride: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network: its file, what is known about it, and, once it is asked for, itself."""
+
+    name: str
+    path: Path
+    sha256: str
+    facts: Facts
+    limits: LimitOptions | None = None
+
+    @property
+    def imgsz(self) -> int:
+        """The input size it was trained for, in pixels."""
+        return self.facts.imgsz
+
+    @property
+    def stride(self) -> int:
+        """Coarsest stride in pixels."""
+        return self.facts.stride
+
+    @property
+    def reg_max(self) -> int:
+        """Bins of the box head."""
+        return self.facts.reg_max
+
+    @cached_property
+    def module(self) -> torch.nn.Module:
+        """In float32 and eval mode, batch normalisation fused.
+
+        Raises
+        ------
+        WeightsError
+            If the file is another one by now.
+        """
+        if sha256_of(self.path) != self.sha256:
+            raise WeightsError(f"{self.path} has changed since it was read: load it again")
+        return _build(_checked(self.path, self.limits), self.path, self.limits or DEFAULT)[0]
 
 
 def resolve(name: str | Path, options: WeightsOptions | None = None) -> Path:
@@ -219,6 +253,10 @@ def read_checked(
         that are no finite numbers.
     """
     path, digest = _resolve(name, WeightsOptions.of(options))
+    return _checked(path, limits), path, digest
+
+
+def _checked(path: Path, limits: LimitOptions | None) -> Checkpoint:
     checkpoint = read(path, limits)
     wrong = [k for k, v in checkpoint.state.items() if not v.isfinite().all()]
     if wrong:
@@ -227,13 +265,13 @@ def read_checked(
             + (f" and {len(wrong) - 1} more" if len(wrong) > 1 else "")
             + "): its training went astray, use weights of an earlier epoch"
         )
-    return checkpoint, path, digest
+    return checkpoint
 
 
 def load(
     name: str | Path, options: WeightsOptions | None = None, limits: LimitOptions | None = None
 ) -> Network:
-    """Load a network by name or path.
+    """Find a network by name or path, and build it, unless that was done before on this machine.
 
     Raises
     ------
@@ -242,10 +280,21 @@ def load(
         named like official weights and is something else, or is not a one-class segmentation
         network.
     """
-    checkpoint, path, digest = read_checked(name, options, limits)
+    path, digest = _resolve(name, WeightsOptions.of(options))
+    kept = f"{cache.key(digest, _VERSION)}.network"
+    try:
+        facts = msgspec.json.decode(cache.peek(kept) or b"", type=Facts)
+        return Network(path.stem, path, digest, facts, limits)
+    except msgspec.DecodeError:  # nothing is known yet
+        pass
+    checkpoint = _checked(path, limits)
     module, reg_max = _build(checkpoint, path, limits or DEFAULT)
-    stride = int(module.stride.max())
-    return Network(module, path.stem, path, digest, checkpoint.imgsz, reg_max, stride)
+    channels = next(module.parameters()).shape[0]
+    facts = Facts(checkpoint.imgsz, reg_max, int(module.stride.max()), channels)
+    cache.keep(kept, msgspec.json.encode(facts))
+    network = Network(path.stem, path, digest, facts, limits)
+    network.__dict__["module"] = module  # as cached_property keeps it
+    return network
 
 
 # --- building -----------------------------------------------------------------------------------

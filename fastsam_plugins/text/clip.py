@@ -84,7 +84,7 @@ class Clip:
         import torch
 
         features = []
-        model, kind = self._looking(options.precision)
+        model, kind = self._looking(options.clip_precision)
         with torch.inference_mode():
             parts = crops.batches(image, masks, self.pixels, options.background, options.chunk)
             for batch in parts:

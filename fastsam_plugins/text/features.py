@@ -50,7 +50,7 @@ class ImageFeatures:
 
         Unit vectors; NaN for masks of less than ``options.min_pixels``.
         """
-        how = (clip, is_half(options.precision, clip.device), options.features, *(
+        how = (clip, is_half(options.clip_precision, clip.device), options.features, *(
             (options.dense_size,) if options.features == "dense" else (options.background,)
         ))  # fmt: skip
         table = self._tables.setdefault(source, {}).setdefault(how, _Table(len(source)))
@@ -69,7 +69,9 @@ class ImageFeatures:
         if options.features == "crops":
             return clip.crop_features(self.image, masks, options)
         if how not in self._tokens:
-            self._tokens[how] = clip.image_tokens(self.image, options.dense_size, options.precision)
+            self._tokens[how] = clip.image_tokens(
+                self.image, options.dense_size, options.clip_precision
+            )
         return pooled(self._tokens[how], masks, source.shape)
 
 

@@ -63,7 +63,7 @@ class _Windows:
             windows.get()
 
     def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray:
-        from fastsam_plugins.model import Interrupted
+        from fastsam_plugins.network.interrupting import Interrupted
 
         y, x = (range(n)[i] for i, n in zip(index, self.shape[:2], strict=True))
         self._say({"number": self._number, "read": [x.start, y.start, x.stop, y.stop]})
@@ -110,7 +110,8 @@ def _answer(
     request: dict[str, Any], loaded: dict[Any, Any], looked: dict[str, Any], stop: threading.Event
 ) -> Any:
     from fastsam_plugins.io import npz
-    from fastsam_plugins.model import FastSAM, Interrupted
+    from fastsam_plugins.model import FastSAM
+    from fastsam_plugins.network.interrupting import Interrupted
     from fastsam_plugins.options import LimitOptions, SegmentOptions, TileOptions
 
     number = request["number"]

@@ -58,8 +58,13 @@ def test_the_limit_is_the_callers(limited, coins):
 
 def test_a_batch_is_cut_to_what_may_be_taken_at_once(limited, coins, model, monkeypatch):
     small, sizes = limited(max_memory=8), []
-    run = small._run
-    monkeypatch.setattr(small, "_run", lambda inputs: sizes.append(len(inputs)) or run(inputs))
+    run = small.backend.run
+
+    def counted(canvases, least):
+        sizes.append(len(canvases))
+        return run(canvases, least)
+
+    monkeypatch.setattr(small.backend, "run", counted)
     images = [coins, coins[::-1], coins[:, ::-1]] * 2
     options = SegmentOptions(imgsz=160, conf=0.2)
     found = small._segment_batch(images, options)
@@ -81,7 +86,7 @@ print(peak_extra_megabytes(lambda: network.segment(image, imgsz={imgsz})))
 """
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
     taken = float(said.stdout.split()[-1]) * 1e6
-    estimate = input_memory(weights.load("FastSAM-n").module, (imgsz, imgsz))
+    estimate = input_memory(weights.load("FastSAM-n").facts.channels, (imgsz, imgsz))
     assert taken < 1.15 * estimate
     assert estimate < 2 * taken
 

@@ -13,8 +13,10 @@ from ultralytics.models.fastsam.utils import adjust_bboxes_to_image_border
 
 from fastsam_plugins import FastSAM, read_image
 from fastsam_plugins.geometry import Letterbox
+from fastsam_plugins.instances import instances
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.model import Interrupted, instances
+from fastsam_plugins.network.interrupting import Interrupted
+from fastsam_plugins.network.output import Output
 from fastsam_plugins.network.weights import BUNDLED
 from fastsam_plugins.options import SegmentOptions
 from fastsam_plugins.paths import SAMPLES
@@ -177,11 +179,14 @@ def test_bad_settings_are_refused_in_one_line(settings, message):
 
 def prediction(boxes, scores, side=64):
     """Network output that says just these boxes (xyxy in input pixels), with masks all over."""
-    out = torch.zeros(4 + 1 + 32, len(boxes))
-    b = torch.tensor(boxes, dtype=torch.float32)
-    out[:2], out[2:4] = ((b[:, :2] + b[:, 2:]) / 2).T, (b[:, 2:] - b[:, :2]).T
-    out[4], out[5] = torch.tensor(scores), 1
-    return out, torch.ones(32, side // 4, side // 4)
+    coefficients = np.zeros((len(boxes), 32), np.float32)
+    coefficients[:, 0] = 1
+    return Output(
+        np.array(boxes, np.float32),
+        np.array(scores, np.float32),
+        coefficients,
+        np.ones((32, side // 4, side // 4), np.float32),
+    )
 
 
 def test_the_full_frame_rule_acts_before_masks_on_every_image_and_can_be_switched_off():
@@ -189,12 +194,12 @@ def test_the_full_frame_rule_acts_before_masks_on_every_image_and_can_be_switche
     letterbox = Letterbox.fit((64, 64), 64)
     output = prediction([[1, 1, 63, 62], [10, 10, 20, 20], [2, 2, 63, 63]], [0.9, 0.8, 0.7])
     options = SegmentOptions(iou=1.0, min_area=0)
-    before = output[0].clone()
-    seg = instances(*output, letterbox, options)
+    before = output.corners.copy()
+    seg = instances(output, letterbox, options)
     assert seg.boxes.tolist() == [[0, 0, 64, 64], [10, 10, 20, 20], [0, 0, 64, 64]]
     assert seg.areas.tolist() == [64 * 64, 100, 64 * 64]
-    assert torch.equal(output[0], before)
-    plain = instances(*output, letterbox, options.replace(full_frame=False))
+    assert np.array_equal(output.corners, before)
+    plain = instances(output, letterbox, options.replace(full_frame=False))
     assert plain.boxes[0].tolist() == [1, 1, 63, 62]
     assert plain.areas[0] == 62 * 61
 

@@ -206,7 +206,7 @@ def test_kept_proposals_answer_prompts_without_the_network(prompted, model, monk
         raise AssertionError("the network was asked")
 
     good = prompted.match(fo.ViewField("filepath").ends_with("bad.png") == False)  # noqa: E712
-    monkeypatch.setattr(model, "_run", no_network)
+    monkeypatch.setattr(model.backend, "run", no_network)
     report = run(
         segment_job.from_prompts, good, "kept", model, boxes="boxes", proposals="proposals"
     )

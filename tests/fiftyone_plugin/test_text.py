@@ -100,7 +100,7 @@ def test_kept_proposals_answer_a_text_without_the_network(
         raise AssertionError("the network was asked")
 
     words = Words.of(drawn[0].captions[0], None, WORDING.replace(features="dense", dense_size=448))
-    monkeypatch.setattr(model, "_run", no_network)
+    monkeypatch.setattr(model.backend, "run", no_network)
     *_, report = segment_job.from_prompts(
         good, "kept", model, proposals="proposals", words=words,
         storing=StoreOptions(storage=storage),

@@ -28,7 +28,7 @@ def test_masks_and_their_quality_are_those_of_pytorch(trained, arrays, count):
             torch.cat(coarse), torch.from_numpy(fine).permute(0, 3, 1, 2), torch.from_numpy(extent)
         )
     decoder = Decoder(arrays, "")
-    kept = [m.astype(np.float32) for m in decoder.project([g[0] for g in given])]
+    kept = [m.astype(np.float32) for m in decoder.project([g[0].numpy() for g in given])]
     seen = [np.concatenate([*(sampled(m, c, GRID // 2) for m in kept),
                             sampled(prototypes, c, GRID // 2)]) for c in corners]  # fmt: skip
     own_maps, own_ious = decoder.refine(np.moveaxis(np.stack(seen), 1, 3), fine, extent)

@@ -13,11 +13,16 @@ import torch
 
 from fastsam_plugins import read_image
 from fastsam_plugins.network.thread_pool import Workers
+from fastsam_plugins.network.torch_backend import Torch
 from fastsam_plugins.paths import SAMPLES
 
 
+def pool():
+    return Workers(lambda: 2, lambda: None)
+
+
 def test_results_come_in_the_order_of_items_and_errors_reach_whoever_asks():
-    workers = Workers()
+    workers = pool()
     assert list(workers.ahead(lambda k: k * k, range(50), 7)) == [k * k for k in range(50)]
     with pytest.raises(ZeroDivisionError):
         list(workers.ahead(lambda k: 1 // k, [1, 0], 2))
@@ -31,7 +36,7 @@ def test_items_are_taken_as_results_are_and_never_more_than_that():
             taken.append(k)
             yield k
 
-    results = Workers().ahead(lambda k: k, items(), 4)
+    results = pool().ahead(lambda k: k, items(), 4)
     assert next(results) == 0
     assert len(taken) == 4
     assert next(results) == 1
@@ -42,15 +47,17 @@ def test_items_are_taken_as_results_are_and_never_more_than_that():
 
 def test_each_worker_uses_one_thread_and_nobody_else_loses_any():
     before = torch.get_num_threads()
-    workers = Workers()
-    meet = threading.Barrier(workers.count)
+    backend = Torch(torch.nn.Identity(), "cpu")
+    count = backend.count()
+    workers = Workers(backend.count, backend.alone)
+    meet = threading.Barrier(count)
 
     def threads(_: int) -> int:
         meet.wait(10)  # in all workers at once
         torch.ones(1 << 16).sum()
         return torch.get_num_threads()
 
-    assert list(workers.ahead(threads, range(workers.count), workers.count)) == [1] * workers.count
+    assert list(workers.ahead(threads, range(count), count)) == [1] * count
     assert torch.get_num_threads() == before
     later = []
     new = threading.Thread(target=lambda: later.append(torch.get_num_threads()))

@@ -11,7 +11,7 @@ SEED = 7  # not the one trained on
 
 def options(features="crops", **changes) -> TextOptions:
     return TextOptions(
-        clip=str(FOLDER), features=features, dense_size=448, precision="full", **changes
+        clip=str(FOLDER), features=features, dense_size=448, clip_precision="full", **changes
     )
 
 

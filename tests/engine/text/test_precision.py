@@ -12,8 +12,8 @@ from support.tiny_clip.scenes import scene
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 ENCODERS = pytest.mark.parametrize("features", ["crops", "dense"])
-FULL = TextOptions(precision="full", dense_size=448)
-HALF = FULL.replace(precision="half")
+FULL = TextOptions(clip_precision="full", dense_size=448)
+HALF = FULL.replace(clip_precision="half")
 
 TOWERS = {
     "transformer": {
@@ -50,7 +50,7 @@ def test_every_kind_of_tower_sees_nearly_the_same(random_model, tower, features)
     def look(options):
         if features == "crops":
             return clip.crop_features(s.image, masks, options)
-        return clip.image_tokens(s.image, 224, options.precision).reshape(16, -1).T
+        return clip.image_tokens(s.image, 224, options.clip_precision).reshape(16, -1).T
 
     full, half = look(FULL), look(HALF)
     assert not np.array_equal(full, half)
@@ -82,7 +82,7 @@ def test_the_copy_is_made_once_and_shares_what_reads_texts(tiny) -> None:
 def test_each_precision_has_features_of_its_own(tiny, features, monkeypatch) -> None:
     s = scene(7, 0)
     seg = instances(s)
-    ask = {p: TextOptions(features=features, precision=p) for p in ("auto", "full", "half")}
+    ask = {p: TextOptions(features=features, clip_precision=p) for p in ("auto", "full", "half")}
     monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: False)
     full = seg.similarity(s.captions, ask["full"], tiny)
     half = seg.similarity(s.captions, ask["half"], tiny)
@@ -131,5 +131,5 @@ def test_a_network_loaded_in_half_precision_is_taken_as_it_is(random_model) -> N
 
 
 def test_other_words_are_refused() -> None:
-    with pytest.raises(ValueError, match="precision must be one of auto, full, half"):
-        TextOptions(precision="double")
+    with pytest.raises(ValueError, match="clip_precision must be one of auto, full, half"):
+        TextOptions(clip_precision="double")

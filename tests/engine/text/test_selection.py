@@ -124,7 +124,7 @@ def test_network_results_have_their_image(model, tiny) -> None:
 
 def test_by_name_the_clip_is_loaded(drawn) -> None:
     seg = instances(drawn)
-    by_options = seg.similarity("a star", clip=str(FOLDER), precision="full")
+    by_options = seg.similarity("a star", clip=str(FOLDER), clip_precision="full")
     assert np.allclose(by_options, seg.similarity("a star", options()), atol=1e-5)
     assert len(seg.select(text="a star", clip=str(FOLDER), top_k=2)) == 2
 

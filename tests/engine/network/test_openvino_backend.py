@@ -1,0 +1,67 @@
+"""OpenVINO: the same side by side, nearly the same in half precision, and it can be stopped."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from fastsam_plugins import FastSAM
+from fastsam_plugins.masks import runs as R
+from fastsam_plugins.network import backends
+from fastsam_plugins.network.interrupting import Interrupted
+
+pytest.importorskip("openvino")
+
+
+@pytest.fixture(scope="module")
+def half():
+    """FastSAM-n in the half precision that this processor computes in."""
+    kinds = [kind for _, kind in backends.possible("openvino", "auto", "cpu") if kind != "f32"]
+    if not kinds:
+        pytest.skip("this processor computes in no half precision")
+    return FastSAM("FastSAM-n", "cpu", "openvino", precision=kinds[0])
+
+
+def test_half_precision_gives_nearly_the_same_masks(model, half, coins):
+    plain = model.segment(coins, imgsz=384, conf=0.25)
+    other = half.segment(coins, imgsz=384, conf=0.1)
+    masks = [other.runs(j) for j in range(len(other))]
+    ious = [R.ious(plain.runs(i), masks).max() for i in range(len(plain))]
+    assert len(ious) > 15
+    assert np.mean(ious) > 0.985
+    assert half.backend.label.startswith("OpenVINO ")
+
+
+def test_images_side_by_side_are_those_one_after_another(half, coins):
+    images = [coins, coins[:150], coins[::-1], coins[:, ::-1], coins[:200, :200]]
+    together = list(half.segment_many(images, imgsz=320, conf=0.2))
+    for image, seg in zip(images, together, strict=True):
+        alone = half.segment(image, imgsz=320, conf=0.2)
+        assert len(alone) == len(seg) > 3
+        assert seg.boxes == pytest.approx(alone.boxes, abs=0.5)
+
+
+def test_it_stops_in_the_middle_of_an_image_and_works_again(half):
+    """An input that takes seconds; asked to stop once it has begun."""
+    image = np.random.default_rng(0).integers(0, 255, (2048, 2048, 3), np.uint8)
+    stop, ended = threading.Event(), []
+
+    def work():
+        try:
+            with half.interruptible(stop.is_set):
+                begun.set()
+                for _ in range(200):
+                    half.segment(image, imgsz=2048)
+        except Interrupted:
+            ended.append(True)
+
+    begun = threading.Event()
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(60)
+    stop.set()
+    thread.join(60)
+    assert ended == [True]
+    assert len(half.segment(image[:64, :64], imgsz=64)) >= 0

@@ -1,0 +1,105 @@
+"""What ``auto`` runs: tried once, as good as PyTorch, and the fastest of those."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from fastsam_plugins import FastSAM, fastest, paths
+from fastsam_plugins.fastest import Trial
+from fastsam_plugins.network import backends, weights
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """Nothing is known yet, and nothing said what ``auto`` is; what is said is listed."""
+    monkeypatch.delenv(fastest.VARIABLE)
+    monkeypatch.setenv(paths.CACHE_VARIABLE, str(tmp_path / "kept"))
+    return []
+
+
+def test_it_is_tried_once_and_written_down(asked):
+    network = weights.load("FastSAM-n")
+    chosen = fastest.choose(network, "cpu", "auto", "auto", asked.append)
+    assert asked == [
+        "FastSAM-n: trying once which of "
+        + " and ".join(" ".join(p) for p in backends.possible("auto", "auto", "cpu"))
+        + " is fastest here, and as good ..."
+    ]
+    trials = fastest.known(network, "cpu", "auto", "auto")
+    assert trials
+    assert [(t.backend, t.precision) for t in trials] == backends.possible("auto", "auto", "cpu")
+    assert all(t.passed for t in trials if t.precision == "f32")
+    assert all(t.mean_iou > 0.9999 for t in trials if t.precision == "f32")
+    best = min((t for t in trials if t.passed), key=lambda t: t.seconds)
+    assert chosen == (best.backend, best.precision)
+    assert fastest.choose(network, "cpu", "auto", "auto", asked.append) == chosen
+    assert len(asked) == 1
+    assert str(FastSAM(device="cpu", say=asked.append)).startswith("FastSAM-n by ")
+    assert len(asked) == 1
+
+
+def test_what_is_not_as_good_is_not_taken_however_fast(asked):
+    """Trials of other weights, as they could have come out."""
+    network = weights.load("FastSAM-n")
+    possible = backends.possible("auto", "auto", "cpu")
+    good = [Trial(*one, seconds=2.0 + k, mean_iou=1.0, recall_change=0.0)
+            for k, one in enumerate(possible)]  # fmt: skip
+    name = fastest._name(network, "cpu", possible)
+    for wrong in ({"mean_iou": 0.9899}, {"recall_change": -0.0031}, {"recall_change": 0.0031}):
+        last = msgspec.structs.replace(good[-1], seconds=0.001, **wrong)
+        fastest.cache.keep(name, msgspec.json.encode([*good[:-1], last]))
+        assert fastest.choose(network, "cpu", "auto", "auto", asked.append) == possible[0]
+        assert str(last).endswith("(not as good)")
+    last = msgspec.structs.replace(good[-1], seconds=0.001)
+    fastest.cache.keep(name, msgspec.json.encode([*good[:-1], last]))
+    assert fastest.choose(network, "cpu", "auto", "auto", asked.append) == possible[-1]
+    assert asked == []
+
+
+def test_who_says_what_he_wants_gets_it_at_once(asked):
+    network = weights.load("FastSAM-n")
+    assert fastest.choose(network, "cpu", "torch", "auto", asked.append) == ("torch", "f32")
+    assert fastest.choose(network, "cpu", "openvino", "f32", asked.append) == ("openvino", "f32")
+    assert asked == []
+    with pytest.raises(ValueError, match="precision must be one of auto, f32, bf16, f16, got 'x'"):
+        fastest.choose(network, "cpu", "auto", "x", asked.append)
+    with pytest.raises(ValueError, match="nothing here runs a network in bf16 on cpu by onnx"):
+        fastest.choose(network, "cpu", "onnx", "bf16", asked.append)
+
+
+def test_a_variable_says_what_auto_is(asked, monkeypatch):
+    monkeypatch.setenv(fastest.VARIABLE, "torch")
+    network = weights.load("FastSAM-n")
+    assert fastest.choose(network, "cpu", "auto", "auto", asked.append) == ("torch", "f32")
+    monkeypatch.setenv(fastest.VARIABLE, "steam")
+    with pytest.raises(ValueError, match="backend must be one of auto, torch"):
+        fastest.choose(network, "cpu", "auto", "auto", asked.append)
+
+
+def test_the_second_start_needs_no_pytorch(asked):
+    script = """
+import sys
+from fastsam_plugins import FastSAM, read_image
+from fastsam_plugins.paths import SAMPLES
+model = FastSAM(device="cpu", backend="openvino", precision="f32")
+seg = model.segment(read_image(SAMPLES / "coins.png"), conf=0.2)
+point = seg.boxes[0, :2] / 2 + seg.boxes[0, 2:] / 2
+seg.predict(points=[point])
+print(len(seg) > 10, len(seg.select(points=[point])) > 0, "torch" in sys.modules)
+"""
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            env=os.environ,
+            check=True,
+        ).stdout
+        for _ in range(2)
+    ]
+    assert said == ["True True True\n", "True True False\n"]
