@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import threading
 from typing import Any
 
@@ -50,8 +51,8 @@ class OpenVino(Backend):
                     "INFERENCE_PRECISION_HINT": self._precision,
                     "PERFORMANCE_HINT": hint,
                 }
-                if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdecimal():
-                    settings["INFERENCE_NUM_THREADS"] = max(int(threads), 1)
+                if threads := _allowed():
+                    settings["INFERENCE_NUM_THREADS"] = threads
                 graph = io.BytesIO(self._graph)
                 self._compiled[hint] = openvino.Core().import_model(graph, "CPU", settings)
             return self._compiled[hint]
@@ -87,3 +88,11 @@ class OpenVino(Backend):
     def alone(self) -> None:
         """See :meth:`Backend.alone`."""
         self._own.alone = True
+
+
+def _allowed() -> int:
+    """How many threads the person allows; 0 where nothing is said."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    if said == "1" and "ultralytics" in sys.modules:
+        return 0  # a person's program imported ultralytics, which says so whoever asks
+    return int(said) if said.isdecimal() else 0

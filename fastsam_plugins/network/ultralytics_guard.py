@@ -58,6 +58,9 @@ def __getattr__(name: str) -> Any:
     return getattr(module(_HOMES[name]), name)
 
 
+_THREADS = "OMP_NUM_THREADS"  # it makes that 1, which others mind, and processes begun later
+
+
 def module(name: str) -> Any:
     """A module of ultralytics by its name within it, such as ``utils.loss``.
 
@@ -120,7 +123,7 @@ def _enter() -> None:
         with contextlib.suppress(OSError):  # there are none, or none that can be read
             shutil.copyfile(folder / "settings.json", copy / "settings.json")
         log.addFilter(silence)  # it tells of the copy as if it were new
-        before = {n: os.environ.get(n) for n in (*_FORBIDDEN, "YOLO_CONFIG_DIR")}
+        before = {n: os.environ.get(n) for n in (*_FORBIDDEN, "YOLO_CONFIG_DIR", _THREADS)}
         os.environ |= {**_FORBIDDEN, "YOLO_CONFIG_DIR": place}
         try:
             utils = importlib.import_module("ultralytics.utils")

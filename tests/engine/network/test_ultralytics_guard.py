@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,23 @@ def test_a_training_is_alone_and_what_was_set_comes_back(monkeypatch):
     assert checks.AUTOINSTALL
     assert callbacks.add_integration_callbacks is before
     assert os.environ["YOLO_OFFLINE"] == "false"
+
+
+def test_importing_it_leaves_the_number_of_threads(tmp_path):
+    """It sets OMP_NUM_THREADS to 1: OpenVINO, and every process begun later, ran on one core."""
+    script = """
+import os
+import subprocess
+import sys
+from fastsam_plugins.network import weights
+weights.load("FastSAM-n").module
+import sys
+print("ultralytics" in sys.modules, os.environ.get("OMP_NUM_THREADS"))
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    for given in ({}, {"OMP_NUM_THREADS": "3"}):
+        said = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True,
+            env={**environment, **given},
+        ).stdout  # fmt: skip
+        assert said == f"True {given.get('OMP_NUM_THREADS')}\n"
