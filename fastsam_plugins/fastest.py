@@ -92,9 +92,7 @@ def choose(
     ValueError
         If nothing fits.
     """
-    if backend == "auto":
-        backend = os.environ.get(VARIABLE) or backend
-    possible = backends.possible(backend, precision, device)
+    possible = backends.possible(named(backend), precision, device)
     if len(possible) == 1:
         return possible[0]
     trials = _known(network, device, possible)
@@ -108,9 +106,14 @@ def choose(
     return best.backend, best.precision
 
 
+def named(backend: str) -> str:
+    """The backend that is meant: ``auto`` may have been given another meaning."""
+    return (os.environ.get(VARIABLE) or backend) if backend == "auto" else backend
+
+
 def known(network: Network, device: str, backend: str, precision: str) -> list[Trial] | None:
     """How each of those that fit did; None where nothing had to be tried, or was yet."""
-    return _known(network, device, backends.possible(backend, precision, device))
+    return _known(network, device, backends.possible(named(backend), precision, device))
 
 
 def _known(network: Network, device: str, possible: list[tuple[str, str]]) -> list[Trial] | None:

@@ -102,6 +102,7 @@ class FastSAM:
         self.limits = LimitOptions.of(limits)
         options = WeightsOptions.of(options, **changes)
         self._device = device_name(device)
+        backend = fastest.named(backend)
         backends.possible(backend, precision, self._device)  # refused before anything is loaded
         self.network = weights.load(model, options, self.limits)
         self.decoder = decoders.find(self.network.path, self.network.sha256, decoder)

@@ -142,12 +142,12 @@ def ultralytics(
     list of float
         For every image, the mean over its instances of the IoU with ours that is nearest.
     """
-    from ultralytics.models.fastsam import FastSAMPredictor
+    from fastsam_plugins.network import ultralytics_guard
 
     settings = {"imgsz": options.imgsz or model.imgsz, "conf": options.conf, "iou": options.iou,
                 "max_det": options.max_det, "device": model.device, "retina_masks": True,
                 "save": False, "verbose": False, "mode": "predict", "rect": True}  # fmt: skip
-    predictor = FastSAMPredictor(overrides=settings)
+    predictor = ultralytics_guard.module("models.fastsam").FastSAMPredictor(overrides=settings)
     predictor.setup_model(model.network.module, verbose=False)
     clock, ious = _Clock(), []
     # What has a confidence of just the limit there may have just less here; and ultralytics moves

@@ -7,6 +7,7 @@ import importlib.util
 from typing import get_args
 
 from fastsam_plugins.messages import install
+from fastsam_plugins.network import openvino_guard
 from fastsam_plugins.network.output import Backend
 from fastsam_plugins.network.weights import Network
 from fastsam_plugins.options import BackendName, NetworkPrecision
@@ -138,7 +139,6 @@ def _precisions(name: str, device: str) -> list[str]:
 @functools.cache
 def _halves() -> list[str]:
     """Half precisions that this processor computes in and OpenVINO knows of."""
-    import openvino
-
-    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    with openvino_guard.openvino() as ov:
+        able = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return [kind for kind, name in (("bf16", "BF16"), ("f16", "FP16")) if name in able]

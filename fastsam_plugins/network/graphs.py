@@ -12,6 +12,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from fastsam_plugins import cache
+from fastsam_plugins.network import openvino_guard
 from fastsam_plugins.network.weights import Network
 
 if TYPE_CHECKING:
@@ -65,19 +66,18 @@ def openvino(network: Network) -> bytes:
     """The graph as OpenVINO imports it, for any precision."""
 
     def make() -> bytes:
-        import openvino
         import torch
 
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), openvino_guard.openvino() as ov:
             warnings.simplefilter("ignore")  # of tracing; the outputs are tested
-            model = openvino.convert_model(
+            model = ov.convert_model(
                 exportable(network.module),
                 example_input=torch.zeros(_EXAMPLE, dtype=torch.uint8),
-                input=[(openvino.PartialShape([-1, -1, -1, 3]), openvino.Type.u8)],
+                input=[(ov.PartialShape([-1, -1, -1, 3]), ov.Type.u8)],
             )
-        plain = {"INFERENCE_PRECISION_HINT": "f32"}
-        compiled = openvino.Core().compile_model(model, "CPU", plain)
-        return compiled.export_model().getvalue()
+            plain = {"INFERENCE_PRECISION_HINT": "f32"}
+            compiled = ov.Core().compile_model(model, "CPU", plain)
+            return bytes(compiled.export_model().getvalue())
 
     return cache.kept(_name(network, "openvino"), make)
 

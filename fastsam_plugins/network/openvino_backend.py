@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import Any
 
-from fastsam_plugins.network import graphs, interrupting
+from fastsam_plugins.network import graphs, interrupting, openvino_guard
 from fastsam_plugins.network.output import Backend, Canvases, Output, outputs
 from fastsam_plugins.network.weights import Network
 
@@ -43,9 +43,7 @@ class OpenVino(Backend):
         self._own = threading.local()
 
     def _get(self, hint: str) -> Any:
-        import openvino
-
-        with self._lock:
+        with self._lock, openvino_guard.openvino() as ov:
             if hint not in self._compiled:
                 settings: dict[str, Any] = {
                     "INFERENCE_PRECISION_HINT": self._precision,
@@ -54,7 +52,7 @@ class OpenVino(Backend):
                 if threads := _allowed():
                     settings["INFERENCE_NUM_THREADS"] = threads
                 graph = io.BytesIO(self._graph)
-                self._compiled[hint] = openvino.Core().import_model(graph, "CPU", settings)
+                self._compiled[hint] = ov.Core().import_model(graph, "CPU", settings)
             return self._compiled[hint]
 
     def run(self, canvases: Canvases, least: float) -> list[Output]:
