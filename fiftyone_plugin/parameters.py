@@ -69,7 +69,7 @@ class IndexOptions(Options):
     """An index by which FiftyOne sorts labels by similarity."""
 
     labels: str = option("", "Field of detections or polylines to compare")
-    brain_key: str = option("fastsam_similarity", "Name of the index")
+    brain_key: str = option("fastsam_similarity", "Name of the run, by which FiftyOne knows it")
     overwrite: bool = option(False, "Replace the index of this name")
     model: str = like(RunOptions, "model")
     imgsz: int | None = like(SegmentOptions, "imgsz")
