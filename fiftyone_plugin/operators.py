@@ -76,10 +76,10 @@ class SegmentEverything(Operation):
 
 
 class SegmentFromPrompts(Operation):
-    """One instance for each box or keypoint, or those that fit a text."""
+    """One instance for each box, keypoint, mask or line, or those that fit a text."""
 
     name_, label_ = "segment_from_prompts", "FastSAM: segment from prompts"
-    help_ = "Find the instances that boxes, points or words ask for, or the selected labels"
+    help_ = "Find what boxes, points, masks, lines or words ask for, or the selected labels"
     options_ = (*form_values.NETWORK, own.PromptFields, prompts.TextFields, PromptOptions,
                 TextOptions, StoreOptions)  # fmt: skip
     by_labels_ = True
@@ -91,6 +91,11 @@ class SegmentFromPrompts(Operation):
         parts.field(
             ctx, inputs, "points", "Points", (fo.Keypoints,),
             "Every keypoint is a prompt; its list sam_labels says which points are foreground",
+        )  # fmt: skip
+        parts.field(
+            ctx, inputs, "masks", "Masks or lines", labels.KINDS,
+            "Every rough mask or closed polyline, or open polyline drawn over an object, is "
+            "predicted anew. Instead of boxes and points",
         )  # fmt: skip
         inputs.str(
             "text", required=False, label="Text",
@@ -121,7 +126,7 @@ class SegmentFromPrompts(Operation):
         asked = forms.read(params, own.PromptFields)
         return segment_job.from_prompts(
             view, **form_values.network(params, "prompted"), boxes=asked.boxes, points=asked.points,
-            only=set(selected) or None, proposals=asked.proposals,
+            masks=asked.masks, only=set(selected) or None, proposals=asked.proposals,
             asked=filled_in(params),
             prompting=forms.read(params, PromptOptions), storing=forms.read(params, StoreOptions),
             words=prompts.Words.of(

@@ -50,6 +50,11 @@ class PromptFields(Options):
     proposals: str | None = option(
         None, "Where segmentations of this field were kept, the network is not asked again"
     )
+    masks: str | None = option(
+        None,
+        "Field of rough masks (detections, closed polylines, a segmentation) or of lines over "
+        "objects (open polylines), each predicted anew; instead of boxes and points",
+    )
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,7 @@ def from_prompts(
     tiling: TileOptions | None = None,
     limits: LimitOptions | None = None,
     asked: Collection[str] | None = None,
+    masks: str | None = None,
 ) -> Iterator[Report]:
     """Prompt every sample with its labels; the results carry the prompts' labels and ids.
 
@@ -132,23 +133,36 @@ def from_prompts(
         Names of the settings that what was kept has to fit; by default all that are given.
     words : Words, optional
         What to look for, instead of boxes and points.
+    masks : str, optional
+        Field of Detections, Polylines or a Segmentation, instead of boxes and points: each mask, or
+        line that is not closed, is a prompt that a mask is predicted for.
 
     The other parameters, and what is returned and raised, are as in :func:`everything`.
     """
     storing = (storing or StoreOptions()).replace(keep=False)
-    PromptFields(boxes, points, proposals)
+    PromptFields(boxes, points, proposals, masks)
     view = images(view)
     if only is not None:
-        view = having(view, only, [f for f in (boxes, points) if f])
+        view = having(view, only, [f for f in (boxes, points, masks) if f])
     job = Job(view, field, storing, existing, batch)
     labels.check_fields(job.dataset, proposals)
     for name, kind in ((boxes, fo.Detections), (points, fo.Keypoints)):
         if name and name not in labels.fields(job.dataset, (kind,)):
             raise ValueError(f"{name} is no field of {kind.__name__}")
-    if words and (boxes or points):
-        raise ValueError("a text goes alone: leave out boxes and points")
-    if not boxes and not points and not words:
-        raise ValueError("nothing to prompt with: name a field of boxes or of points, or a text")
+    if masks and masks not in labels.fields(job.dataset):
+        there = ", ".join(labels.fields(job.dataset)) or "none"
+        raise ValueError(
+            f"{masks} holds no masks or lines: name a field of detections, polylines or a "
+            f"segmentation (there are: {there})"
+        )
+    if words and (boxes or points or masks):
+        raise ValueError("a text goes alone: leave out boxes, points and masks")
+    if masks and (boxes or points):
+        raise ValueError("masks and lines go alone: leave out boxes and points")
+    if not (boxes or points or words or masks):
+        raise ValueError(
+            "nothing to prompt with: name a field of boxes, of points or of masks, or a text"
+        )
     job.by_text = words is not None
     check_model(model)
     kept = Kept(job.dataset, proposals) if proposals else None
@@ -158,15 +172,19 @@ def from_prompts(
             asked = given_names(segmenting, reading, tiling)
         kept.ask(job.view, {name: wanted[name] for name in wanted if name in asked})
     shown = ShownLabels(view)
-    predicting = prompting is not None and prompting.predict
+    predicting = masks is not None or (prompting is not None and prompting.predict)
     if predicting and tiling:
         raise ValueError("predict looks at an image at once: it does not go with windows")
 
     def by_labels(result: Result, seg: Segmentation) -> None:
         sample = shown.sample(result.sample)
-        given = prompts.read(
-            sample[boxes] if boxes else None, sample[points] if points else None, seg.shape, only
-        )
+        if masks:
+            given = prompts.read_drawn(sample[masks], seg.shape, only)
+        else:
+            given = prompts.read(
+                sample[boxes] if boxes else None, sample[points] if points else None, seg.shape,
+                only,
+            )  # fmt: skip
         if predicting and seg.image is None:  # what is kept on disk is without its image
             seg = seg.with_image(_reader(tiling)(result.file, reading, limits))
         result.seg = given.select(seg, prompting or PromptOptions())
