@@ -93,6 +93,20 @@ def test_vectors_are_of_length_one_and_of_the_mask_alone(scenes, model):
     assert abs(float(other.embeddings[0] @ vectors[0])) < 0.999
 
 
+def test_of_what_looks_the_same_the_same_size_and_form_is_more_like(model):
+    """A gray ground, on which there is nothing to see."""
+    seen = model.segment(np.full((256, 256, 3), 128, np.uint8), imgsz=256)
+    masks = np.zeros((4, 256, 256), bool)
+    for mask, (x, y, w, h) in zip(
+        masks, [(64, 64, 24, 24), (152, 64, 24, 24), (64, 120, 72, 72), (152, 120, 12, 48)],
+        strict=True,
+    ):  # fmt: skip
+        mask[y : y + h, x : x + w] = True
+    like = Segmentation.from_masks(masks).with_encoding(seen).likeness(0)
+    assert like[1] > 0.95
+    assert (like[2:] < like[1] - 0.05).all()
+
+
 def test_what_is_kept_on_disk_has_the_same_vectors(model, coins, tmp_path):
     seg = model.segment(coins, conf=0.25)
     npz.write(seg, tmp_path / "coins.npz")
