@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from fastsam_plugins.parameters import Options, like, option
 
-Ranking = Literal["scores", "stability", "areas"]
+Ranking = Literal["scores", "stability", "areas", "iou_pred"]
 Background = Literal["gray", "white", "black", "keep"]
 Precision = Literal["auto", "full", "half"]
 LabelKind = Literal["auto", "ids", "void255", "colors", "mask"]
@@ -99,7 +99,9 @@ class PromptOptions(Options):
         0.0, "A box prompt with less overlap than this selects nothing", ge=0, le=1
     )
     rank: Ranking = option(
-        "scores", "What decides between candidates: detector confidence, mask stability or area"
+        "scores",
+        "What decides between candidates: detector confidence, mask stability, area, or the IoU "
+        "that a mask is expected to have",
     )
     smoothing: float = option(
         0.0,

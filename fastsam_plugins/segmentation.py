@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsam_plugins import exemplars, indices, prompts, selection
-from fastsam_plugins.decoder import prediction
+from fastsam_plugins.decoder import prediction, worth
 from fastsam_plugins.decoder.encoding import Encoding
 from fastsam_plugins.geometry import Window
 from fastsam_plugins.images.contrast import to_rgb
@@ -55,7 +55,8 @@ class Segmentation:
     boxes : float32 array (N, 4)
         xyxy in pixels of the original image.
     scores : float32 array (N,)
-        Detector confidence. Other scores stay apart: :attr:`stability`, :attr:`box_leak`.
+        Detector confidence. Other scores stay apart: :attr:`iou_pred`, :attr:`stability`,
+        :attr:`box_leak`.
     source : MaskSource
         Where the masks come from.
     rows : int64 array (N,)
@@ -322,14 +323,26 @@ class Segmentation:
         """
         return quality.box_leak(self.source, self.rows)
 
+    @property
+    def iou_pred(self) -> NDArray[np.float64]:
+        """IoU with an object that each mask is expected to have (N,); NaN where it is not known.
+
+        Known of masks as the network gave them. It orders them better than :attr:`scores` do, which
+        are about boxes; see :mod:`fastsam_plugins.decoder.worth`.
+
+        >>> bool(coins.iou_pred.max() <= 1), seg.iou_pred.tolist()
+        (True, [nan, nan])
+        """
+        return worth.iou_pred(self.encoding, self.source, self.rows, self.scores)
+
     def ranking(self, by: Ranking, among: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """The numbers to rank all instances by, or some; higher first, NaN counts lowest.
 
         >>> seg.ranking("areas").tolist()
         [16.0, 4.0]
         """
-        if by not in ("scores", "stability", "areas"):
-            raise ValueError(f"rank must be scores, stability or areas, got {by!r}")
+        if by not in get_args(Ranking):
+            raise ValueError(f"rank must be one of {', '.join(get_args(Ranking))}, got {by!r}")
         values = np.asarray(getattr(self if among is None else self[among], by), np.float64)
         return np.where(np.isnan(values), -np.inf, values)
 

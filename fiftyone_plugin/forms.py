@@ -33,6 +33,7 @@ WORDS = {
     "rank": "What decides between objects",
     "storage": "Masks are stored in",
     "keep": "Keep for prompts",
+    "iou_pred": "Expected IoU of each mask",
     "batch": "Images saved together",
     "tiled": "Look in windows (large images)",
     "tile": "Side of the windows",

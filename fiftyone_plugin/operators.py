@@ -118,7 +118,7 @@ class SegmentFromPrompts(Operation):
             ctx, inputs, (how, SegmentOptions, StoreOptions, ReadOptions, LimitOptions),
             ("points_mode", "boxes_mode", "conf", "imgsz", "top_k", "threshold", "features",
              "clip"),
-            leave_out=("keep",),
+            leave_out=("keep", "iou_pred"),
         )  # fmt: skip
         parts.seldom(ctx, inputs)
 
@@ -261,7 +261,7 @@ class ProposalsToLabels(Operation):
         parts.field(ctx, inputs, "truth", "Ground truth", labels.KINDS, "What is labelled already")
         parts.options(
             ctx, inputs, (proposals_to_labels.PromoteOptions, CleanOptions, StoreOptions),
-            ("label", "min_score", "max_truth_iou", "mask_iou"), leave_out=("keep",),
+            ("label", "min_score", "max_truth_iou", "mask_iou"), leave_out=("keep", "iou_pred"),
         )  # fmt: skip
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
@@ -304,7 +304,7 @@ class ImportProposals(Operation):
     def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
         parts.path(inputs, own.ImportOptions)
         parts.target(ctx, inputs, "imported", ("skip", "overwrite", "append"))
-        forms.add(inputs, StoreOptions, leave_out=["keep"])
+        forms.add(inputs, StoreOptions, leave_out=["keep", "iou_pred"])
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
         asked = form_values.needed(forms.read(params, own.ImportOptions), "path")
