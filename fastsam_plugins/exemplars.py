@@ -83,9 +83,7 @@ def examples(seg: Segmentation, like: Any) -> Floats:
     elif isinstance(like, numbers.Integral) and not isinstance(like, bool):
         vectors = seg[int(like)].embeddings
     else:
-        given = np.asarray(like)
-        if given.dtype.kind not in "iuf" or not np.isfinite(given).all():
-            raise ValueError(f"an example is of finite numbers, not {like!r:.60}")
+        given = _numbers(like)
         if given.shape in ((2,), (4,)):
             vectors = _at(seg, given).embeddings
         elif given.ndim in (1, 2) and given.size and given.shape[-1] == length:
@@ -99,6 +97,16 @@ def examples(seg: Segmentation, like: Any) -> Floats:
     if not norms.all():
         raise ValueError("the example is empty: give one that has pixels")
     return np.asarray(vectors / norms, np.float32)
+
+
+def _numbers(like: Any) -> NDArray[Any]:
+    try:
+        given = np.asarray(like)
+    except ValueError:  # a list of lists of several lengths, or of segmentations
+        given = np.array(None)
+    if given.dtype.kind not in "iuf" or not np.isfinite(given).all():
+        raise ValueError(f"an example is of finite numbers, not {like!r:.60}")
+    return given
 
 
 def _at(seg: Segmentation, place: NDArray[Any]) -> Segmentation:

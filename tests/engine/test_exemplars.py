@@ -176,6 +176,7 @@ def test_an_empty_mask_is_like_nothing(scenes):
     [
         ("coin", "an example is of finite numbers"),
         (None, "an example is of finite numbers"),
+        ([[1, 2], [3]], "an example is of finite numbers"),
         (True, "an example is of finite numbers"),
         ([1.0, float("nan")], "an example is of finite numbers"),
         ([1, 2, 3], r"an example is the number of an instance, .* not an array \(3,\)"),
