@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from fastsam_plugins.parameters import Options, like, option
 
-Ranking = Literal["scores", "stability", "areas"]
+Ranking = Literal["scores", "stability", "areas", "iou_pred"]
 Background = Literal["gray", "white", "black", "keep"]
 Precision = Literal["auto", "full", "half"]
 LabelKind = Literal["auto", "ids", "void255", "colors", "mask"]
@@ -107,7 +107,9 @@ class PromptOptions(Options):
         0.0, "A box prompt with less overlap than this selects nothing", ge=0, le=1
     )
     rank: Ranking = option(
-        "scores", "What decides between candidates: detector confidence, mask stability or area"
+        "scores",
+        "What decides between candidates: detector confidence, mask stability, area, or the IoU "
+        "that a mask is expected to have",
     )
     smoothing: float = option(
         0.0,
@@ -157,6 +159,16 @@ class TextOptions(Options):
     )
     min_pixels: int = option(
         1, "Instances with a smaller mask are never selected by text", unit="px", ge=1
+    )
+
+
+@dataclass(frozen=True)
+class ExemplarOptions(Options):
+    """Which instances are like an example."""
+
+    top_k: int = option(0, "Most instances kept, the most like first; 0 keeps all", ge=0)
+    threshold: float = option(
+        0.68, "Keep only instances at least this like the example (cosine)", ge=-1, le=1
     )
 
 

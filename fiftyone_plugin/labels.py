@@ -268,6 +268,8 @@ class Instance:
         How well it fits the text that was its prompt.
     is_crowd : bool
         Whether it is a crowd region, not one object.
+    iou_pred : float or None
+        The IoU with an object that its mask is expected to have.
     """
 
     runs: R.Runs
@@ -279,6 +281,7 @@ class Instance:
     source: str | None = None
     similarity: float | None = None
     is_crowd: bool = False
+    iou_pred: float | None = None
 
     @functools.cached_property
     def _corners(self) -> tuple[int, int, int, int]:
@@ -305,7 +308,8 @@ class Instance:
         """What is said of it; nothing of a prompt where there was none."""
         own = {"label": self.label, "confidence": self.confidence, "stability": self.stability,
                "area": self.area}  # fmt: skip
-        of_prompt = {"source": self.source, "similarity": self.similarity}
+        of_prompt = {"source": self.source, "similarity": self.similarity,
+                     "iou_pred": self.iou_pred}  # fmt: skip
         crowd = {CROWD: 1} if self.is_crowd else {}
         return own | {k: v for k, v in of_prompt.items() if v is not None} | crowd
 
@@ -317,6 +321,7 @@ def instances(
     label: str = OBJECT,
     similarity: NDArray[np.float32] | None = None,
     crowds: Sequence[bool] | None = None,
+    iou_pred: NDArray[np.float64] | None = None,
 ) -> Iterator[Instance]:
     """Instances of a segmentation; those without pixels are left out.
 
@@ -331,6 +336,8 @@ def instances(
         Of each instance to the text that was its prompt.
     crowds : sequence of bool, optional
         By prompt: whether the instance is a crowd region.
+    iou_pred : float array (N,), optional
+        What IoU each is expected to have; NaN where that is not known.
     """
     areas, stability = seg.areas.tolist(), seg.stability.tolist()
     for i, (prompt, area) in enumerate(zip(seg.prompts.tolist(), areas, strict=True)):
@@ -345,6 +352,7 @@ def instances(
                 sources[prompt] if sources is not None and prompt >= 0 else None,
                 None if similarity is None else float(similarity[i]),
                 crowds is not None and prompt >= 0 and crowds[prompt],
+                None if iou_pred is None or np.isnan(iou_pred[i]) else float(iou_pred[i]),
             )
 
 

@@ -17,6 +17,7 @@ from fastsam_plugins.parameters import Options, option
 from fastsam_plugins.prompts import Box, BoxPrompt, PointPrompt, TextPrompt, Texts, parts
 from fastsam_plugins.segmentation import Segmentation
 from fastsam_plugins.text import loading, selection
+from fiftyone_plugin.drawn_prompts import DrawnPrompt, drawn
 from fiftyone_plugin.labels import CROWDS, OBJECT, finite, is_crowd, whole
 
 BOXES, POINTS, EITHER = "box_prompt_field", "point_prompt_field", "prompt_field"
@@ -36,14 +37,14 @@ class Prompts:
 
     Attributes
     ----------
-    asked : list of PointPrompt or BoxPrompt
+    asked : list of PointPrompt, BoxPrompt or DrawnPrompt
     labels, sources : list of str
         Label and id of the FiftyOne label that each prompt comes from.
     left_out : Counter
         How many labels are no prompts, by reason.
     """
 
-    asked: list[PointPrompt | BoxPrompt] = field(default_factory=list)
+    asked: list[PointPrompt | BoxPrompt | DrawnPrompt] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -69,7 +70,10 @@ class Prompts:
         return Counter(self._reason(i, seg) for i in range(len(self.labels)) if i not in answered)
 
     def _reason(self, i: int, seg: Segmentation) -> str:
-        spot, boxes = parts(self.asked[i])
+        one = self.asked[i]
+        if isinstance(one, DrawnPrompt):
+            return one.why_not
+        spot, boxes = parts(one)
         height, width = seg.shape
         if spot is not None and not spot.points:
             return "no point of the prompt is marked"
@@ -133,6 +137,27 @@ class Words:
         missing = len(self.texts) - len(set(selected.prompts[selected.areas > 0].tolist()))
         reason = "no instance fits the text well enough" if len(seg) else NOTHING
         return Counter({reason: missing} if missing else {})
+
+
+def read_drawn(masks: Any, shape: R.Shape, only: Collection[str] | None = None) -> Prompts:
+    """The prompts of a field of masks and lines, but crowd regions; see :func:`read`.
+
+    Raises
+    ------
+    ValueError
+        If a label's numbers are none.
+    """
+    prompts = Prompts()
+    for one, source in drawn(masks):
+        if only is not None and source not in only:
+            continue
+        if is_crowd(one):
+            prompts.left_out[CROWDS] += 1
+            continue
+        prompts.asked.append(DrawnPrompt.of(one, shape))
+        prompts.labels.append(one.label or OBJECT)
+        prompts.sources.append(source)
+    return prompts
 
 
 def read(boxes: Any, points: Any, shape: R.Shape, only: Collection[str] | None = None) -> Prompts:

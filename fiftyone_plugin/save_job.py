@@ -326,6 +326,8 @@ class Job:
         }
         if self.by_text:
             own[f"{root}.similarity"] = fo.FloatField()
+        if self.store.options.iou_pred:
+            own[f"{root}.iou_pred"] = fo.FloatField()
         if self.with_crowds:
             own[f"{root}.{CROWD}"] = fo.IntField()
         # A field that is there, of whatever type, holds these values just as well.

@@ -6,7 +6,7 @@ Reading, the network and the database work at the same time. Samples are saved b
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ from fastsam_plugins.options import (
     SegmentOptions,
     TileOptions,
 )
-from fastsam_plugins.parameters import parameters
+from fastsam_plugins.parameters import Options, parameters
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import labels, prompts
 from fiftyone_plugin.kept_files import Kept
@@ -84,7 +84,7 @@ def everything(
         or there are no such weights.
     """
     job = Job(view, field, storing or StoreOptions(), existing, batch)
-    _check_model(model)
+    check_model(model)
     job.store.how = how_of(model, segmenting or SegmentOptions(), reading, tiling)
 
     def items() -> Iterator[tuple[str, str]]:  # asked for when the work is, and not by a form
@@ -114,6 +114,7 @@ def from_prompts(
     tiling: TileOptions | None = None,
     limits: LimitOptions | None = None,
     asked: Collection[str] | None = None,
+    masks: str | None = None,
 ) -> Iterator[Report]:
     """Prompt every sample with its labels; the results carry the prompts' labels and ids.
 
@@ -132,55 +133,58 @@ def from_prompts(
         Names of the settings that what was kept has to fit; by default all that are given.
     words : Words, optional
         What to look for, instead of boxes and points.
+    masks : str, optional
+        Field of Detections, Polylines or a Segmentation, instead of boxes and points: each mask, or
+        line that is not closed, is a prompt that a mask is predicted for.
 
     The other parameters, and what is returned and raised, are as in :func:`everything`.
     """
     storing = (storing or StoreOptions()).replace(keep=False)
-    PromptFields(boxes, points, proposals)
+    PromptFields(boxes, points, proposals, masks)
     view = images(view)
     if only is not None:
-        view = having(view, only, [f for f in (boxes, points) if f])
+        view = having(view, only, [f for f in (boxes, points, masks) if f])
     job = Job(view, field, storing, existing, batch)
     labels.check_fields(job.dataset, proposals)
     for name, kind in ((boxes, fo.Detections), (points, fo.Keypoints)):
         if name and name not in labels.fields(job.dataset, (kind,)):
             raise ValueError(f"{name} is no field of {kind.__name__}")
-    if words and (boxes or points):
-        raise ValueError("a text goes alone: leave out boxes and points")
-    if not boxes and not points and not words:
-        raise ValueError("nothing to prompt with: name a field of boxes or of points, or a text")
+    if masks and masks not in labels.fields(job.dataset):
+        there = ", ".join(labels.fields(job.dataset)) or "none"
+        raise ValueError(
+            f"{masks} holds no masks or lines: name a field of detections, polylines or a "
+            f"segmentation (there are: {there})"
+        )
+    if words and (boxes or points or masks):
+        raise ValueError("a text goes alone: leave out boxes, points and masks")
+    if masks and (boxes or points):
+        raise ValueError("masks and lines go alone: leave out boxes and points")
+    if not (boxes or points or words or masks):
+        raise ValueError(
+            "nothing to prompt with: name a field of boxes, of points or of masks, or a text"
+        )
     job.by_text = words is not None
-    _check_model(model)
+    check_model(model)
     kept = Kept(job.dataset, proposals) if proposals else None
     if kept:
         wanted = how_of(model, segmenting or SegmentOptions(), reading, tiling)
         if asked is None:
-            given = (segmenting and SegmentOptions, reading and ReadOptions, tiling and TileOptions)
-            asked = {p.name for options in given if options for p in parameters(options)}
+            asked = given_names(segmenting, reading, tiling)
         kept.ask(job.view, {name: wanted[name] for name in wanted if name in asked})
     shown = ShownLabels(view)
-    predicting = prompting is not None and prompting.predict
+    predicting = masks is not None or (prompting is not None and prompting.predict)
     if predicting and tiling:
         raise ValueError("predict looks at an image at once: it does not go with windows")
 
-    def segmented() -> Iterator[Result]:
-        rest = []
-        for sample, file in job.items:
-            seg = kept.segmentation(sample) if kept else None
-            if seg is None or (predicting and seg.encoding is None):  # kept by an earlier version
-                rest.append((sample, file))
-            else:
-                yield Result(sample, file, seg)
-        yield from _network(
-            iter(rest), model, segmenting or SegmentOptions(), reading, batch, tiling, limits,
-            job.report,
-        )  # fmt: skip
-
     def by_labels(result: Result, seg: Segmentation) -> None:
         sample = shown.sample(result.sample)
-        given = prompts.read(
-            sample[boxes] if boxes else None, sample[points] if points else None, seg.shape, only
-        )
+        if masks:
+            given = prompts.read_drawn(sample[masks], seg.shape, only)
+        else:
+            given = prompts.read(
+                sample[boxes] if boxes else None, sample[points] if points else None, seg.shape,
+                only,
+            )  # fmt: skip
         if predicting and seg.image is None:  # what is kept on disk is without its image
             seg = seg.with_image(_reader(tiling)(result.file, reading, limits))
         result.seg = given.select(seg, prompting or PromptOptions())
@@ -196,7 +200,10 @@ def from_prompts(
         result.unanswered = words.unanswered(seg, result.seg)
 
     def prompted() -> Iterator[Result]:
-        for result in segmented():
+        for result in looked_at(
+            job.items, kept, model, segmenting or SegmentOptions(), reading, batch, tiling, limits,
+            job.report, predicting,
+        ):  # fmt: skip
             if result.seg is not None:
                 try:
                     if words:
@@ -210,6 +217,40 @@ def from_prompts(
             yield result
 
     return job.save(prompted())
+
+
+def looked_at(
+    items: Iterable[tuple[str, str]],
+    kept: Kept | None,
+    model: FastSAM | str,
+    segmenting: SegmentOptions,
+    reading: ReadOptions | None,
+    batch: int,
+    tiling: TileOptions | None,
+    limits: LimitOptions | None,
+    report: Report,
+    with_encoding: bool,
+) -> Iterator[Result]:
+    """The instances of samples: what was kept of them first, then from the network.
+
+    ``with_encoding`` says that what is kept without its encoding, as by an earlier version, is not
+    enough.
+    """
+    rest = []
+    for sample, file in items:
+        seg = kept.segmentation(sample) if kept else None
+        if seg is None or (with_encoding and seg.encoding is None):
+            rest.append((sample, file))
+        else:
+            yield Result(sample, file, seg)
+    yield from _network(
+        iter(rest), model, segmenting, reading, batch, tiling, limits, report
+    )  # fmt: skip
+
+
+def given_names(*given: Options | None) -> set[str]:
+    """Names of the settings of options that were given."""
+    return {p.name for options in given if options for p in parameters(type(options))}
 
 
 def how_of(
@@ -229,7 +270,8 @@ def how_of(
     return {"model": name, "tiled": tiling is not None, **values}
 
 
-def _check_model(model: FastSAM | str) -> None:
+def check_model(model: FastSAM | str) -> None:
+    """Refuse weights that there are not, before anything is done."""
     if not isinstance(model, FastSAM):
         NetworkOptions(model)
         weights.known(model)

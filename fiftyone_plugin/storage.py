@@ -39,6 +39,10 @@ class StoreOptions(Options):
     keep: bool = option(
         True, "Keep what later prompts need on disk: they then ask no network (some MB per image)"
     )
+    iou_pred: bool = option(
+        False,
+        "Say of every instance of the network what IoU with an object its mask is expected to have",
+    )
 
 
 class Store:
@@ -84,7 +88,14 @@ class Store:
         """
         kept = self.files.keep(sample, seg) if self.options.keep else None
         instances = list(
-            labels.instances(seg, names, sources, similarity=similarity, crowds=crowds)
+            labels.instances(
+                seg,
+                names,
+                sources,
+                similarity=similarity,
+                crowds=crowds,
+                iou_pred=seg.iou_pred if self.options.iou_pred else None,
+            )
         )
         label = documents.label(self.kind, self._objects(sample, instances))
         how = {"how": self.how} if kept and self.how else {}

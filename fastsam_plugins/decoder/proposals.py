@@ -92,6 +92,11 @@ class Proposals:
             np.log(sides[:, 1] / height),
         ], 1)  # fmt: skip
 
+    def statistics(self, rows: Rows) -> Floats:
+        """What is known of proposals by themselves (K, STATISTICS)."""
+        self._measure(rows)
+        return self._statistics[rows]
+
     def stability(self, rows: Rows) -> Floats:
         """How little masks change with their threshold, in cells: (K,) in [0, 1]."""
         self._measure(rows)
@@ -106,6 +111,17 @@ class Proposals:
             np.bitwise_count(word & words).sum(1, dtype=np.float32) for word in words
         ]) if len(rows) else np.zeros((0, 0), np.float32)  # fmt: skip
         return shared / np.maximum(areas[:, None] + areas - shared, 1), areas
+
+    def overlaps_with(self, rows: Rows, others: Proposals, others_rows: Rows) -> Floats:
+        """IoU (N, K) of others' masks, over the same prototypes, with these; in cells."""
+        self._measure(rows)
+        others._measure(others_rows)
+        a, b = others._cells[others_rows], self._cells[rows]
+        shared = np.zeros((len(a), len(b)), np.float32)
+        for i, word in enumerate(a):
+            shared[i] = np.bitwise_count(word & b).sum(1, dtype=np.float32)
+        areas = [np.bitwise_count(v).sum(1, dtype=np.float32) for v in (a, b)]
+        return shared / np.maximum(areas[0][:, None] + areas[1] - shared, 1)
 
     def ious(self, rows: Rows, cells: NDArray[np.bool_]) -> Floats:
         """IoU (K,) of proposals with a mask in cells (h * w,)."""

@@ -79,6 +79,21 @@ def test_stored_masks_are_the_engines(samples, model, storage):
     assert bool(files_of(samples)) == (storage == "files")
 
 
+@pytest.mark.parametrize("storage", ["database", "polylines"])
+def test_what_masks_are_worth_is_said_when_asked_for(samples, model, storage):
+    everything(samples, model)
+    assert "found.detections.iou_pred" not in samples.get_field_schema(flat=True)
+    told = StoreOptions(storage=storage, keep=False, iou_pred=True)
+    everything(samples, model, "worth", storing=told)
+    for sample in (samples.first(), samples.last()):
+        seg = model.segment(read_image(sample.filepath), SEGMENTING)
+        kept = [one["iou_pred"] for one in sample["worth"][labels_list(sample["worth"])]]
+        assert kept == pytest.approx(seg.iou_pred.tolist(), abs=1e-6)
+    root = "worth.polylines" if storage == "polylines" else "worth.detections"
+    assert isinstance(samples.get_field(f"{root}.iou_pred"), fo.FloatField)
+    assert samples.sort_by(f"{root}.iou_pred").count() == 3
+
+
 def labels_list(label):
     return label._LABEL_LIST_FIELD
 
