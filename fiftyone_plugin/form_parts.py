@@ -55,7 +55,7 @@ def model(ctx: Any, inputs: types.Object, windows: bool = True) -> None:
     )  # fmt: skip
     if not windows:
         return
-    forms.add(inputs, own.NetworkOptions, ("model",))
+    forms.add(inputs, own.NetworkOptions, ("model", "backend", "precision"))
     if ctx.params.get("tiled"):
         forms.add(inputs, TileOptions)
 
@@ -63,6 +63,7 @@ def model(ctx: Any, inputs: types.Object, windows: bool = True) -> None:
 def seldom(ctx: Any, inputs: types.Object) -> None:
     """What few people ever set of what looks at the images."""
     if ctx.params.get("more"):
+        forms.add(inputs, own.NetworkOptions, ("model", "tiled"))
         forms.add(inputs, own.WriteOptions, ("field", "existing"))
         forms.add(inputs, WeightsOptions, leave_out=("connect_timeout", "read_timeout"))
 

@@ -33,8 +33,12 @@ def looking(params: dict[str, Any]) -> dict[str, Any]:
     asked = forms.read(params, own.NetworkOptions)
     limits = forms.read(params, LimitOptions)
     model: Any = asked.model
-    if forms.read(params, WeightsOptions).allow_unknown_weights:  # its file, as it is
-        model = segment_job.loaded(model, limits=limits, allow_unknown_weights=True)
+    as_it_is = forms.read(params, WeightsOptions).allow_unknown_weights
+    if as_it_is or (asked.backend, asked.precision) != ("auto", "auto"):
+        model = segment_job.loaded(
+            model, limits=limits, allow_unknown_weights=as_it_is, backend=asked.backend,
+            precision=asked.precision,
+        )  # fmt: skip
     return {
         "model": model,
         "segmenting": forms.read(params, SegmentOptions),

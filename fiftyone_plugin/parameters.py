@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fastsam_plugins.options import RunOptions, SegmentOptions
+from fastsam_plugins.options import BackendName, NetworkPrecision, RunOptions, SegmentOptions
 from fastsam_plugins.parameters import Options, like, option, parameters
 
 Existing = Literal["refuse", "skip", "overwrite", "append"]
@@ -35,6 +35,8 @@ class NetworkOptions(Options):
     """What looks at the images."""
 
     model: str = like(RunOptions, "model")
+    backend: BackendName = like(RunOptions, "backend")
+    precision: NetworkPrecision = like(RunOptions, "precision")
     tiled: bool = option(False, "Look at images in windows: for those too large for one look")
 
 

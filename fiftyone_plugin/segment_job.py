@@ -324,6 +324,11 @@ def loaded(
     device: str = "auto",
     limits: LimitOptions | None = None,
     allow_unknown_weights: bool = False,
+    backend: str = "auto",
+    precision: str = "auto",
 ) -> FastSAM:
     """The network used last: prompts come one after another."""
-    return FastSAM(name, device, limits=limits, allow_unknown_weights=allow_unknown_weights)
+    return FastSAM(
+        name, device, backend, None, limits, precision=precision,
+        allow_unknown_weights=allow_unknown_weights,
+    )  # fmt: skip

@@ -184,3 +184,17 @@ def test_only_is_for_prompts(samples):
         operator("segment_everything")(samples, field="p", only=["a" * 24])
     with pytest.raises(ValueError, match="only must be a list of ids of labels, got 5"):
         operator("segment_from_prompts")(samples, field="p", boxes="boxes", only=5)
+
+
+def test_what_runs_the_network_can_be_chosen(samples):
+    few, _ = form(samples, "segment_everything")
+    more, _ = form(samples, "segment_everything", more=True)
+    assert {"backend", "precision"} & few.keys() == set()
+    assert {"backend", "precision"} <= more.keys()
+    asked = {"imgsz": 64, "backend": "torch", "precision": "bf16"}
+    executed(samples, "segment_everything", field="halves", **asked)
+    assert segment_job.loaded.cache_info().currsize == 1
+    assert "halves" in samples.get_field_schema()
+    with pytest.raises(ValueError, match="nothing here runs a network in f16 on cpu by torch"):
+        executed(samples, "segment_everything", field="none", **asked | {"precision": "f16"})
+    assert "none" not in samples.get_field_schema()
