@@ -12,9 +12,9 @@ from fastsam_plugins.options import LinkOptions
 from napari_plugin.inference.worker import TextMatches
 from napari_plugin.model.edits import Step
 from napari_plugin.model.painting import Work
+from napari_plugin.model.prompts import Prompts
 from napari_plugin.model.saving import Saved, restore
 from napari_plugin.model.session import Policy, Session, SessionError
-from napari_plugin.model.slice_instances import Prompts
 from napari_plugin.view.display import Display
 from napari_plugin.view.jobs import Job
 from napari_plugin.view.shown_image import ShownImage

@@ -8,8 +8,9 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 
 from napari_plugin.model.edits import Key
+from napari_plugin.model.prompts import Answer
 from napari_plugin.model.session import Session
-from napari_plugin.model.slice_instances import Answer, SliceInstances
+from napari_plugin.model.slice_instances import SliceInstances
 from napari_plugin.view.layers import INSTANCES, PREVIEW, grid_transform, place_layer, spread
 from napari_plugin.view.preview import Preview
 from napari_plugin.view.shown_image import ShownImage

@@ -14,8 +14,8 @@ from qtpy.QtCore import QTimer
 
 from napari_plugin.model.edits import Key
 from napari_plugin.model.plane import Plane, from_data, to_data
+from napari_plugin.model.prompts import Prompts
 from napari_plugin.model.session import Session
-from napari_plugin.model.slice_instances import Prompts
 from napari_plugin.view.geometry import output_transform
 from napari_plugin.view.layers import BOXES, EDGE_COLOR, POINTS, shapes_layer
 from napari_plugin.view.shown_image import ShownImage
