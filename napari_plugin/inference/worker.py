@@ -161,6 +161,43 @@ def find_text(
         yield Failure(str(error).strip().split("\n")[0] or type(error).__name__)
 
 
+@dataclass(frozen=True)
+class Improved:
+    """Rough masks of a slice, for which better ones are known by now.
+
+    Attributes
+    ----------
+    key : tuple of int
+    instances : SliceInstances
+        Which know them.
+    masks : list of tuples of int
+        See :attr:`napari_plugin.model.prompts.Prompts.masks`.
+    target : int, optional
+        The object that the only one of them is.
+    """
+
+    key: Key
+    instances: SliceInstances
+    masks: list[tuple[int, ...]]
+    target: int | None = None
+
+
+def improve_masks(improved: Improved, stop: threading.Event) -> Iterator[Improved | Failure | None]:
+    """Predict a better mask for each rough one, so that all of them are known when asked for."""
+    instances = improved.instances
+    try:
+        for mask in improved.masks:
+            if stop.is_set():
+                return
+            if instances.holds(mask):
+                instances.improve(mask)
+            yield None
+        yield improved
+    except (ValueError, RuntimeError, MemoryError) as error:
+        log.info("improving masks failed", exc_info=True)
+        yield Failure(str(error).strip().split("\n")[0] or type(error).__name__)
+
+
 def stride(window: Window) -> int:
     """Pixels to one point of a picture of a window.
 

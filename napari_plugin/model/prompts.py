@@ -114,6 +114,11 @@ class Prompts:
             first=self.first_step,
         )
 
+    def with_objects(self) -> Prompts | None:
+        """What is kept of them with the objects they made: not the masks of all the others."""
+        masks = self.masks if len(self.masks) == 1 else ()
+        return dataclasses.replace(self, target=None, masks=masks) or None
+
     def step_of(self, i: int) -> int:
         """How far from its first candidate the object of a point is."""
         if not any(self.labels[i + 1 :]):

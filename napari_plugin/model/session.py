@@ -225,7 +225,7 @@ class Session:
         self._check_target(key, prompts)
         ids = [] if prompts.target is None else [prompts.target] * len(instances)
         edits = finished(
-            self.objects.add(key, instances, policy, ids, prompts.target, _kept_with(prompts))
+            self.objects.add(key, instances, policy, ids, prompts.target, prompts.with_objects())
         )
         if not edits:
             raise SessionError(COVERED)
@@ -280,7 +280,7 @@ class Session:
     def commit_outlines(self, key: Key) -> list[int]:
         """Make what the prompts pick objects with outlines of their own, which may overlap."""
         picked, instances = self.picked(key), self.segmented[key]
-        prompts = _kept_with(self.prompts(key))
+        prompts = self.prompts(key).with_objects()
         edits = self.objects.outline(key, finished(instances_of(instances, picked)), prompts)
         return self._do("commit outlines", key, [*edits, self._taken(key)])
 
@@ -402,10 +402,3 @@ class Session:
         """All labels of a step are written."""
         if self.objects.canvas is not None:
             self.objects.canvas.show()
-
-
-def _kept_with(prompts: Prompts) -> Prompts | None:
-    """What is kept of prompts with the objects that they made: not the masks of all the others."""
-    masks = prompts.masks if len(prompts.masks) == 1 else ()
-    kept = dataclasses.replace(prompts, target=None, masks=masks)
-    return kept or None

@@ -198,6 +198,10 @@ class SliceInstances:
             self.improved[ends] = predicting.improved(self.seg, given)
         return self.improved[ends]
 
+    def holds(self, ends: tuple[int, ...]) -> bool:
+        """Whether a mask has pixels here."""
+        return bool(self._bitmap(ends).any())
+
     def _bitmap(self, ends: tuple[int, ...]) -> NDArray[np.bool_]:
         return predicting.bitmap(ends, self.window, self.shape)
 
@@ -257,6 +261,10 @@ class SliceInstances:
         if self.seg.shape == self.shape:
             return runs
         return R.shift(runs, self.seg.shape[0], self.shape[0], x0, y0)
+
+    def local(self, xy: tuple[float, float]) -> tuple[float, float]:
+        """A place in the window."""
+        return xy[0] - self.window[0], xy[1] - self.window[1]
 
     def _local(self, numbers: Any) -> np.ndarray:
         values = np.asarray(numbers, np.float64)

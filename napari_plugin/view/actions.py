@@ -9,8 +9,9 @@ from napari.layers import Labels
 from napari.utils.notifications import show_info
 
 from fastsam_plugins.options import LinkOptions
-from napari_plugin.inference.worker import TextMatches
+from napari_plugin.inference.worker import Improved, TextMatches
 from napari_plugin.model.edits import Step
+from napari_plugin.model.lines import inside
 from napari_plugin.model.painting import Work
 from napari_plugin.model.prompts import Prompts
 from napari_plugin.model.saving import Saved, restore
@@ -44,6 +45,7 @@ class Actions:
     ) -> None:
         self.image, self.session, self.view = image, session, view
         self._job, self._status = job, status
+        self._line: list[tuple[float, float]] = []  # that is being drawn
 
     # --- prompts ----------------------------------------------------------------------------
 
@@ -67,6 +69,35 @@ class Actions:
         why = None if answer is None else answer.points.get(len(answer.prompts.points) - 1)
         if why is not None:
             show_info(f"FastSAM picks nothing here: {why}")
+
+    @property
+    def draws(self) -> bool:
+        """Whether a drag is a scribble: where a click predicts."""
+        return self.image.is_shown and self.session.predicts(self.image.key)
+
+    def drawing(self, world: Any, foreground: bool) -> None:
+        """A scribble came to a place."""
+        self._line.append(self.image.position(world))
+        self.view.instances.show_line(self._line[-2:], foreground)
+
+    def drawn(self, foreground: bool) -> None:
+        """A scribble is at its end: a prompt, of what lies in the image."""
+        line, self._line, key = self._line, [], self.image.key
+        parts = inside(line, self.image.shape)
+        if parts and self.session.instances(key) is not None:
+            self.view.prompts.make()
+            self.session.prompt(
+                key, self.session.prompts(key).with_scribbles(parts, foreground), "scribble"
+            )
+        else:
+            self.view.instances.show_answer(key)
+
+    def ask_with_masks(self, improved: Improved) -> None:
+        """Pick better masks for rough ones, unless the instances are others by now."""
+        instances = self.session.instances(improved.key)
+        if instances is not None and instances.seg is improved.instances.seg:
+            prompts = Prompts(masks=tuple(improved.masks), target=improved.target)
+            self.session.prompt(improved.key, prompts, "labels")
 
     def pick_matches(self, matches: TextMatches) -> None:
         """Pick what fits a text, unless the instances are others by now."""
