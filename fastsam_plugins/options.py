@@ -153,6 +153,16 @@ class TextOptions(Options):
 
 
 @dataclass(frozen=True)
+class ExemplarOptions(Options):
+    """Which instances are like an example."""
+
+    top_k: int = option(0, "Most instances kept, the most like first; 0 keeps all", ge=0)
+    threshold: float = option(
+        0.68, "Keep only instances at least this like the example (cosine)", ge=-1, le=1
+    )
+
+
+@dataclass(frozen=True)
 class FilterOptions(Options):
     """Which instances stay. A bound left at its default is not measured."""
 

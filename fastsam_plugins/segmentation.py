@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsam_plugins import indices, prompts, selection
+from fastsam_plugins import exemplars, indices, prompts, selection
 from fastsam_plugins.decoder import prediction
 from fastsam_plugins.decoder.encoding import Encoding
 from fastsam_plugins.geometry import Window
@@ -30,6 +30,7 @@ from fastsam_plugins.masks.sources import MaskSource, MergedMasks, RunMasks
 from fastsam_plugins.options import (
     CleanOptions,
     EdgeOptions,
+    ExemplarOptions,
     FilterOptions,
     PromptOptions,
     Ranking,
@@ -230,6 +231,21 @@ class Segmentation:
                 f"the image is {seen.shape[:2]}, no smaller copy of {self.shape} (H, W)"
             )
         return replace(self, encoding=replace(self.encoding, picture=image))
+
+    def with_encoding(self, other: Segmentation) -> Segmentation:
+        """The same instances with what the network made of their image, as another one keeps it.
+
+        Masks from a file or a person then have :attr:`embeddings`, and :meth:`predict` goes on
+        from them. ValueError if the other has none, or is of an image of another size.
+
+        >>> masked = Segmentation.from_runs([coins.runs(0)], coins.shape).with_encoding(coins)
+        >>> bool(np.allclose(masked.embeddings, coins[0].embeddings))
+        True
+        """
+        encoding = exemplars.encoding_of(other)
+        if tuple(other.shape) != tuple(self.shape):
+            raise ValueError(f"the image is {other.shape}, that of the instances {self.shape}")
+        return replace(self, encoding=encoding)
 
     # --- a sequence of instances ------------------------------------------------------------
 
@@ -521,6 +537,62 @@ class Segmentation:
         if found.merge:
             return self.merge(found.chosen, prompting.smoothing)
         return self._take(found.chosen, found.prompts)
+
+    @property
+    def embeddings(self) -> NDArray[np.float32]:
+        """A vector of length one for every instance, (N, C): the nearer two, the more alike.
+
+        Of the network's features under the mask, and its size and form; see
+        :mod:`fastsam_plugins.exemplars`. ValueError without an :attr:`encoding`.
+
+        >>> coins.embeddings.shape == (len(coins), 67)
+        True
+        """
+        return exemplars.embeddings(self)
+
+    def likeness(self, like: Any) -> NDArray[np.float32]:
+        """How like an example every instance is (N,): cosines of :attr:`embeddings`.
+
+        See :meth:`similar` for what may be an example, and for errors.
+
+        >>> coins.likeness(0)[0].round(3).item()
+        1.0
+        """
+        return exemplars.likeness(self, like)
+
+    def similar(
+        self, like: Any, options: ExemplarOptions | None = None, **changes: Any
+    ) -> Segmentation:
+        """All instances like an example, the most like first; itself too, if it is one of them.
+
+        Parameters
+        ----------
+        like : int, point, box, Segmentation or vectors
+            An instance by its number; what is at a point (x, y) or in a box (x0, y0, x1, y1), which
+            is predicted if no instance is there; instances of another image that the same network
+            saw; or their :attr:`embeddings`, (C,) or (K, C). Of several, the most like counts.
+        options : ExemplarOptions
+        **changes
+            Fields of the options by name: ``top_k=10`` or ``threshold=0.8``.
+
+        Returns
+        -------
+        Segmentation
+            ``prompts`` says which of several examples each is most like.
+
+        Raises
+        ------
+        ValueError
+            If the example is none, or there is nothing to compare by: see :attr:`embeddings`.
+
+        >>> coins.similar(0, top_k=5)
+        Segmentation(5 instances, image 384 x 303)
+        >>> other = model.segment(image[:150], conf=0.25)
+        >>> len(other.similar(coins[0])) == len(other.similar(coins.embeddings[0]))
+        True
+        """
+        chosen, which = exemplars.similar(self, like, ExemplarOptions.of(options, **changes))
+        return self._take(chosen, which)
 
     def predict(
         self,

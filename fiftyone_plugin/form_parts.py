@@ -36,15 +36,16 @@ def target(
 
 def field(
     ctx: Any, inputs: types.Object, name: str, label: str, kinds: tuple[type, ...], help: str,
-    required: bool = False,
+    required: bool = False, default: str | None = None,
 ) -> None:  # fmt: skip
     """A choice of those fields of the dataset that are of some kind."""
     usable = labels.fields(ctx.dataset, kinds)
-    inputs.enum(name, usable, required=required, label=label, description=help)
+    chosen = {"default": default} if default in usable else {}
+    inputs.enum(name, usable, required=required, label=label, description=help, **chosen)
 
 
-def model(ctx: Any, inputs: types.Object) -> None:
-    """What looks at the images, and how many are saved together."""
+def model(ctx: Any, inputs: types.Object, windows: bool = True) -> None:
+    """What looks at the images, and whether in windows."""
     view = types.AutocompleteView()
     for name in MODELS:
         view.add_choice(name, label=name)
@@ -52,6 +53,8 @@ def model(ctx: Any, inputs: types.Object) -> None:
         "model", default=MODELS[0], required=False, label="Model", view=view,
         description="FastSAM-n (bundled), FastSAM-s, FastSAM-x, or a .pt or .safetensors file",
     )  # fmt: skip
+    if not windows:
+        return
     forms.add(inputs, own.NetworkOptions, ("model",))
     if ctx.params.get("tiled"):
         forms.add(inputs, TileOptions)

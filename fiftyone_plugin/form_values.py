@@ -24,7 +24,12 @@ NETWORK = (own.WriteOptions, own.NetworkOptions, SegmentOptions, ReadOptions, Ti
 
 
 def network(params: dict[str, Any], field: str) -> dict[str, Any]:
-    """What the operators that may ask the network have in common."""
+    """What the operators that may ask the network, and write labels, have in common."""
+    return {**looking(params), **written(params, field)}
+
+
+def looking(params: dict[str, Any]) -> dict[str, Any]:
+    """How images are looked at."""
     asked = forms.read(params, own.NetworkOptions)
     limits = forms.read(params, LimitOptions)
     model: Any = asked.model
@@ -36,7 +41,6 @@ def network(params: dict[str, Any], field: str) -> dict[str, Any]:
         "reading": forms.read(params, ReadOptions),
         "limits": limits,
         "tiling": forms.read(params, TileOptions) if asked.tiled else None,
-        **written(params, field),
     }
 
 

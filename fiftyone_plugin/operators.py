@@ -16,11 +16,13 @@ from fiftyone.operators import types
 
 from fastsam_plugins.options import (
     CleanOptions,
+    ExemplarOptions,
     LimitOptions,
     PromptOptions,
     ReadOptions,
     SegmentOptions,
     TextOptions,
+    WeightsOptions,
 )
 from fiftyone_plugin import (
     coco_transfer,
@@ -32,6 +34,8 @@ from fiftyone_plugin import (
     proposals_to_labels,
     recall,
     segment_job,
+    similar_labels,
+    similarity_index,
 )
 from fiftyone_plugin import form_parts as parts
 from fiftyone_plugin import parameters as own
@@ -39,6 +43,13 @@ from fiftyone_plugin.operation import Operation, selected_labels
 from fiftyone_plugin.run_owner import StopSign
 from fiftyone_plugin.save_job import Report
 from fiftyone_plugin.storage import StoreOptions
+
+KEY = own.IndexOptions.brain_key
+
+
+def filled_in(params: dict[str, Any]) -> set[str]:
+    """Names of what a form or a program gave."""
+    return {name for name, value in params.items() if value not in (None, "")}
 
 
 class SegmentEverything(Operation):
@@ -111,11 +122,89 @@ class SegmentFromPrompts(Operation):
         return segment_job.from_prompts(
             view, **form_values.network(params, "prompted"), boxes=asked.boxes, points=asked.points,
             only=set(selected) or None, proposals=asked.proposals,
-            asked={name for name, value in params.items() if value not in (None, "")},
+            asked=filled_in(params),
             prompting=forms.read(params, PromptOptions), storing=forms.read(params, StoreOptions),
             words=prompts.Words.of(
                 params.get("text"), params.get("negatives"), forms.read(params, TextOptions)
             ),
+        )  # fmt: skip
+
+
+class FindSimilar(Operation):
+    """All instances like some labels."""
+
+    name_, label_ = "find_similar", "FastSAM: find all like this"
+    help_ = "Find all instances like the selected labels, in their samples or in all"
+    options_ = (own.WriteOptions, own.ExampleFields, ExemplarOptions, SegmentOptions, ReadOptions,
+                LimitOptions, WeightsOptions, StoreOptions)  # fmt: skip
+    by_labels_ = True
+    writes_ = "alike"
+
+    def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
+        parts.target(ctx, inputs, "alike")
+        chosen = {label["field"] for label in ctx.selected_labels or [] if label.get("field")}
+        parts.field(
+            ctx, inputs, "examples", "Examples", similar_labels.KINDS,
+            "Field of the labels that others are to be like", True,
+            default=chosen.pop() if len(chosen) == 1 else None,
+        )  # fmt: skip
+        if selected_labels(ctx):
+            inputs.view("only", types.Notice(label="Only the selected labels are examples"))
+        forms.add(inputs, own.ExampleFields, ("examples", "model", "proposals"))
+        parts.field(
+            ctx, inputs, "proposals", "Kept proposals", labels.KINDS,
+            "Where segmentations of this field were kept, the network is not asked again",
+        )  # fmt: skip
+        parts.model(ctx, inputs, windows=False)
+        parts.options(
+            ctx, inputs, (ExemplarOptions, SegmentOptions, StoreOptions, ReadOptions, LimitOptions),
+            ("top_k", "threshold", "conf", "imgsz"), leave_out=("keep",),
+        )  # fmt: skip
+        parts.seldom(ctx, inputs)
+
+    def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
+        asked = form_values.needed(forms.read(params, own.ExampleFields), "examples")
+        how = form_values.network(params, "alike")
+        del how["tiling"]
+        return similar_labels.find(
+            view, **how, examples=asked.examples, only=set(selected) or None, across=asked.across,
+            options=forms.read(params, ExemplarOptions), proposals=asked.proposals,
+            storing=forms.read(params, StoreOptions), asked=filled_in(params),
+        )  # fmt: skip
+
+
+class IndexLabels(Operation):
+    """An index for FiftyOne's sort by similarity."""
+
+    name_, label_ = "index_labels", "FastSAM: index labels for similarity"
+    help_ = "Have FiftyOne sort labels by how alike they are"
+    options_ = (own.IndexOptions, ReadOptions, LimitOptions, WeightsOptions)
+    by_labels_ = True
+
+    def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
+        parts.field(
+            ctx, inputs, "labels", "Labels", similar_labels.KINDS, "What is to be compared", True
+        )
+        if selected_labels(ctx):
+            inputs.view("only", types.Notice(label="Only the selected labels will be in it"))
+        there = ctx.dataset.has_brain_run(str(ctx.params.get("brain_key") or KEY))
+        hidden = ["labels", "model", "proposals", "batch", *([] if there else ["overwrite"])]
+        forms.add(inputs, own.IndexOptions, hidden)
+        parts.field(
+            ctx, inputs, "proposals", "Kept proposals", labels.KINDS,
+            "Where segmentations of this field were kept, the network is not asked again",
+        )  # fmt: skip
+        parts.model(ctx, inputs, windows=False)
+        parts.options(ctx, inputs, (ReadOptions, LimitOptions), ())
+        if ctx.params.get("more"):
+            forms.add(inputs, WeightsOptions, ("connect_timeout", "read_timeout"))
+
+    def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
+        asked = form_values.needed(forms.read(params, own.IndexOptions), "labels", "brain_key")
+        how = form_values.looking(params)
+        return similarity_index.build(
+            view, asked, how["model"], how["reading"], how["limits"], set(selected) or None,
+            filled_in(params),
         )  # fmt: skip
 
 
@@ -240,6 +329,6 @@ class Stop(foo.Operator):
 
 
 OPERATORS = (
-    SegmentEverything, SegmentFromPrompts, EvaluateProposals, ProposalsToLabels, ExportProposals,
-    ImportProposals, Stop,
+    SegmentEverything, SegmentFromPrompts, FindSimilar, IndexLabels, EvaluateProposals,
+    ProposalsToLabels, ExportProposals, ImportProposals, Stop,
 )  # fmt: skip

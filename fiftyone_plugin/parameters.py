@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fastsam_plugins.options import RunOptions
+from fastsam_plugins.options import RunOptions, SegmentOptions
 from fastsam_plugins.parameters import Options, like, option, parameters
 
 Existing = Literal["refuse", "skip", "overwrite", "append"]
@@ -53,6 +53,36 @@ class PromptFields(Options):
 
 
 @dataclass(frozen=True)
+class ExampleFields(Options):
+    """What is to be found more of, and where."""
+
+    examples: str = option("", "Field of detections or polylines: all, or those that are selected")
+    across: bool = option(
+        False, "Look in all samples, not only in those that have an example themselves"
+    )
+    model: str = like(RunOptions, "model")
+    proposals: str | None = like(PromptFields, "proposals")
+
+
+@dataclass(frozen=True)
+class IndexOptions(Options):
+    """An index by which FiftyOne sorts labels by similarity."""
+
+    labels: str = option("", "Field of detections or polylines to compare")
+    brain_key: str = option("fastsam_similarity", "Name of the run, by which FiftyOne knows it")
+    overwrite: bool = option(False, "Replace the index of this name")
+    model: str = like(RunOptions, "model")
+    imgsz: int | None = like(SegmentOptions, "imgsz")
+    proposals: str | None = like(PromptFields, "proposals")
+    batch: int = like(RunOptions, "batch")
+
+    def __post_init__(self) -> None:
+        """Refuse what FiftyOne cannot have as a key."""
+        super().__post_init__()
+        check_key(self.brain_key)
+
+
+@dataclass(frozen=True)
 class EvaluateOptions(Options):
     """An evaluation of proposals."""
 
@@ -65,10 +95,7 @@ class EvaluateOptions(Options):
     def __post_init__(self) -> None:
         """Refuse what cannot be the name of a field."""
         super().__post_init__()
-        if not self.eval_key.isidentifier() or self.eval_key.startswith("_"):
-            raise ValueError(
-                f"{self.eval_key!r} cannot be a key: use letters, digits and underscores"
-            )
+        check_key(self.eval_key)
 
 
 @dataclass(frozen=True)
@@ -99,6 +126,18 @@ class TidyOptions(Options):
         "Also files of datasets that this database does not have: only if no other database uses "
         "the same folder",
     )
+
+
+def check_key(key: str) -> None:
+    """Refuse what cannot be the name of a run.
+
+    Raises
+    ------
+    ValueError
+        Saying what can.
+    """
+    if not key.isidentifier() or key.startswith("_"):
+        raise ValueError(f"{key!r} cannot be a key: use letters, digits and underscores")
 
 
 def names(*classes: type[Options]) -> set[str]:

@@ -6,7 +6,7 @@ Reading, the network and the database work at the same time. Samples are saved b
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ from fastsam_plugins.options import (
     SegmentOptions,
     TileOptions,
 )
-from fastsam_plugins.parameters import parameters
+from fastsam_plugins.parameters import Options, parameters
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import labels, prompts
 from fiftyone_plugin.kept_files import Kept
@@ -84,7 +84,7 @@ def everything(
         or there are no such weights.
     """
     job = Job(view, field, storing or StoreOptions(), existing, batch)
-    _check_model(model)
+    check_model(model)
     job.store.how = how_of(model, segmenting or SegmentOptions(), reading, tiling)
 
     def items() -> Iterator[tuple[str, str]]:  # asked for when the work is, and not by a form
@@ -150,31 +150,17 @@ def from_prompts(
     if not boxes and not points and not words:
         raise ValueError("nothing to prompt with: name a field of boxes or of points, or a text")
     job.by_text = words is not None
-    _check_model(model)
+    check_model(model)
     kept = Kept(job.dataset, proposals) if proposals else None
     if kept:
         wanted = how_of(model, segmenting or SegmentOptions(), reading, tiling)
         if asked is None:
-            given = (segmenting and SegmentOptions, reading and ReadOptions, tiling and TileOptions)
-            asked = {p.name for options in given if options for p in parameters(options)}
+            asked = given_names(segmenting, reading, tiling)
         kept.ask(job.view, {name: wanted[name] for name in wanted if name in asked})
     shown = ShownLabels(view)
     predicting = prompting is not None and prompting.predict
     if predicting and tiling:
         raise ValueError("predict looks at an image at once: it does not go with windows")
-
-    def segmented() -> Iterator[Result]:
-        rest = []
-        for sample, file in job.items:
-            seg = kept.segmentation(sample) if kept else None
-            if seg is None or (predicting and seg.encoding is None):  # kept by an earlier version
-                rest.append((sample, file))
-            else:
-                yield Result(sample, file, seg)
-        yield from _network(
-            iter(rest), model, segmenting or SegmentOptions(), reading, batch, tiling, limits,
-            job.report,
-        )  # fmt: skip
 
     def by_labels(result: Result, seg: Segmentation) -> None:
         sample = shown.sample(result.sample)
@@ -196,7 +182,10 @@ def from_prompts(
         result.unanswered = words.unanswered(seg, result.seg)
 
     def prompted() -> Iterator[Result]:
-        for result in segmented():
+        for result in looked_at(
+            job.items, kept, model, segmenting or SegmentOptions(), reading, batch, tiling, limits,
+            job.report, predicting,
+        ):  # fmt: skip
             if result.seg is not None:
                 try:
                     if words:
@@ -210,6 +199,40 @@ def from_prompts(
             yield result
 
     return job.save(prompted())
+
+
+def looked_at(
+    items: Iterable[tuple[str, str]],
+    kept: Kept | None,
+    model: FastSAM | str,
+    segmenting: SegmentOptions,
+    reading: ReadOptions | None,
+    batch: int,
+    tiling: TileOptions | None,
+    limits: LimitOptions | None,
+    report: Report,
+    with_encoding: bool,
+) -> Iterator[Result]:
+    """The instances of samples: what was kept of them first, then from the network.
+
+    ``with_encoding`` says that what is kept without its encoding, as by an earlier version, is not
+    enough.
+    """
+    rest = []
+    for sample, file in items:
+        seg = kept.segmentation(sample) if kept else None
+        if seg is None or (with_encoding and seg.encoding is None):
+            rest.append((sample, file))
+        else:
+            yield Result(sample, file, seg)
+    yield from _network(
+        iter(rest), model, segmenting, reading, batch, tiling, limits, report
+    )  # fmt: skip
+
+
+def given_names(*given: Options | None) -> set[str]:
+    """Names of the settings of options that were given."""
+    return {p.name for options in given if options for p in parameters(type(options))}
 
 
 def how_of(
@@ -229,7 +252,8 @@ def how_of(
     return {"model": name, "tiled": tiling is not None, **values}
 
 
-def _check_model(model: FastSAM | str) -> None:
+def check_model(model: FastSAM | str) -> None:
+    """Refuse weights that there are not, before anything is done."""
     if not isinstance(model, FastSAM):
         NetworkOptions(model)
         weights.known(model)

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from fastsam_plugins import __version__
-from fastsam_plugins.cli import predicting
+from fastsam_plugins.cli import liking, predicting
 from fastsam_plugins.cli.common import (
     Commands,
     as_json,
@@ -37,6 +37,7 @@ from fastsam_plugins.options import (
     PRESETS,
     DataOptions,
     EdgeOptions,
+    ExemplarOptions,
     LimitOptions,
     PromptOptions,
     ReadOptions,
@@ -106,6 +107,14 @@ class _Spelled(click.ParamType):
     type=click.Path(path_type=Path, dir_okay=False),
     help="A rough mask of one object, an image that is not 0 there: with --predict, it is refined.",
 )
+@click.option(
+    "--like", "likes", multiple=True, type=_Spelled("points", "X,Y"),
+    help="A point in an example: keep all that is like it, in all images; it is in the first one. "
+    f"--threshold says how like (by default {ExemplarOptions.threshold}) and --top-k how many of "
+    "each image (all).",
+)  # fmt: skip
+@click.option("--like-box", "like_boxes", multiple=True, type=_Spelled("boxes", "X1,Y1,X2,Y2"),
+              help="A box around an example, as --like.")  # fmt: skip
 @network("batch", "decoder")
 @flags(SegmentOptions)
 @click.option(
@@ -118,8 +127,8 @@ class _Spelled(click.ParamType):
 @as_json
 @click.pass_context
 def segment(context: click.Context, images: tuple[Path, ...], output: Path, points: Any,
-            boxes: Any, texts: Any, negatives: Any, mask: Path | None, batch: int, tiled: bool,
-            as_json: bool, **values: Any) -> None:  # fmt: skip
+            boxes: Any, texts: Any, negatives: Any, mask: Path | None, likes: Any, like_boxes: Any,
+            batch: int, tiled: bool, as_json: bool, **values: Any) -> None:  # fmt: skip
     """Segment IMAGES; with prompts, keep what they select, or with --predict what they predict."""
     from fastsam_plugins import answers, io, prompts
     from fastsam_plugins.batch import Skipped, segment_images
@@ -136,7 +145,12 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     check_count("batch", batch)
     io.check_output(output, images)
     prompt = prompts.parse(points, boxes, texts, negatives)
-    if prompting.predict or mask:
+    examples = None
+    if likes or like_boxes:
+        liking.Likes.check(prompt is not None, prompting.predict or mask is not None, tiled)
+        bounds = {n: getattr(wording, n) for n in ("top_k", "threshold") if given(context, n)}
+        examples = liking.Likes(likes, like_boxes, images[0], bounds)
+    elif prompting.predict or mask:
         chosen = {p.name for p in parameters(PromptOptions) if given(context, p.name)}
         predicting.check(prompting, prompt, mask, tiled, images, output, chosen)
     words = prompt if isinstance(prompt, prompts.TextPrompt) else None
@@ -182,6 +196,8 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
                 similar = selection.answered(seg, words.texts, wording, clip)
                 named = {"text": [words.texts[p] for p in seg.prompts.tolist()],
                          "similarity": [round(v, 6) for v in similar.tolist()]}  # fmt: skip
+            elif examples:
+                seg, named = examples.found(path, everything)
             elif mask:
                 seg = predicting.refined(everything, mask, prompt, limits)
             elif isinstance(prompt, prompts.PointPrompt | prompts.BoxPrompt):

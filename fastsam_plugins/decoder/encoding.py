@@ -49,6 +49,9 @@ class Encoding:
     picture: NDArray[np.uint8] | None = None
     # Who answers for it. Kept here and in no table of all: that would hold every image for ever.
     asked: list[Any] = field(default_factory=list, init=False, repr=False)
+    # What exemplars know of it: sums of its features, and vectors of its source's masks by row.
+    pooling: list[Any] = field(default_factory=list, init=False, repr=False)
+    vectors: dict[int, Floats] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def proposals(self) -> Proposals:

@@ -264,3 +264,49 @@ def test_the_run_is_in_the_model_evaluation_panel(visit, outcomes):
             continue
     figure.wait_for()
     keep(page, "evaluation")
+
+
+def test_all_like_a_label_that_was_clicked(visit, outcomes):
+    page = visit("app")
+    page.locator("[data-cy=looker]").first.click()
+    shown = page.locator("[data-cy=modal] canvas, [data-cy=modal-looker-container] canvas").first
+    shown.wait_for()
+    page.wait_for_timeout(2000)  # the image is drawn when the page has time for it
+    area = shown.bounding_box()
+    scale = min(area["width"] / 384, area["height"] / 303)
+    x = area["x"] + (area["width"] - 384 * scale) / 2 + 100 * scale  # a coin's middle
+    y = area["y"] + (area["height"] - 303 * scale) / 2 + 126 * scale
+    page.mouse.move(x, y)
+    page.wait_for_timeout(800)
+    page.mouse.click(x, y)
+    page.wait_for_timeout(800)
+    page.keyboard.press("`")
+    page.keyboard.type("FastSAM")
+    page.get_by_text("FastSAM: find all like this", exact=True).first.click()
+    page.get_by_text("Only the selected labels are examples").wait_for()
+    keep(page, "find_similar")
+    page.get_by_role("button", name="Execute").first.click()
+    outcome(page, "1 samples, [1-9][0-9] instances")
+
+
+def test_patches_are_sorted_by_similarity(visit, server, outcomes):
+    answer = post(
+        server, "/operators/execute/generator", operator_uri=OURS + "index_labels",
+        dataset_name="app", params={"labels": "proposals", "proposals": "proposals"},
+    )  # fmt: skip
+    assert "in the index fastsam_similarity" in answer
+    page = visit("app")
+    page.locator("[data-cy=action-clips-patches]").first.click()
+    page.get_by_text("proposals", exact=True).last.click()
+    page.get_by_text(re.compile("[0-9]+ patches")).first.wait_for()
+    page.wait_for_timeout(2000)
+    area = page.locator("[data-cy=looker]").nth(2).bounding_box()
+    page.mouse.move(area["x"] + 12, area["y"] + 12)
+    page.wait_for_timeout(300)
+    page.mouse.click(area["x"] + 12, area["y"] + 12)
+    page.locator("[data-cy=action-sort-by-similarity]").first.click()
+    page.get_by_text("Show similar samples").click()
+    page.get_by_text(re.compile("fastsam_similarity")).first.wait_for()
+    page.get_by_text("Completed", exact=True).first.wait_for()
+    page.get_by_text("25 results").first.wait_for()
+    keep(page, "sorted")

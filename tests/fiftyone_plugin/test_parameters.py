@@ -19,6 +19,8 @@ pytestmark = pytest.mark.usefixtures("one_thread", "plugin")
 NEEDED = {
     "segment_everything": {},
     "segment_from_prompts": {"boxes": "boxes"},
+    "find_similar": {"examples": "boxes"},
+    "index_labels": {"labels": "boxes"},
     "evaluate_proposals": {"proposals": "boxes", "truth": "boxes"},
     "proposals_to_labels": {"proposals": "boxes", "field": "out"},
     "export_proposals": {"field": "boxes", "path": "/no-such-folder/out.json"},
