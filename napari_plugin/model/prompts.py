@@ -52,7 +52,8 @@ class Prompts:
     target : int, optional
         The object that the answer is to replace.
     chosen : tuple of int
-        Rows of the instances that a text picked, while there is no point or box.
+        Rows of the instances that a text or an example picked, or rows of the table: beside what
+        else is asked, until that is changed.
     steps : tuple of int
         What ``step`` was for earlier points: their objects stay as they were chosen.
     scribbles : tuple of Scribble
@@ -115,7 +116,9 @@ class Prompts:
         )
 
     def with_objects(self) -> Prompts | None:
-        """What is kept of them with the objects they made: not the masks of all the others."""
+        """What is kept of them with the objects they made: not what made all the others."""
+        if self.chosen and dataclasses.replace(self, chosen=()):
+            return None  # which of them made an object is not known
         masks = self.masks if len(self.masks) == 1 else ()
         return dataclasses.replace(self, target=None, masks=masks) or None
 

@@ -118,12 +118,12 @@ class SliceInstances:
         ones; any other adds an object. What a background point hits is never picked.
         """
         drawn = [i for i, s in enumerate(prompts.scribbles) if s.label]
+        chosen = self.visible[np.isin(self.visible.rows, prompts.chosen)]
         if not (prompts.boxes or any(prompts.labels) or drawn or prompts.masks):
             nothing = prompts.points or prompts.scribbles
-            picked = () if nothing else prompts.chosen
-            return Answer(self.visible[np.isin(self.visible.rows, picked)], prompts)
+            return Answer(chosen[:0] if nothing else chosen, prompts)
         if options.predict and self.predicts:
-            return self._predicted(prompts, options)
+            return self._predicted(prompts, options, chosen)
         why = TICK if self.predicts else NO_NETWORK
         masks = dict.fromkeys(range(len(prompts.masks)), why)
         open_scribbles = dict.fromkeys(drawn, why)
@@ -147,10 +147,10 @@ class SliceInstances:
             parts.append(fitting)
             for i in sorted({*range(len(boxes))} - {*fitting.prompts.tolist()}):
                 open_boxes[i] = self._why_no_box(boxes[i : i + 1], options)
-        seg = _together(parts) if parts else self.visible[:0]
+        seg = _together([*parts, chosen])
         return Answer(seg, prompts, open_points, open_boxes, open_scribbles, masks)
 
-    def _predicted(self, prompts: Prompts, options: PromptOptions) -> Answer:
+    def _predicted(self, prompts: Prompts, options: PromptOptions, chosen: Segmentation) -> Answer:
         """New masks: all points and scribbles mean one object, in the box or from the rough mask if
         there is one; else each box and each mask has its own. In the mode ``each``, so does each
         point and scribble."""
@@ -179,7 +179,7 @@ class SliceInstances:
                 for i, (ends, bitmap) in enumerate(zip(prompts.masks, rough, strict=True))
                 if i not in open_masks
             ]
-        parts = [part for part in parts if len(part)]
+        parts = [part for part in (*parts, chosen) if len(part)]
         points = [(self._local([xy]), n) for xy, n in zip(prompts.points, prompts.labels,
                                                           strict=True)]  # fmt: skip
         drawn = [(self._local(s.line), s.label) for s in prompts.scribbles]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from napari.layers import Labels
 from napari.utils.notifications import show_info
 
-from fastsam_plugins.options import LinkOptions
+from fastsam_plugins.options import ExemplarOptions, LinkOptions
+from fastsam_plugins.segmentation import Segmentation
 from napari_plugin.inference.worker import Improved, TextMatches
+from napari_plugin.model.alike import Likeness, candidates, example_of
 from napari_plugin.model.edits import Step
 from napari_plugin.model.lines import inside
 from napari_plugin.model.painting import Work
@@ -46,6 +49,8 @@ class Actions:
         self.image, self.session, self.view = image, session, view
         self._job, self._status = job, status
         self._line: list[tuple[float, float]] = []  # that is being drawn
+        # The last example, and the prompts before and after what is like it was picked.
+        self._alike: tuple[Likeness, Prompts, Prompts | None] | None = None
 
     # --- prompts ----------------------------------------------------------------------------
 
@@ -103,6 +108,49 @@ class Actions:
         """Pick what fits a text, unless the instances are others by now."""
         if self.session.instances(matches.key) is matches.instances:
             self.session.prompt(matches.key, Prompts(chosen=tuple(matches.rows)), "text")
+
+    def example(self) -> Segmentation:
+        """What others are to be like: what is picked, else the object under the cursor, else the
+        last one that was made."""
+        key, objects = self.image.key, self.session.objects
+        label = 0
+        if objects.canvas is not None and not self.session.prompts(key):
+            label = self.at_cursor()
+            there = objects.canvas.count(key, [label, *objects.known] if label else objects.known)
+            if label not in there:
+                label = max((n for n in there if n in objects.known), default=0)
+        return example_of(self.session, key, label)
+
+    def pick_alike(self, found: Likeness, options: ExemplarOptions) -> int | None:
+        """Pick instances like an example beside it, as candidates to be committed; their number.
+
+        None if the instances are others by now.
+        """
+        key, instances = found.key, self.session.instances(found.key)
+        if instances is None or instances.seg is not found.instances.seg:
+            return None
+        rows = tuple(candidates(self.session, found, options))
+        before = self.session.prompts(key)
+        if before.target is not None:  # its object is there; what is found must not replace it
+            before = Prompts()
+        self._alike = found, self.session.prompts(key), None
+        if rows:
+            after = dataclasses.replace(before, chosen=rows)
+            self.session.prompt(key, after, "like")
+            self._alike = found, before, self.session.prompts(key)
+        return len(rows)
+
+    def pick_alike_again(self, options: ExemplarOptions) -> int | None:
+        """The same by another threshold, while nothing else was done; None otherwise."""
+        if self._alike is None:
+            return None
+        found, before, after = self._alike
+        now = self.session.prompts(found.key)
+        if now is not (before if after is None else after) or self._job.busy:
+            return None
+        if after is not None:  # one step, however often the threshold is moved
+            self.session.history.undo()
+        return self.pick_alike(found, options)
 
     def pick_rows(self, indices: Sequence[int]) -> None:
         """Pick instances, and move the last one into the middle of the canvas."""

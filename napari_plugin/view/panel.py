@@ -23,6 +23,7 @@ from qtpy.QtWidgets import QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEd
 from fastsam_plugins.messages import install
 from fastsam_plugins.network import backends
 from fastsam_plugins.options import (
+    ExemplarOptions,
     FilterOptions,
     LimitOptions,
     LinkOptions,
@@ -120,6 +121,11 @@ class Panel:
         if not self.find_button.enabled:
             self.find_button.tooltip = f"Words need CLIP: {install('text')}"
         self.wording = Form(TextOptions)
+        self.like_button = PushButton(
+            text="Find all like this",
+            tooltip="Pick what is like what is picked, or like an object, to be committed (Y)",
+        )
+        self.liking = Form(ExemplarOptions)
         self.rough = ComboBox(label="labels", choices=roughs)
         self.every = CheckBox(
             text="every label",
@@ -159,6 +165,7 @@ class Panel:
         self.folds = {
             "Filters": _column(self.filters),
             "Text": _column(_column(self.text, self.negatives, labels=True), self.find_button),
+            "Like this": _column(self.like_button, self.liking),
             "From labels": _column(
                 _column(self.rough, labels=True), _row(self.every, self.rough_button)
             ),

@@ -19,10 +19,12 @@ from napari_plugin.inference.worker import (
     Request,
     SegmentedSlice,
     TextMatches,
+    find_alike,
     find_text,
     improve_masks,
     segment_slices,
 )
+from napari_plugin.model.alike import Likeness
 from napari_plugin.model.plane import Plane
 from napari_plugin.model.session import SessionError
 from napari_plugin.model.slice_instances import SliceInstances
@@ -32,6 +34,8 @@ from napari_plugin.view.panel import Panel
 from napari_plugin.view.rough_labels import rough_masks
 from napari_plugin.view.threads import Requests
 from napari_plugin.view.workspace import Workspace
+
+NONE_ALIKE = "nothing else is like this: lower the threshold, or conf"
 
 
 class Requester:
@@ -99,6 +103,31 @@ class Requester:
         self.panel.status.value = f"Looking for {'; '.join(words.texts)} ..."
 
     @shows_errors
+    def find_alike(self) -> None:
+        """Find all that are like what is picked, or like an object, in a thread."""
+        workspace = self._current()
+        instances = None if workspace is None else workspace.instances
+        if workspace is None or instances is None:
+            raise SessionError("segment this slice first")
+        self.panel.liking.read()  # or nothing is looked for
+        self.requests.start(
+            partial(self.answered, workspace), find_alike,
+            workspace.image.key, instances, workspace.actions.example(),
+        )  # fmt: skip
+        self.panel.status.value = "Looking for all like this ..."
+
+    @shows_errors
+    def threshold_changed(self) -> None:
+        """Pick again what is like the last example, if nothing else was done since."""
+        workspace = self._current()
+        if workspace is not None:
+            self._told_alike(workspace.actions.pick_alike_again(self.panel.liking.read()))
+
+    def _told_alike(self, count: int | None) -> None:
+        if count is not None:
+            self.panel.status.value = f"{count} found like this" if count else NONE_ALIKE
+
+    @shows_errors
     def improve(self) -> None:
         """Ask for better masks than the labels of a layer, in a thread."""
         workspace = self._current()
@@ -135,7 +164,9 @@ class Requester:
         return path
 
     def answered(
-        self, workspace: Workspace, answer: SegmentedSlice | TextMatches | Improved | Failure
+        self,
+        workspace: Workspace,
+        answer: SegmentedSlice | TextMatches | Improved | Likeness | Failure,
     ) -> None:
         """The last request has an answer, of the image that is worked on."""
         if isinstance(answer, Failure):
@@ -148,6 +179,8 @@ class Requester:
                 show_info("FastSAM: no instance found: lower conf, or zoom in on a field of view")
             if answer.key == workspace.image.key:
                 self.panel.table.show_instances(workspace.instances)
+        elif isinstance(answer, Likeness):
+            self._told_alike(workspace.actions.pick_alike(answer, self.panel.liking.read()))
         elif isinstance(answer, Improved):
             workspace.actions.ask_with_masks(answer)
             picked = workspace.session.answer(answer.key)

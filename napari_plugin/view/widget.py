@@ -92,6 +92,8 @@ class FastSAMWidget(Container):
         panel.segment_button.changed.connect(self.requester.segment)
         panel.cancel_button.changed.connect(self.requester.cancel)
         panel.find_button.changed.connect(self.requester.find)
+        panel.like_button.changed.connect(self.requester.find_alike)
+        panel.liking.changed.connect(self.requester.threshold_changed)
         panel.rough_button.changed.connect(self.requester.improve)
         panel.filters.changed.connect(self._filters_changed)
         panel.mode.changed.connect(self._prompting_changed)
@@ -124,6 +126,7 @@ class FastSAMWidget(Container):
                 "Shift-U": self._act(Actions.redo),
                 "W": self._act(Actions.recall),
                 "Shift-W": self._act(Actions.delete),
+                "Y": self.requester.find_alike,
             },
         )
         if keys.taken:
