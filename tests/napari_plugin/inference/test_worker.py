@@ -16,6 +16,7 @@ from napari_plugin.inference.worker import (
     Failure,
     Improved,
     SegmentedSlice,
+    find_alike,
     improve_masks,
     segment_slices,
     stride,
@@ -103,3 +104,14 @@ def test_better_masks_are_made_one_after_another_until_it_is_told_to_stop(model,
     )  # fmt: skip
     assert failure.message.startswith("predict needs what the network made")
     assert "\n" not in failure.message
+
+
+def test_likeness_is_told_or_why_there_is_none(model, coins):
+    seg = model.segment(coins, conf=0.25)
+    scene, stop = SliceInstances(seg, (0, 0, 384, 303), (303, 384)), threading.Event()
+    (found,) = find_alike((), scene, seg[2], stop)
+    assert np.array_equal(found.cosines, seg.likeness(2))
+    (failure,) = find_alike((), scene, seg[:0], stop)
+    assert failure == Failure("the example has no instance: give one at least")
+    stop.set()
+    assert list(find_alike((), scene, seg[2], stop)) == []

@@ -323,3 +323,55 @@ def test_a_session_that_is_reopened_predicts(coins_window):
     window.click(window.image, (188, 348))
     assert picked(window)[0][188, 348]
     assert not window.told
+
+
+def test_all_like_this_are_candidates_by_a_threshold(coins_window):
+    window = coins_window
+    panel, session = window.widget.panel, window.workspace.session
+    window.click(window.image, (120, 271))
+    (one,) = picked(window)
+    steps = len(session.history.done)
+    panel.like_button.native.click()
+    window.wait(lambda: not panel.cancel_button.enabled)
+    first = len(picked(window))
+    assert first > 15, "coins are like a coin"
+    assert panel.status.value == f"{first - 1} found like this"
+    assert np.array_equal(picked(window)[0], one)
+    panel.liking.threshold.value = 0.9
+    fewer = len(picked(window))
+    assert 1 < fewer < first
+    panel.liking.threshold.value = 0.95
+    panel.liking.threshold.value = 0.9
+    assert len(session.history.done) == steps + 1, "one step, however often it is moved"
+    panel.liking.threshold.value = 1.0
+    assert len(picked(window)) == 1
+    assert panel.status.value == "nothing else is like this: lower the threshold, or conf"
+    panel.liking.threshold.value = 0.9
+    assert len(picked(window)) == fewer
+    window.key("N")
+    assert len(np.unique(labels(window))) == fewer + 1
+    panel.liking.threshold.value = 0.5
+    assert not session.prompts(()), "it was about what is committed"
+    window.move(window.image, (120, 271))
+    window.key("Y")
+    window.wait(lambda: not panel.cancel_button.enabled)
+    assert len(picked(window)) > 0, "an object is an example too"
+    window.key("N")
+    assert len(np.unique(labels(window))) > fewer + 1
+    window.key("U")
+    window.key("U")
+    window.key("U")
+    assert len(picked(window)) == fewer
+    window.key("U")
+    assert len(picked(window)) == 1
+    assert not window.told
+
+
+def test_why_nothing_is_found_like_it_is_told(coins_window):
+    window = coins_window
+    button = window.widget.panel.like_button.native
+    button.click()
+    assert str(window.told[-1].message).startswith("Click an object first")
+    put(window, Segmentation.from_masks(window.workspace.instances.seg[:3].masks()))
+    button.click()
+    assert str(window.told[-1].message).startswith("There is nothing to compare by")
