@@ -112,7 +112,6 @@ class Mouse:
         drawing = False
         yield
         while event.type == "mouse_move":
-            event.handled = True
             far = max(abs(event.pos - last))
             if not drawing and far > CLICK:
                 drawing = True

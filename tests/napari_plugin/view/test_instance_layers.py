@@ -85,9 +85,17 @@ def test_the_latest_place_wins(coins_window):
 
 
 def test_nothing_is_shown_of_an_answer_that_comes_too_late(coins_window):
-    """The prompts are others by then, or the window is closed."""
+    """The cursor is elsewhere by then, the prompts are others, or the window is closed."""
     window = coins_window
     layers = window.workspace.view.instances
+    window.move(window.image, (120, 271))
+    layers._rest.stop()
+    layers._look_ahead()
+    assert layers._looking.busy
+    window.mouse("MouseMove", window.at(window.image, (180, 200)))
+    layers._rest.stop()
+    window.wait(lambda: not layers._looking.busy)
+    assert layers._ahead is None
     window.move(window.image, (120, 271))
     layers._rest.stop()
     layers._look_ahead()
