@@ -43,9 +43,9 @@ def _cut(
         return None
 
     def at(share: float) -> tuple[float, float]:
-        if share in (0.0, 1.0):
-            return b if share else a
-        x, y = (p + share * (q - p) for p, q in zip(a, b, strict=True))
+        x, y = a if not share else (p + share * (q - p) for p, q in zip(a, b, strict=True))
+        if share == 1:  # and not where rounding leads
+            x, y = b
         return min(max(x, 0.0), ends[0]), min(max(y, 0.0), ends[1])
 
     return at(first), at(last)

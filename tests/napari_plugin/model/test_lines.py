@@ -25,11 +25,13 @@ SHAPE = 20, 30
         ([(-4, 3), (3, -4)], []),
         ([(4, 4)], []),
         ([(4, 4), (4, 4)], []),
+        ([(0, 2), (0, -1e-16)], [((0, 2), (0, 0))]),
     ],
 )
 def test_what_leaves_the_image_is_cut(line, parts):
     found = inside(line, SHAPE)
     assert [len(p) for p in found] == [len(p) for p in parts]
+    assert all(x >= 0 and y >= 0 for p in found for x, y in p)
     for mine, expected in zip(found, parts, strict=True):
         assert np.allclose(mine, expected, atol=0.01)
 
