@@ -60,7 +60,8 @@ def main() -> None:
     from qtpy.QtWidgets import QApplication
 
     from napari_plugin.inference.worker import SegmentedSlice, picture
-    from napari_plugin.model.slice_instances import Prompts, SliceInstances
+    from napari_plugin.model.prompts import Prompts
+    from napari_plugin.model.slice_instances import SliceInstances
     from napari_plugin.view import geometry
 
     viewer = napari.Viewer()

@@ -11,8 +11,9 @@ from typing import Literal
 from fastsam_plugins.geometry import Window
 from fastsam_plugins.options import FilterOptions
 from fastsam_plugins.parameters import Options, option
+from napari_plugin.inference.layer_pixels import Pixels
 from napari_plugin.inference.result_cache import ResultCache
-from napari_plugin.inference.worker import SegmentedSlice, picture
+from napari_plugin.inference.worker import ENOUGH, Failure, SegmentedSlice, picture
 from napari_plugin.model.edits import Key
 from napari_plugin.model.plane import Plane
 from napari_plugin.model.saving import Saved
@@ -80,9 +81,12 @@ def _numbers(text: str, count: int) -> list[int]:
 
 
 def cached_slices(
-    saved: Saved, cache: ResultCache, filters: FilterOptions, stop: threading.Event
-) -> Iterator[SegmentedSlice]:
-    """What a session had segmented, as far as it was kept; nothing is segmented anew."""
+    saved: Saved, cache: ResultCache, filters: FilterOptions, pixels: Pixels, stop: threading.Event
+) -> Iterator[SegmentedSlice | Failure]:
+    """What a session had segmented, as far as it was kept; nothing is segmented anew.
+
+    What a click predicts follows the pixels, which are not kept, and are read.
+    """
     for key, (digest, window) in saved.segmented.items():
         if stop.is_set():
             return
@@ -91,5 +95,13 @@ def cached_slices(
         if seg is None or seg.shape != (y1 - y0, x1 - x0):  # of something else
             continue
         _ = seg.areas, seg.stability
+        problem = ""
+        if seg.encoding is not None:
+            try:
+                seg = seg.with_picture(pixels.read(key, window, ENOUGH))
+            except (ValueError, RuntimeError, OSError, MemoryError) as error:
+                problem = str(error).strip().split("\n")[0] or type(error).__name__
         instances = SliceInstances(seg, window, saved.shape, digest).filtered(filters)
         yield SegmentedSlice(key, instances, picture(instances))
+        if problem:
+            yield Failure(f"clicks choose among what was found: {problem}")

@@ -17,10 +17,12 @@ from fastsam_plugins.geometry import Window
 from fastsam_plugins.images.windowed_image import WindowedImage
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import FilterOptions, LimitOptions, SegmentOptions, TileOptions
+from fastsam_plugins.segmentation import Segmentation
 from napari_plugin.inference.layer_pixels import Pixels
 from napari_plugin.inference.network import Network, Stopped
 from napari_plugin.inference.result_cache import ResultCache, digest
 from napari_plugin.inference.text_prompt import Words
+from napari_plugin.model.alike import Likeness
 from napari_plugin.model.edits import Key
 from napari_plugin.model.slice_instances import SliceInstances
 
@@ -158,6 +160,56 @@ def find_text(
         return
     except (ValueError, RuntimeError, OSError, MemoryError) as error:
         log.info("looking for a text failed", exc_info=True)
+        yield Failure(str(error).strip().split("\n")[0] or type(error).__name__)
+
+
+@dataclass(frozen=True)
+class Improved:
+    """Rough masks of a slice, for which better ones are known by now.
+
+    Attributes
+    ----------
+    key : tuple of int
+    instances : SliceInstances
+        Which know them.
+    masks : list of tuples of int
+        See :attr:`napari_plugin.model.prompts.Prompts.masks`.
+    target : int, optional
+        The object that the only one of them is.
+    """
+
+    key: Key
+    instances: SliceInstances
+    masks: list[tuple[int, ...]]
+    target: int | None = None
+
+
+def improve_masks(improved: Improved, stop: threading.Event) -> Iterator[Improved | Failure | None]:
+    """Predict a better mask for each rough one, so that all of them are known when asked for."""
+    instances = improved.instances
+    try:
+        for mask in improved.masks:
+            if stop.is_set():
+                return
+            if instances.holds(mask):
+                instances.improve(mask)
+            yield None
+        yield improved
+    except (ValueError, RuntimeError, MemoryError) as error:
+        log.info("improving masks failed", exc_info=True)
+        yield Failure(str(error).strip().split("\n")[0] or type(error).__name__)
+
+
+def find_alike(
+    key: Key, instances: SliceInstances, example: Segmentation, stop: threading.Event
+) -> Iterator[Likeness | Failure]:
+    """How like an example all instances of a slice are; nothing if it is told to stop."""
+    try:
+        cosines = instances.seg.likeness(example)
+        if not stop.is_set():
+            yield Likeness(key, instances, example, cosines)
+    except (ValueError, RuntimeError, MemoryError) as error:
+        log.info("looking for the like failed", exc_info=True)
         yield Failure(str(error).strip().split("\n")[0] or type(error).__name__)
 
 

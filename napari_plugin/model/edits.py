@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fastsam_plugins.geometry import Window
 from fastsam_plugins.masks import runs as R
 from napari_plugin.model.frozen import Frozen
-from napari_plugin.model.slice_instances import Prompts
+from napari_plugin.model.prompts import Prompts
 from napari_plugin.model.tally import tally
 
 Key = tuple[int, ...]

@@ -27,7 +27,7 @@ from napari_plugin.model.painting import (
     relabel,
     where,
 )
-from napari_plugin.model.slice_instances import Prompts
+from napari_plugin.model.prompts import Prompts
 
 
 class Objects:

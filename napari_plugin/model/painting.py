@@ -17,7 +17,8 @@ from fastsam_plugins.geometry import Window
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.segmentation import Segmentation
 from napari_plugin.model.edits import Canvas, Edit, Key, ObjectEdit, PixelEdit
-from napari_plugin.model.slice_instances import Prompts, SliceInstances
+from napari_plugin.model.prompts import Prompts
+from napari_plugin.model.slice_instances import SliceInstances
 from napari_plugin.model.tally import looked_up, tally
 
 Policy = Literal["small on top", "overwrite", "keep"]

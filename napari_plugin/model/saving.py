@@ -5,6 +5,7 @@ Nothing in a file is run. The history of steps is not kept: what was done stays 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,8 +21,8 @@ from fastsam_plugins.masks import runs as R
 from napari_plugin.model import schema
 from napari_plugin.model.edits import Key
 from napari_plugin.model.painting import drawn
+from napari_plugin.model.prompts import Prompts, Scribble
 from napari_plugin.model.session import Object, Session, SessionError
-from napari_plugin.model.slice_instances import Prompts
 
 _NOTHING: Mapping[Key, dict[int, R.Runs]] = {}
 
@@ -206,7 +207,7 @@ def _saved(path: Path, content: schema.SessionJSON) -> Saved:
         if known.id in saved.objects:
             raise schema.wrong(path, f"{place}.id", f"{known.id} is there twice")
         by_slice = {
-            key(f"{place}.prompts", t): _prompts(path, f'{place}.prompts["{t}"]', p)
+            key(f"{place}.prompts", t): _prompts(path, f'{place}.prompts["{t}"]', p, saved.shape)
             for t, p in known.prompts.items()
         }
         outline = None
@@ -220,7 +221,7 @@ def _saved(path: Path, content: schema.SessionJSON) -> Saved:
     for text, raw in content.prompts.items():
         place = f'prompts["{text}"]'
         prompts = schema.decoded(path, place, raw, schema.PromptsJSON)
-        saved.prompts[key(place, text)] = _prompts(path, place, prompts)
+        saved.prompts[key(place, text)] = _prompts(path, place, prompts, saved.shape)
     for text, raw in content.segmented.items():
         place = f'scenes["{text}"]'
         segmented = schema.decoded(path, place, raw, schema.SegmentedJSON)
@@ -237,12 +238,20 @@ def _saved(path: Path, content: schema.SessionJSON) -> Saved:
     return saved
 
 
-def _prompts(path: Path, where: str, given: schema.PromptsJSON) -> Prompts:
+def _prompts(path: Path, where: str, given: schema.PromptsJSON, shape: R.Shape) -> Prompts:
     if len(given.points) != len(given.labels):
         raise schema.wrong(path, f"{where}.labels", "expected one for each point")
+    for k, ends in enumerate(given.masks):
+        increasing = all(a < b for a, b in itertools.pairwise(ends))
+        if not ends or len(ends) % 2 or not increasing or ends[-1] > shape[0] * shape[1]:
+            raise schema.wrong(
+                path, f"{where}.masks[{k}]", "expected ends of runs, in order, inside the slice"
+            )
     return Prompts(
         tuple(given.points), tuple(given.labels), tuple(given.boxes),
         given.step, given.target, tuple(given.chosen), tuple(given.steps),
+        tuple(Scribble(tuple(s.line), s.label, s.after) for s in given.scribbles),
+        tuple(tuple(ends) for ends in given.masks), given.first,
     )  # fmt: skip
 
 

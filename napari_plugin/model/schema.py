@@ -42,8 +42,16 @@ class ImageJSON(Struct, frozen=True):
     content: Digest | None = None
 
 
+class ScribbleJSON(Struct, frozen=True):
+    """A scribble; see :class:`napari_plugin.model.prompts.Scribble`."""
+
+    line: Annotated[list[tuple[Number, Number]], Meta(min_length=1)]
+    label: Literal[0, 1]
+    after: Place
+
+
 class PromptsJSON(Struct, frozen=True):
-    """Prompts; see :class:`napari_plugin.model.slice_instances.Prompts`."""
+    """Prompts; see :class:`napari_plugin.model.prompts.Prompts`."""
 
     points: list[tuple[Number, Number]]
     labels: list[Literal[0, 1]]
@@ -52,6 +60,9 @@ class PromptsJSON(Struct, frozen=True):
     target: Id | None
     chosen: list[Place] = []
     steps: list[Annotated[int, Meta(ge=-100_000, le=100_000)]] = []
+    scribbles: list[ScribbleJSON] = []
+    masks: list[list[Annotated[int, Meta(ge=0, le=2**62)]]] = []
+    first: Annotated[int, Meta(ge=-100_000, le=100_000)] = 0
 
 
 class LabelJSON(Struct, frozen=True):

@@ -37,7 +37,8 @@ from napari_plugin.model.painting import (
     joined,
     where,
 )
-from napari_plugin.model.slice_instances import Answer, Prompts, SliceInstances
+from napari_plugin.model.prompts import Answer, Prompts
+from napari_plugin.model.slice_instances import SliceInstances
 
 __all__ = ["NOTHING", "POLICIES", "Object", "Policy", "Session", "SessionError"]
 
@@ -117,6 +118,11 @@ class Session:
             instances = self.segmented[key] = instances.filtered(self.filters)
         return instances
 
+    def predicts(self, key: Key) -> bool:
+        """Whether prompts of a slice are answered by new masks."""
+        instances = self.segmented.get(key)
+        return self.options.predict and instances is not None and instances.predicts
+
     # --- prompts ----------------------------------------------------------------------------
 
     def prompts(self, key: Key) -> Prompts:
@@ -155,18 +161,18 @@ class Session:
             return
         instances, answers = self.segmented[key], {now.step: before}
 
-        def rows(step: int) -> list[int]:
+        def candidate(step: int) -> Answer:
             if step not in answers:
                 prompts = dataclasses.replace(now, step=step)
                 answers[step] = instances.answer(prompts, self.options)
-            return answers[step].seg.rows.tolist()
+            return answers[step]
 
-        step = now.step + by
-        one = self.options.predict or self.options.points_mode not in ("union", "each")
-        if not any(now.labels) or not one:
+        step, mode = now.step + by, self.options.points_mode
+        several = mode == "each" or (mode == "union" and not self.predicts(key))
+        if several or not any(label for _, label in now.strokes):
             step = 0
         # Other filters may have taken candidates away: back to the last that there is.
-        while step and rows(step) == rows(nearer := step - (1 if step > 0 else -1)):
+        while step and candidate(step).is_like(candidate(nearer := step - (1 if step > 0 else -1))):
             step = nearer
         prompts = dataclasses.replace(now, step=step)
         if step in answers:
@@ -218,9 +224,8 @@ class Session:
         instances = finished(self._fitting(key, self.picked(key)))
         self._check_target(key, prompts)
         ids = [] if prompts.target is None else [prompts.target] * len(instances)
-        without_target = dataclasses.replace(prompts, target=None)
         edits = finished(
-            self.objects.add(key, instances, policy, ids, prompts.target, without_target)
+            self.objects.add(key, instances, policy, ids, prompts.target, prompts.with_objects())
         )
         if not edits:
             raise SessionError(COVERED)
@@ -275,7 +280,7 @@ class Session:
     def commit_outlines(self, key: Key) -> list[int]:
         """Make what the prompts pick objects with outlines of their own, which may overlap."""
         picked, instances = self.picked(key), self.segmented[key]
-        prompts = dataclasses.replace(self.prompts(key), target=None)
+        prompts = self.prompts(key).with_objects()
         edits = self.objects.outline(key, finished(instances_of(instances, picked)), prompts)
         return self._do("commit outlines", key, [*edits, self._taken(key)])
 

@@ -6,129 +6,30 @@ Coordinates are (x, y) in pixels of the whole slice; pixel (0, 0) covers [0, 1) 
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastsam_plugins.geometry import Window
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import FilterOptions, PromptOptions
 from fastsam_plugins.segmentation import Segmentation
+from napari_plugin.model import predicting
+from napari_plugin.model.prompts import (
+    EXCLUDED,
+    HIDDEN,
+    LOOSE,
+    NO_NETWORK,
+    NOTHING_THERE,
+    OUTSIDE,
+    TICK,
+    Answer,
+    Prompts,
+)
 
 _ALL = FilterOptions()
-
-
-@dataclass(frozen=True)
-class Prompts:
-    """What a person asks of one slice.
-
-    Attributes
-    ----------
-    points : tuple of (x, y)
-    labels : tuple of int
-        One for each point: 1 foreground, 0 background.
-    boxes : tuple of (x1, y1, x2, y2)
-    step : int
-        How many candidates larger (or smaller, if negative) than the one chosen at first, for the
-        object of the last foreground point.
-    target : int, optional
-        The object that the answer is to replace.
-    chosen : tuple of int
-        Rows of the instances that a text picked, while there is no point or box.
-    steps : tuple of int
-        What ``step`` was for earlier points: their objects stay as they were chosen.
-    """
-
-    points: tuple[tuple[float, float], ...] = ()
-    labels: tuple[int, ...] = ()
-    boxes: tuple[tuple[float, float, float, float], ...] = ()
-    step: int = 0
-    target: int | None = None
-    chosen: tuple[int, ...] = ()
-    steps: tuple[int, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.points or self.boxes or self.chosen)
-
-    def with_point(self, xy: tuple[float, float], foreground: bool = True) -> Prompts:
-        """The same and one more point; which candidate is meant is open again."""
-        return dataclasses.replace(
-            self,
-            points=(*self.points, xy),
-            labels=(*self.labels, int(foreground)),
-            chosen=(),
-            step=0,
-            steps=tuple(self.step_of(i) for i in range(len(self.points))),
-        )
-
-    def step_of(self, i: int) -> int:
-        """How far from its first candidate the object of a point is."""
-        if not any(self.labels[i + 1 :]):
-            return self.step
-        return self.steps[i] if i < len(self.steps) else 0
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Prompts:
-        """The inverse of :meth:`to_json`."""
-        return cls(
-            tuple((float(x), float(y)) for x, y in values["points"]),
-            tuple(int(v) for v in values["labels"]),
-            tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in values["boxes"]),
-            int(values["step"]),
-            None if values["target"] is None else int(values["target"]),
-            tuple(int(row) for row in values.get("chosen", ())),
-            tuple(int(step) for step in values.get("steps", ())),
-        )
-
-
-NOTHING_THERE = "no instance there: lower conf, or zoom in and segment"
-HIDDEN = "the filters hide what is there"
-EXCLUDED = "a background point excludes what is there"
-OUTSIDE = "outside the part that was segmented"
-LOOSE = "nothing fits the box by min iou"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What prompts pick, and which pick nothing.
-
-    Attributes
-    ----------
-    seg : Segmentation
-        What is picked.
-    prompts : Prompts
-    points, boxes : dict
-        By place among the prompts' points, or boxes: why it picks nothing.
-    """
-
-    seg: Segmentation
-    prompts: Prompts
-    points: dict[int, str] = field(default_factory=dict)
-    boxes: dict[int, str] = field(default_factory=dict)
-
-    @property
-    def summary(self) -> str:
-        """How many prompts are answered, and why the others are not; empty without prompts."""
-        count = sum(self.prompts.labels) + len(self.prompts.boxes)
-        if not count:
-            return ""
-        why = Counter([*self.points.values(), *self.boxes.values()])
-        reasons = "; ".join(f"{n} × {text}" for text, n in why.most_common())
-        answered = f"{count - why.total()} of {count} prompts answered"
-        return f"{answered}: {reasons}" if reasons else answered
-
-    @property
-    def unanswered(self) -> Prompts:
-        """The prompts that pick nothing: they stay open when what the others pick is taken."""
-        points = [p for i, p in enumerate(self.prompts.points) if i in self.points]
-        boxes = [b for i, b in enumerate(self.prompts.boxes) if i in self.boxes]
-        return Prompts(tuple(points), (1,) * len(points), tuple(boxes))
 
 
 @dataclass(frozen=True)
@@ -150,6 +51,8 @@ class SliceInstances:
     filters : FilterOptions
     dropped : set of int
         Rows of ``seg`` that a person dropped.
+    improved : dict
+        By rough mask: the better one. Others may put some there before they are asked for.
     """
 
     seg: Segmentation
@@ -159,6 +62,9 @@ class SliceInstances:
     visible: Segmentation = field(default=None)  # type: ignore[assignment]
     filters: FilterOptions = _ALL
     dropped: frozenset[int] = frozenset()
+    improved: dict[tuple[int, ...], Segmentation] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         x0, y0, x1, y1 = self.window
@@ -179,23 +85,48 @@ class SliceInstances:
             visible = visible[~np.isin(visible.rows, list(dropped))]
         return dataclasses.replace(self, visible=visible, filters=options, dropped=dropped)
 
+    @property
+    def predicts(self) -> bool:
+        """Whether there is what new masks are made of; what came from windows has none."""
+        return predicting.can_predict(self.seg)
+
     def at(self, xy: tuple[float, float], options: PromptOptions) -> Segmentation:
-        """The instance under the cursor, one or none."""
+        """The instance under the cursor, one or none, among those that were found."""
         # While the cursor moves, what was found is looked up: that takes no time.
         return self.answer(Prompts((xy,), (1,)), options.replace(predict=False)).seg
+
+    def ahead(
+        self, xy: tuple[float, float], prompts: Prompts, options: PromptOptions
+    ) -> Segmentation:
+        """What would be picked after a click, of the object that the click is about."""
+        if options.points_mode == "each" and not prompts.boxes and not prompts.masks:
+            unwanted = [p for p, label in zip(prompts.points, prompts.labels, strict=True)
+                        if not label]  # fmt: skip
+            drawn = tuple(s for s in prompts.scribbles if not s.label)
+            labels = (*(0 for _ in unwanted), 1)
+            prompts = Prompts((*unwanted, xy), labels, scribbles=drawn)
+        else:
+            prompts = prompts.with_point(xy)
+        return self.answer(prompts, options).seg
 
     def answer(self, prompts: Prompts, options: PromptOptions) -> Answer:
         """What prompts pick, and which of them pick nothing, and why.
 
-        Every box picks what fits it best, whatever points there are. Of points, one inside what an
+        Where there is what it takes, and the options say so, new masks are predicted. Otherwise
+        every box picks what fits it best, whatever points there are. Of points, one inside what an
         earlier one picked says more about that object, as does one whose own pick holds the earlier
         ones; any other adds an object. What a background point hits is never picked.
         """
-        if not prompts.boxes and not any(prompts.labels):
-            picked = prompts.chosen if not prompts.points else ()
-            return Answer(self.visible[np.isin(self.visible.rows, picked)], prompts)
-        if options.predict and self.seg.encoding is not None:
-            return self._predicted(prompts)
+        drawn = [i for i, s in enumerate(prompts.scribbles) if s.label]
+        chosen = self.visible[np.isin(self.visible.rows, prompts.chosen)]
+        if not (prompts.boxes or any(prompts.labels) or drawn or prompts.masks):
+            nothing = prompts.points or prompts.scribbles
+            return Answer(chosen[:0] if nothing else chosen, prompts)
+        if options.predict and self.predicts:
+            return self._predicted(prompts, options, chosen)
+        why = TICK if self.predicts else NO_NETWORK
+        masks = dict.fromkeys(range(len(prompts.masks)), why)
+        open_scribbles = dict.fromkeys(drawn, why)
         points, hits = self._local(prompts.points), np.empty((len(self.visible), 0), bool)
         if prompts.points:
             hits = self.visible.contains(points)
@@ -216,32 +147,63 @@ class SliceInstances:
             parts.append(fitting)
             for i in sorted({*range(len(boxes))} - {*fitting.prompts.tolist()}):
                 open_boxes[i] = self._why_no_box(boxes[i : i + 1], options)
-        return Answer(_together(parts), prompts, open_points, open_boxes)
+        seg = _together([*parts, chosen])
+        return Answer(seg, prompts, open_points, open_boxes, open_scribbles, masks)
 
-    def _predicted(self, prompts: Prompts) -> Answer:
-        """New masks: all points mean one object, in the box if there is one; else each box has its
-        own. What came from windows of a large slice has none, and is selected from."""
-        points, boxes = self._local(prompts.points), self._local(prompts.boxes)
-        parts, open_points, open_boxes = [], {}, {}
-        together = len(boxes) == 1
-        if any(prompts.labels):
-            answers = self.seg.predict(points, prompts.labels, boxes if together else None)
-            answers = answers.sort("areas", descending=False)
-            if len(answers):
-                first = int(np.argmax(answers.scores))
-                parts.append(answers[min(max(first + prompts.step, 0), len(answers) - 1)])
-            height, width = self.seg.shape
-            open_points = {
-                i: OUTSIDE for i, label in enumerate(prompts.labels)
-                if label and not ((points[i] >= 0) & (points[i] < (width, height))).all()
-            }  # fmt: skip
-        if len(boxes) and not (together and any(prompts.labels)):
-            answers = self.seg.predict(boxes=boxes, multimask=False)
+    def _predicted(self, prompts: Prompts, options: PromptOptions, chosen: Segmentation) -> Answer:
+        """New masks: all points and scribbles mean one object, in the box or from the rough mask if
+        there is one; else each box and each mask has its own. In the mode ``each``, so does each
+        point and scribble."""
+        boxes, seg = self._local(prompts.boxes), self.seg
+        strokes = [(self._local(line), label) for line, label in prompts.strokes]
+        rough = [self._bitmap(mask) for mask in prompts.masks]
+        open_masks = {i: OUTSIDE for i, bitmap in enumerate(rough) if not bitmap.any()}
+        parts, open_boxes = [], {}
+        each = options.points_mode == "each"
+        box = boxes[0] if strokes and len(boxes) == 1 and not each else None
+        mask = rough[0] if strokes and len(rough) == 1 and not each and not open_masks else None
+        if strokes and each:
+            parts.append(predicting.one_each(seg, strokes))
+        elif strokes:
+            parts.append(
+                predicting.one_object(seg, strokes, box, mask, prompts.step, prompts.first)
+            )
+        if len(boxes) and box is None:
+            answers = predicting.in_boxes(seg, boxes)
             parts.append(answers)
             left_out = sorted({*range(len(boxes))} - {*answers.prompts.tolist()})
             open_boxes = dict.fromkeys(left_out, OUTSIDE)
-        seg = _together(parts) if parts else self.visible[:0]
-        return Answer(seg, prompts, open_points, open_boxes)
+        if mask is None:
+            parts += [
+                self.improve(ends, bitmap)
+                for i, (ends, bitmap) in enumerate(zip(prompts.masks, rough, strict=True))
+                if i not in open_masks
+            ]
+        parts = [part for part in (*parts, chosen) if len(part)]
+        points = [(self._local([xy]), n) for xy, n in zip(prompts.points, prompts.labels,
+                                                          strict=True)]  # fmt: skip
+        drawn = [(self._local(s.line), s.label) for s in prompts.scribbles]
+        return Answer(
+            _together(parts) if parts else self.visible[:0], prompts,
+            predicting.outside(points, seg.shape), open_boxes,
+            predicting.outside(drawn, seg.shape), open_masks,
+        )  # fmt: skip
+
+    def improve(
+        self, ends: tuple[int, ...], bitmap: NDArray[np.bool_] | None = None
+    ) -> Segmentation:
+        """A better mask for a rough one that has pixels here; kept, so that it is made once."""
+        if ends not in self.improved:
+            given = self._bitmap(ends) if bitmap is None else bitmap
+            self.improved[ends] = predicting.improved(self.seg, given)
+        return self.improved[ends]
+
+    def holds(self, ends: tuple[int, ...]) -> bool:
+        """Whether a mask has pixels here."""
+        return bool(self._bitmap(ends).any())
+
+    def _bitmap(self, ends: tuple[int, ...]) -> NDArray[np.bool_]:
+        return predicting.bitmap(ends, self.window, self.shape)
 
     def _objects(
         self, prompts: Prompts, hits: np.ndarray, allowed: np.ndarray, options: PromptOptions
@@ -299,6 +261,10 @@ class SliceInstances:
         if self.seg.shape == self.shape:
             return runs
         return R.shift(runs, self.seg.shape[0], self.shape[0], x0, y0)
+
+    def local(self, xy: tuple[float, float]) -> tuple[float, float]:
+        """A place in the window."""
+        return xy[0] - self.window[0], xy[1] - self.window[1]
 
     def _local(self, numbers: Any) -> np.ndarray:
         values = np.asarray(numbers, np.float64)

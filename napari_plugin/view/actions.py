@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from napari.layers import Labels
 from napari.utils.notifications import show_info
 
-from fastsam_plugins.options import LinkOptions
-from napari_plugin.inference.worker import TextMatches
+from fastsam_plugins.options import ExemplarOptions, LinkOptions
+from fastsam_plugins.segmentation import Segmentation
+from napari_plugin.inference.worker import Improved, TextMatches
+from napari_plugin.model.alike import Likeness, candidates, example_of
 from napari_plugin.model.edits import Step
+from napari_plugin.model.lines import inside
 from napari_plugin.model.painting import Work
+from napari_plugin.model.prompts import Prompts
 from napari_plugin.model.saving import Saved, restore
 from napari_plugin.model.session import Policy, Session, SessionError
-from napari_plugin.model.slice_instances import Prompts
 from napari_plugin.view.display import Display
 from napari_plugin.view.jobs import Job
 from napari_plugin.view.shown_image import ShownImage
@@ -44,6 +48,9 @@ class Actions:
     ) -> None:
         self.image, self.session, self.view = image, session, view
         self._job, self._status = job, status
+        self._line: list[tuple[float, float]] = []  # that is being drawn
+        # The last example, and the prompts before and after what is like it was picked.
+        self._alike: tuple[Likeness, Prompts, Prompts | None] | None = None
 
     # --- prompts ----------------------------------------------------------------------------
 
@@ -68,10 +75,82 @@ class Actions:
         if why is not None:
             show_info(f"FastSAM picks nothing here: {why}")
 
+    @property
+    def draws(self) -> bool:
+        """Whether a drag is a scribble: where a click predicts."""
+        return self.image.is_shown and self.session.predicts(self.image.key)
+
+    def drawing(self, world: Any, foreground: bool) -> None:
+        """A scribble came to a place."""
+        self._line.append(self.image.position(world))
+        self.view.instances.show_line(self._line[-2:], foreground)
+
+    def drawn(self, foreground: bool) -> None:
+        """A scribble is at its end: a prompt, of what lies in the image."""
+        line, self._line, key = self._line, [], self.image.key
+        parts = inside(line, self.image.shape)
+        if parts and self.session.instances(key) is not None:
+            self.view.prompts.make()
+            self.session.prompt(
+                key, self.session.prompts(key).with_scribbles(parts, foreground), "scribble"
+            )
+        else:
+            self.view.instances.show_answer(key)
+
+    def ask_with_masks(self, improved: Improved) -> None:
+        """Pick better masks for rough ones, unless the instances are others by now."""
+        instances = self.session.instances(improved.key)
+        if instances is not None and instances.seg is improved.instances.seg:
+            prompts = Prompts(masks=tuple(improved.masks), target=improved.target)
+            self.session.prompt(improved.key, prompts, "labels")
+
     def pick_matches(self, matches: TextMatches) -> None:
         """Pick what fits a text, unless the instances are others by now."""
         if self.session.instances(matches.key) is matches.instances:
             self.session.prompt(matches.key, Prompts(chosen=tuple(matches.rows)), "text")
+
+    def example(self) -> Segmentation:
+        """What others are to be like: what is picked, else the object under the cursor, else the
+        last one that was made."""
+        key, objects = self.image.key, self.session.objects
+        label = 0
+        if objects.canvas is not None and not self.session.prompts(key):
+            label = self.at_cursor()
+            there = objects.canvas.count(key, [label, *objects.known] if label else objects.known)
+            if label not in there:
+                label = max((n for n in there if n in objects.known), default=0)
+        return example_of(self.session, key, label)
+
+    def pick_alike(self, found: Likeness, options: ExemplarOptions) -> int | None:
+        """Pick instances like an example beside it, as candidates to be committed; their number.
+
+        None if the instances are others by now.
+        """
+        key, instances = found.key, self.session.instances(found.key)
+        if instances is None or instances.seg is not found.instances.seg:
+            return None
+        rows = tuple(candidates(self.session, found, options))
+        before = self.session.prompts(key)
+        if before.target is not None:  # its object is there; what is found must not replace it
+            before = Prompts()
+        self._alike = found, self.session.prompts(key), None
+        if rows:
+            after = dataclasses.replace(before, chosen=rows)
+            self.session.prompt(key, after, "like")
+            self._alike = found, before, self.session.prompts(key)
+        return len(rows)
+
+    def pick_alike_again(self, options: ExemplarOptions) -> int | None:
+        """The same by another threshold, while nothing else was done; None otherwise."""
+        if self._alike is None:
+            return None
+        found, before, after = self._alike
+        now = self.session.prompts(found.key)
+        if now is not (before if after is None else after) or self._job.busy:
+            return None
+        if after is not None:  # one step, however often the threshold is moved
+            self.session.history.undo()
+        return self.pick_alike(found, options)
 
     def pick_rows(self, indices: Sequence[int]) -> None:
         """Pick instances, and move the last one into the middle of the canvas."""

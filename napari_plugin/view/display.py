@@ -93,6 +93,7 @@ class Display:
             return
         self.job.finish()
         self.closed = True
+        self.instances.close()
         viewer = self.image.viewer
         viewer.dims.events.current_step.disconnect(self._slice_changed)
         viewer.layers.events.removed.disconnect(self._layer_removed)

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEd
 from fastsam_plugins.messages import install
 from fastsam_plugins.network import backends
 from fastsam_plugins.options import (
+    ExemplarOptions,
     FilterOptions,
     LimitOptions,
     LinkOptions,
@@ -55,8 +56,8 @@ class Panel:
     ----------
     start : Preferences
         What the forms begin with.
-    images, outputs : callable
-        Give the images, and the layers of objects, to choose from.
+    images, outputs, roughs : callable
+        Give the images, the layers of objects, and those of rough labels, to choose from.
     rows_chosen, rows_dropped : callable
         Called with the indices of instances whose rows were chosen, or dropped, in the table.
 
@@ -71,6 +72,7 @@ class Panel:
         start: Preferences,
         images: Callable[[Any], list[Any]],
         outputs: Callable[[Any], list[Any]],
+        roughs: Callable[[Any], list[Any]],
         rows_chosen: Callable[[list[int]], None],
         rows_dropped: Callable[[list[int]], None],
     ) -> None:
@@ -106,7 +108,7 @@ class Panel:
         self.status.native.setMinimumWidth(WIDTH - 30)
         self.filters = Form(FilterOptions)
         self.table = InstanceTable(rows_chosen, rows_dropped)
-        start_prompts = PromptOptions(points_mode="best")
+        start_prompts = PromptOptions(points_mode="best", predict=start.predict)
         self.mode = Form(PromptOptions, leave_out=_but(PromptOptions, *DAILY), start=start_prompts)
         self.prompting = Form(PromptOptions, leave_out=DAILY)
         self.text = LineEdit(
@@ -119,6 +121,19 @@ class Panel:
         if not self.find_button.enabled:
             self.find_button.tooltip = f"Words need CLIP: {install('text')}"
         self.wording = Form(TextOptions)
+        self.like_button = PushButton(
+            text="Find all like this",
+            tooltip="Pick what is like what is picked, or like an object, to be committed (Y)",
+        )
+        self.liking = Form(ExemplarOptions)
+        self.rough = ComboBox(label="labels", choices=roughs)
+        self.every = CheckBox(
+            text="every label",
+            tooltip="All labels of this slice, not just the one that is selected",
+        )
+        self.rough_button = PushButton(
+            text="Predict from labels", tooltip="Make a better mask of each rough one"
+        )
         self.objects = ComboBox(label="commit into", choices=outputs)
         self.policy = ComboBox(label="overlap", choices=[*POLICIES, OUTLINES])
         self.link = CheckBox(text="link slices")
@@ -150,6 +165,10 @@ class Panel:
         self.folds = {
             "Filters": _column(self.filters),
             "Text": _column(_column(self.text, self.negatives, labels=True), self.find_button),
+            "Like this": _column(self.like_button, self.liking),
+            "From labels": _column(
+                _column(self.rough, labels=True), _row(self.every, self.rough_button)
+            ),
             "Objects": _column(
                 _row(b["Go back"], b["Delete"], b["Merge"], b["Split"]),
                 _column(self.objects, self.policy, labels=True), self.link, self.linking,

@@ -1,30 +1,34 @@
-"""``PromptLayers``: points and boxes, which are shown, and drawn with napari's own tools."""
+"""``PromptLayers``: points, boxes and scribbles: shown, and drawn with napari's own tools."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from napari.layers import Points, Shapes
 from napari.utils.colormaps.standardize_color import transform_color
+from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 
 from napari_plugin.model.edits import Key
 from napari_plugin.model.plane import Plane, from_data, to_data
+from napari_plugin.model.prompts import Prompts, Scribble
 from napari_plugin.model.session import Session
-from napari_plugin.model.slice_instances import Prompts
 from napari_plugin.view.geometry import output_transform
 from napari_plugin.view.layers import BOXES, EDGE_COLOR, POINTS, shapes_layer
 from napari_plugin.view.shown_image import ShownImage
 
 FOREGROUND, BACKGROUND = EDGE_COLOR, "red"
+LABEL = "foreground"  # the feature of points and scribbles that says which
+BOX, PATH, LINES = "rectangle", "path", ("path", "line")
 
 
 class PromptLayers:
-    """The layers of points and boxes; what a person draws there becomes prompts of the session.
+    """The layers of points, and of boxes and scribbles; what a person draws there becomes prompts
+    of the session.
 
     Parameters
     ----------
@@ -84,7 +88,7 @@ class PromptLayers:
             if self.points is None:
                 prompts = dataclasses.replace(prompts, points=(), labels=(), step=0)
             if self.boxes is None:
-                prompts = dataclasses.replace(prompts, boxes=())
+                prompts = dataclasses.replace(prompts, boxes=(), scribbles=())
             self.session.prompt(key, prompts if prompts else Prompts(), "clear")
 
     def draw_box(self) -> None:
@@ -117,7 +121,11 @@ class PromptLayers:
         slices = prompts_in(self.image.plane, self.points, self.boxes)
         for key in {*slices, *self.session.prompted_slices()}:
             new, old = slices.get(key, Prompts()), self.session.prompts(key)
-            if (new.points, new.labels, new.boxes) != (old.points, old.labels, old.boxes):
+            scribbles = tuple(known(s, old.scribbles) for s in new.scribbles)
+            new = dataclasses.replace(new, scribbles=scribbles, masks=old.masks)
+            if (new.points, new.labels, new.boxes, new.scribbles) != (
+                old.points, old.labels, old.boxes, old.scribbles
+            ):  # fmt: skip
                 # With the last of them gone, the next ones are about something else.
                 new = dataclasses.replace(new, target=old.target) if new else new
                 self.session.prompt(key, new, "draw")
@@ -172,26 +180,58 @@ def _next_point(layer: Points, label: int) -> None:
 
 
 def show_boxes(layer: Shapes, plane: Plane, prompts: dict[Key, Prompts]) -> None:
-    """Make a Shapes layer show the boxes of all slices."""
-    corners = []
+    """Make a Shapes layer show the boxes and the scribbles of all slices."""
+    wanted, kinds, labels = [], [], []
     for key, p in prompts.items():
         for x0, y0, x1, y1 in p.boxes:
-            corners.append(to_data(plane, key, [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]))
+            wanted.append(to_data(plane, key, [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]))
+            kinds.append(BOX)
+            labels.append(1)
+        for s in p.scribbles:
+            wanted.append(to_data(plane, key, s.line if len(s.line) > 1 else s.line * 2))
+            kinds.append(PATH)
+            labels.append(s.label)
     shown = [np.asarray(d) for d in layer.data]
-    if len(shown) == len(corners) and all(
-        np.allclose(np.sort(a, 0), np.sort(b, 0)) for a, b in zip(shown, corners, strict=True)
-    ):
-        return
-    layer.selected_data = set()
-    layer.data = []
-    if corners:
-        layer.add_rectangles(corners)
+    same = [
+        kind == other and len(a) == len(b) and np.allclose(_corners(a, kind), _corners(b, kind))
+        for a, kind, b, other in zip(shown, map(str, layer.shape_type), wanted, kinds, strict=False)
+    ]
+    if len(same) < len(shown) or not all(same):  # anything but one more
+        layer.selected_data = set()
+        layer.data, shown = [], []
+    new = slice(len(shown), None)
+    if wanted[new]:
+        colors = [FOREGROUND if label else BACKGROUND for label in labels[new]]
+        layer.add(wanted[new], shape_type=kinds[new], edge_color=colors)
+    if _told(layer) != labels:
+        layer.features = {LABEL: np.array(labels, int)}
+        layer.feature_defaults = {LABEL: 1}  # what a person draws with napari's own tools
+
+
+def known(scribble: Scribble, scribbles: Sequence[Scribble]) -> Scribble:
+    """The one among others that a layer, which rounds, shows as this; itself if it was moved."""
+    for other in scribbles:
+        if len(other.line) == len(scribble.line) and np.allclose(other.line, scribble.line, 1e-5):
+            return other
+    return scribble
+
+
+def _corners(data: NDArray, kind: str) -> NDArray:
+    """Corners of a box in an order of their own: napari's tools begin with any of them."""
+    return np.sort(data, 0) if kind == BOX else data
+
+
+def _told(layer: Shapes) -> list[int]:
+    """What each shape says, foreground unless it is known to be background."""
+    told = layer.features[LABEL].tolist() if LABEL in layer.features else []
+    told += [1] * (len(layer.data) - len(told))
+    return [0 if value == 0 else 1 for value in told]
 
 
 def prompts_in(plane: Plane, points: Points | None, boxes: Shapes | None) -> dict[Key, Prompts]:
     """The prompts that layers hold, by slice, whoever put them there."""
     slices: dict[Key, dict[str, list[Any]]] = defaultdict(
-        lambda: {"points": [], "labels": [], "boxes": []}
+        lambda: {"points": [], "labels": [], "boxes": [], "scribbles": []}
     )
     if points is not None:
         labels = points.features["foreground"].tolist()
@@ -200,11 +240,21 @@ def prompts_in(plane: Plane, points: Points | None, boxes: Shapes | None) -> dic
             slices[key]["points"].append(xy)
             slices[key]["labels"].append(int(label))
     if boxes is not None:
-        for shape in boxes.data:
+        kinds = map(str, boxes.shape_type)
+        for shape, kind, label in zip(boxes.data, kinds, _told(boxes), strict=True):
             keys, corners = zip(*(from_data(plane, p) for p in np.asarray(shape)), strict=True)
+            if kind in LINES:
+                drawn = Scribble(tuple(corners), label, len(slices[keys[0]]["points"]))
+                slices[keys[0]]["scribbles"].append(drawn)
+                continue
             (x0, y0), (x1, y1) = np.min(corners, axis=0), np.max(corners, axis=0)
             slices[keys[0]]["boxes"].append((float(x0), float(y0), float(x1), float(y1)))
     return {
-        k: Prompts(tuple(p["points"]), tuple(p["labels"]), tuple(p["boxes"]))
+        k: Prompts(
+            tuple(p["points"]),
+            tuple(p["labels"]),
+            tuple(p["boxes"]),
+            scribbles=tuple(p["scribbles"]),
+        )
         for k, p in slices.items()
     }

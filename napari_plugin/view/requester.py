@@ -15,20 +15,27 @@ from napari_plugin.inference.network import Network
 from napari_plugin.inference.result_cache import ResultCache
 from napari_plugin.inference.worker import (
     Failure,
+    Improved,
     Request,
     SegmentedSlice,
     TextMatches,
+    find_alike,
     find_text,
+    improve_masks,
     segment_slices,
 )
+from napari_plugin.model.alike import Likeness
 from napari_plugin.model.plane import Plane
 from napari_plugin.model.session import SessionError
 from napari_plugin.model.slice_instances import SliceInstances
 from napari_plugin.view import channels, geometry
 from napari_plugin.view.messages import shows_errors
 from napari_plugin.view.panel import Panel
+from napari_plugin.view.rough_labels import rough_masks
 from napari_plugin.view.threads import Requests
 from napari_plugin.view.workspace import Workspace
+
+NONE_ALIKE = "nothing else is like this: lower the threshold, or conf"
 
 
 class Requester:
@@ -95,17 +102,71 @@ class Requester:
         )  # fmt: skip
         self.panel.status.value = f"Looking for {'; '.join(words.texts)} ..."
 
+    @shows_errors
+    def find_alike(self) -> None:
+        """Find all that are like what is picked, or like an object, in a thread."""
+        workspace = self._current()
+        instances = None if workspace is None else workspace.instances
+        if workspace is None or instances is None:
+            raise SessionError("segment this slice first")
+        self.panel.liking.read()  # or nothing is looked for
+        self.requests.start(
+            partial(self.answered, workspace), find_alike,
+            workspace.image.key, instances, workspace.actions.example(),
+        )  # fmt: skip
+        self.panel.status.value = "Looking for all like this ..."
+
+    @shows_errors
+    def threshold_changed(self) -> None:
+        """Pick again what is like the last example, if nothing else was done since."""
+        workspace = self._current()
+        if workspace is not None:
+            self._told_alike(workspace.actions.pick_alike_again(self.panel.liking.read()))
+
+    def _told_alike(self, count: int | None) -> None:
+        if count is not None:
+            self.panel.status.value = f"{count} found like this" if count else NONE_ALIKE
+
+    @shows_errors
+    def improve(self) -> None:
+        """Ask for better masks than the labels of a layer, in a thread."""
+        workspace = self._current()
+        instances = None if workspace is None else workspace.instances
+        if workspace is None or instances is None:
+            raise SessionError("segment this slice first")
+        if not self.panel.mode.predict.value:
+            raise SessionError("tick predict first: it makes the masks")
+        if not instances.predicts:
+            raise SessionError(
+                "there is nothing to predict from: segment the whole image, or a field of view"
+            )
+        image, layer, every = workspace.image, self.panel.rough.value, self.panel.every.value
+        masks = rough_masks(layer, image, image.key, every)
+        own = layer is workspace.view.objects.labels and not every
+        improved = Improved(
+            image.key, instances, list(masks.values()), next(iter(masks)) if own else None
+        )
+        self.requests.start(
+            partial(self.answered, workspace), improve_masks, improved, total=len(masks),
+            desc=f"FastSAM: {layer.name}",
+        )  # fmt: skip
+        self.panel.status.value = f"Predicting from {len(masks)} labels ..."
+
     def reopen(self, workspace: Workspace, path: Path | None) -> Path:
         """Go on with a session, and with what it had segmented, if it was kept; its file."""
         filters = self.panel.filters.read()
         path, saved = workspace.reopen(path)
+        pixels = self.pixels(workspace.image.layer, workspace.image.plane)
         self.requests.start(
-            partial(self.answered, workspace), regions.cached_slices, saved, self.cache, filters
-        )
+            partial(self.answered, workspace), regions.cached_slices, saved, self.cache, filters,
+            pixels,
+        )  # fmt: skip
         return path
 
     def answered(
-        self, workspace: Workspace, answer: SegmentedSlice | TextMatches | Failure
+        self,
+        workspace: Workspace,
+        answer: SegmentedSlice | TextMatches | Improved | Likeness | Failure,
     ) -> None:
         """The last request has an answer, of the image that is worked on."""
         if isinstance(answer, Failure):
@@ -118,6 +179,12 @@ class Requester:
                 show_info("FastSAM: no instance found: lower conf, or zoom in on a field of view")
             if answer.key == workspace.image.key:
                 self.panel.table.show_instances(workspace.instances)
+        elif isinstance(answer, Likeness):
+            self._told_alike(workspace.actions.pick_alike(answer, self.panel.liking.read()))
+        elif isinstance(answer, Improved):
+            workspace.actions.ask_with_masks(answer)
+            picked = workspace.session.answer(answer.key)
+            self.panel.status.value = "" if picked is None else picked.summary
         elif answer.rows:
             self.panel.status.value = f"{len(answer.rows)} found"
             workspace.actions.pick_matches(answer)

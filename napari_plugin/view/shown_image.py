@@ -69,6 +69,11 @@ class ShownImage:
         """The (x, y) of a place in the world, in pixels of a slice."""
         return geometry.to_image(self.layer, self.plane, world)
 
+    @property
+    def pixel(self) -> float:
+        """The side of one of its pixels in the world, where they are square."""
+        return float(np.abs(np.asarray(self.layer.scale))[self.plane.rows])
+
     def add(self, layer: Any, on_top: bool = False) -> Any:
         """Add a layer and keep what is selected.
 
@@ -95,7 +100,7 @@ class ShownImage:
     def center_on(self, key: Key, xy: tuple[float, float]) -> None:
         """Move a place in a slice into the middle of the canvas."""
         world = self._world(key, xy)
-        self.viewer.camera.center = (0.0, *(world[a] for a in self.viewer.dims.displayed))
+        camera_of(self.viewer).center = (0.0, *(world[a] for a in self.viewer.dims.displayed))
 
     def show_slice(self, key: Key) -> None:
         """Show a slice."""
@@ -113,3 +118,8 @@ class ShownImage:
         world = np.asarray(self.viewer.dims.point, float)
         world[-self.layer.ndim :] = self.layer.data_to_world(full)
         return world
+
+
+def camera_of(viewer: Any) -> Any:
+    """The camera, which is the viewer's own before napari 0.9."""
+    return getattr(viewer, "scene", viewer).camera

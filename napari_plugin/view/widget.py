@@ -61,8 +61,9 @@ class FastSAMWidget(Container):
         # Ready by the time it is asked.
         self.network.load(self.preferences.model, self.preferences.device, backends.NAMES[0])
         self.panel = Panel(
-            self.preferences, self._images, self._outputs, self._choose_rows, self._drop_rows
-        )
+            self.preferences, self._images, self._outputs, self._roughs, self._choose_rows,
+            self._drop_rows,
+        )  # fmt: skip
         results = self.preferences.place / "results"
         self.requester = Requester(
             self.panel,
@@ -91,8 +92,12 @@ class FastSAMWidget(Container):
         panel.segment_button.changed.connect(self.requester.segment)
         panel.cancel_button.changed.connect(self.requester.cancel)
         panel.find_button.changed.connect(self.requester.find)
+        panel.like_button.changed.connect(self.requester.find_alike)
+        panel.liking.changed.connect(self.requester.threshold_changed)
+        panel.rough_button.changed.connect(self.requester.improve)
         panel.filters.changed.connect(self._filters_changed)
         panel.mode.changed.connect(self._prompting_changed)
+        panel.mode.predict.changed.connect(lambda ticked: preferences.remember("predict", ticked))
         panel.prompting.changed.connect(self._prompting_changed)
         panel.objects.changed.connect(self._objects_changed)
         panel.save_button.changed.connect(self.save)
@@ -121,6 +126,7 @@ class FastSAMWidget(Container):
                 "Shift-U": self._act(Actions.redo),
                 "W": self._act(Actions.recall),
                 "Shift-W": self._act(Actions.delete),
+                "Y": self.requester.find_alike,
             },
         )
         if keys.taken:
@@ -165,10 +171,13 @@ class FastSAMWidget(Container):
 
     def _outputs(self, widget: Any = None) -> list[Any]:
         """The layers of objects to choose from."""
+        return [(NEW, None), *self._roughs()]
+
+    def _roughs(self, widget: Any = None) -> list[Any]:
+        """The layers of labels, but for those that show what was found."""
         own = [] if self.workspace is None else self.workspace.view.instances.layers
-        outputs = [x for x in self.viewer.layers if isinstance(x, Labels) and x not in own]
-        names = shortened([layer.name for layer in outputs])
-        return [(NEW, None), *zip(names, outputs, strict=True)]
+        labels = [x for x in self.viewer.layers if isinstance(x, Labels) and x not in own]
+        return list(zip(shortened([layer.name for layer in labels]), labels, strict=True))
 
     def _open(self, layer: Any, plane: Plane) -> Workspace:
         """Work on an image, if it is not the one already."""
@@ -227,6 +236,7 @@ class FastSAMWidget(Container):
             self._leave()
         self.panel.image.reset_choices()
         self.panel.objects.reset_choices()
+        self.panel.rough.reset_choices()
         if self.workspace is not None:
             image, labels = self.workspace.image.layer, self.workspace.view.objects.labels
             if self.panel.image.value is not image:

@@ -137,6 +137,20 @@ class Window:
         self.mouse("MouseButtonPress", at, button, modifiers=modifiers)
         self.mouse("MouseButtonRelease", at, button, "NoButton", modifiers=modifiers)
 
+    def drag(self, layer, places, button="LeftButton", modifiers="NoModifier", release=True):
+        """Press, move over some places, and let go."""
+        self.wait(least=0.03)
+        at = self.at(layer, places[0])
+        self.mouse("MouseMove", at, modifiers=modifiers)
+        self.mouse("MouseButtonPress", at, button, modifiers=modifiers)
+        for at in [self.at(layer, p) for p in places[1:]]:
+            self.wait(least=0.03)
+            self.mouse("MouseMove", at, "NoButton", button, modifiers)
+        self.wait(least=0.03)
+        if release:
+            self.mouse("MouseButtonRelease", at, button, "NoButton", modifiers)
+            self.wait()
+
     def move(self, layer, place):
         self.wait(least=0.03)  # Vispy drops moves that follow each other too quickly
         self.mouse("MouseMove", self.at(layer, place))
@@ -180,6 +194,7 @@ def window(screen, shared_network, monkeypatch, tmp_path):
     import napari
 
     from napari_plugin.inference.network import Network
+    from napari_plugin.view import preferences
 
     class Lent(Network):
         def load(self, *names):
@@ -193,6 +208,7 @@ def window(screen, shared_network, monkeypatch, tmp_path):
             return shared_network.pick(*request)
 
     monkeypatch.setattr("napari_plugin.view.widget.Network", Lent)
+    preferences.remember("predict", True)  # whatever the test before ticked
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1300, 900)
     made = Window(viewer)
@@ -249,6 +265,34 @@ def plain(window, seg):
     window.open()
     window.workspace = put(window, seg)
     return window
+
+
+@pytest.fixture
+def coins_window(window):
+    """The coins, segmented by the bundled network: prompts predict."""
+    from fastsam_plugins import read_image
+    from fastsam_plugins.paths import SAMPLES
+
+    window.image = window.viewer.add_image(read_image(SAMPLES / "coins.png"), name="coins")
+    widget = window.open()
+    widget.panel.basic.conf.value = 0.25
+    widget.requester.segment()
+    window.wait(lambda: widget.workspace is not None and widget.workspace.instances is not None)
+    window.wait(lambda: not widget.panel.cancel_button.enabled)
+    window.workspace = widget.workspace
+    window.wait(lambda: window.workspace.view.prompts.boxes is not None, least=0.3)
+    return window
+
+
+def across(row, first, last, count=9):
+    """Places along a row, for a drag."""
+    return [(row, x) for x in np.linspace(first, last, count).tolist()]
+
+
+def picked(window):
+    """What the prompts of a plain image pick, a bitmap each."""
+    seg = window.workspace.session.answer(()).seg
+    return [seg.mask(i) for i in range(len(seg))]
 
 
 def labels(window):

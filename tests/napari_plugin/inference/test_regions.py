@@ -7,11 +7,14 @@ import threading
 import numpy as np
 import pytest
 
-from fastsam_plugins.options import FilterOptions
+from fastsam_plugins.options import FilterOptions, PromptOptions, ReadOptions
 from napari_plugin.inference import regions
+from napari_plugin.inference.layer_pixels import Pixels
 from napari_plugin.inference.regions import RegionOptions
 from napari_plugin.inference.result_cache import ResultCache
+from napari_plugin.inference.worker import Failure
 from napari_plugin.model.plane import Plane
+from napari_plugin.model.prompts import Prompts
 from napari_plugin.model.saving import ImageRecord, Saved
 from tests.napari_plugin.conftest import SHAPE
 
@@ -51,6 +54,9 @@ def test_slices_that_are_not_there_are_refused_in_one_line(slices):
         jobs(slices)
 
 
+PIXELS = Pixels([np.zeros((4, *SHAPE), np.uint8)], Plane(1, 2, 3), False, ReadOptions())
+
+
 def test_what_was_segmented_before_comes_out_of_the_cache_or_not_at_all(seg):
     cache, whole = ResultCache(), (0, 0, SHAPE[1], SHAPE[0])
     cache.put("kept", seg)
@@ -62,9 +68,39 @@ def test_what_was_segmented_before_comes_out_of_the_cache_or_not_at_all(seg):
     }
     saved = Saved(record, segmented=segmented)
     few = FilterOptions(max_area=300)
-    (found,) = regions.cached_slices(saved, cache, few, threading.Event())
+    (found,) = regions.cached_slices(saved, cache, few, PIXELS, threading.Event())
     assert (found.key, found.instances.seg, found.instances.filters) == ((0,), seg, few)
     assert set(np.unique(found.picture)) == {0, *np.flatnonzero(seg.areas <= 300) + 1}
     stop = threading.Event()
     stop.set()
-    assert list(regions.cached_slices(saved, cache, few, stop)) == []
+    assert list(regions.cached_slices(saved, cache, few, PIXELS, stop)) == []
+
+
+class Broken:
+    """An array whose file has gone."""
+
+    shape, dtype = (303, 384), np.dtype(np.uint8)
+
+    def __getitem__(self, index):
+        raise OSError("no such file")
+
+
+def test_what_comes_from_the_disk_predicts_again(model, coins, tmp_path):
+    """The picture is not kept with it."""
+    ResultCache(tmp_path).put("kept", model.segment(coins, conf=0.999))
+    whole, (height, width) = (0, 0, 384, 303), coins.shape[:2]
+    record = ImageRecord("coins", None, (height, width), (0, 1))
+    saved = Saved(record, segmented={(): ("kept", whole)})
+
+    def slices(array):
+        pixels = Pixels([array], Plane(0, 1, 2), False, ReadOptions())
+        again = ResultCache(tmp_path)
+        return list(regions.cached_slices(saved, again, FilterOptions(), pixels, threading.Event()))
+
+    (found,) = slices(coins[..., 0])
+    options = PromptOptions(points_mode="best", predict=True)
+    click = Prompts(((271.5, 120.5),), (1,))
+    assert found.instances.answer(click, options).seg.contains([(271, 120)]).tolist() == [[True]]
+    found, failure = slices(Broken())
+    assert failure == Failure("clicks choose among what was found: no such file")
+    assert len(found.instances.answer(click, options).seg) == 0, "and nothing was found there"

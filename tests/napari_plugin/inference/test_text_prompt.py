@@ -12,7 +12,8 @@ from fastsam_plugins import Segmentation
 from fastsam_plugins.options import FilterOptions, TextOptions
 from napari_plugin.inference.network import NetworkError, Stopped
 from napari_plugin.inference.text_prompt import Words
-from napari_plugin.model.slice_instances import Prompts, SliceInstances
+from napari_plugin.model.prompts import Prompts
+from napari_plugin.model.slice_instances import SliceInstances
 from support.tiny_clip import FOLDER
 from support.tiny_clip.scenes import scene as draw
 from tests.napari_plugin.conftest import put

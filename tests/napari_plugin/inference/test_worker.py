@@ -9,14 +9,19 @@ import numpy as np
 from fastsam_plugins.options import (
     FilterOptions,
 )
+from fastsam_plugins.segmentation import Segmentation
 from napari_plugin.inference.network import Network
 from napari_plugin.inference.result_cache import ResultCache
 from napari_plugin.inference.worker import (
     Failure,
+    Improved,
     SegmentedSlice,
+    find_alike,
+    improve_masks,
     segment_slices,
     stride,
 )
+from napari_plugin.model.slice_instances import SliceInstances
 from tests.napari_plugin.conftest import scene_of
 from tests.napari_plugin.inference.requests import in_windows, request
 
@@ -81,3 +86,32 @@ def test_a_picture_shows_what_the_filters_let_through(seg):
 
 def test_pictures_of_large_windows_have_fewer_points():
     assert [stride((0, 0, n, 10)) for n in (10, 2048, 2049, 4097)] == [1, 1, 2, 3]
+
+
+def test_better_masks_are_made_one_after_another_until_it_is_told_to_stop(model, coins):
+    seg = model.segment(coins, conf=0.25)
+    rough = [tuple(seg.runs(i).ravel().tolist()) for i in range(3)]
+    scene = SliceInstances(seg, (0, 0, 384, 303), (303, 384))
+    improved, stop = Improved((), scene, rough), threading.Event()
+    told = list(improve_masks(improved, stop))
+    assert told == [None, None, None, improved]
+    assert set(scene.improved) == set(rough)
+    stop.set()
+    assert list(improve_masks(improved, stop)) == []
+    (failure,) = improve_masks(
+        Improved((), SliceInstances(Segmentation.empty((303, 384)), (0, 0, 384, 303), (303, 384)),
+                 rough), threading.Event(),
+    )  # fmt: skip
+    assert failure.message.startswith("predict needs what the network made")
+    assert "\n" not in failure.message
+
+
+def test_likeness_is_told_or_why_there_is_none(model, coins):
+    seg = model.segment(coins, conf=0.25)
+    scene, stop = SliceInstances(seg, (0, 0, 384, 303), (303, 384)), threading.Event()
+    (found,) = find_alike((), scene, seg[2], stop)
+    assert np.array_equal(found.cosines, seg.likeness(2))
+    (failure,) = find_alike((), scene, seg[:0], stop)
+    assert failure == Failure("the example has no instance: give one at least")
+    stop.set()
+    assert list(find_alike((), scene, seg[2], stop)) == []

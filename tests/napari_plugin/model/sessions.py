@@ -16,10 +16,11 @@ from napari_plugin.model import saving
 from napari_plugin.model.autosave import Saver
 from napari_plugin.model.edits import ArrayCanvas
 from napari_plugin.model.identity import Identity
+from napari_plugin.model.prompts import Prompts
 from napari_plugin.model.saving import ImageRecord
 from napari_plugin.model.session import POLICIES, Session
 from napari_plugin.model.session_folder import SessionFolder
-from napari_plugin.model.slice_instances import Prompts, SliceInstances
+from napari_plugin.model.slice_instances import SliceInstances
 from tests.conftest import disks
 
 SHAPE = (60, 80)

@@ -9,8 +9,9 @@ from fastsam_plugins.masks import runs as R
 from fastsam_plugins.segmentation import Segmentation
 from napari_plugin.model.blocks import BlocksCanvas, Level, layer_levels
 from napari_plugin.model.edits import ArrayCanvas
+from napari_plugin.model.prompts import Prompts
 from napari_plugin.model.session import POLICIES, Session, SessionError
-from napari_plugin.model.slice_instances import Prompts, SliceInstances
+from napari_plugin.model.slice_instances import SliceInstances
 from tests.conftest import disks
 
 SHAPE = 700, 1100

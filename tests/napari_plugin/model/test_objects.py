@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import FilterOptions
 from napari_plugin.model.edits import ArrayCanvas
+from napari_plugin.model.prompts import Prompts
 from napari_plugin.model.session import SessionError
-from napari_plugin.model.slice_instances import Prompts
 from tests.napari_plugin.model.sessions import (
     ASIDE,
     BESIDE,

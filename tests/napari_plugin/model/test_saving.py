@@ -9,6 +9,7 @@ import pytest
 
 from napari_plugin.model import saving
 from napari_plugin.model.edits import ArrayCanvas
+from napari_plugin.model.prompts import Prompts
 from napari_plugin.model.saving import ImageRecord
 from napari_plugin.model.session import Session, SessionError
 from tests.napari_plugin.model.sessions import SHAPE, click, commit, stack
@@ -52,6 +53,30 @@ def test_a_session_is_reopened_as_it_was_left(worked, tmp_path):
     again.segmented = worked.segmented
     again.delete([1])
     assert not again.objects.canvas.array[0].any()
+
+
+DRAWN = Prompts(masks=((5, 9, 70, 71),)).with_scribbles([((1.0, 2.0), (3.5, 4.0))], False)
+
+
+def test_scribbles_and_rough_masks_are_open_again(worked, tmp_path):
+    worked.prompt((0,), DRAWN.with_point((3.0, 4.0)))
+    save(worked, tmp_path / "s.json")
+    again = Session(ArrayCanvas(np.zeros((3, *SHAPE), np.int32)))
+    saving.restore(again, saving.read(tmp_path / "s.json"))
+    assert again.prompts((0,)) == worked.prompts((0,))
+
+
+@pytest.mark.parametrize(
+    "ends", [[], [5], [5, 5], [9, 5], [5, 9, 8, 12], [0, SHAPE[0] * SHAPE[1] + 1]]
+)
+def test_rough_masks_that_leave_the_slice_are_refused(worked, tmp_path, ends):
+    worked.prompt((0,), DRAWN)
+    save(worked, tmp_path / "s.json")
+    content = json.loads((tmp_path / "s.json").read_text())
+    content["prompts"]["0"]["masks"] = [ends]
+    (tmp_path / "s.json").write_text(json.dumps(content))
+    with pytest.raises(SessionError, match=r'prompts\["0"\].masks\[0\]: expected ends of runs'):
+        saving.read(tmp_path / "s.json")
 
 
 def test_masks_are_coco_rle_that_its_api_reads(worked, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import random
 import tracemalloc
@@ -33,6 +34,8 @@ def content(tmp_path):
     click(session, 50, 30, (1,))
     session.commit_outlines((1,))
     click(session, 50, 30, (1,))
+    drawn = session.prompts((1,)).with_scribbles([((1.0, 2.0), (3.5, 4.0))])
+    session.prompt((1,), dataclasses.replace(drawn, masks=((5, 9, 70, 71),)))
     save(session, tmp_path / "good.json")
     return json.loads((tmp_path / "good.json").read_text())
 

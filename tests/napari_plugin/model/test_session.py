@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from fastsam_plugins.options import FilterOptions, LinkOptions, PromptOptions
 from fastsam_plugins.segmentation import Segmentation
 from napari_plugin.model.edits import ArrayCanvas, PixelEdit, Values
+from napari_plugin.model.prompts import Prompts
 from napari_plugin.model.session import POLICIES, Session, SessionError
-from napari_plugin.model.slice_instances import Prompts, SliceInstances
+from napari_plugin.model.slice_instances import SliceInstances
 from tests.conftest import disks
 from tests.napari_plugin.model.sessions import (
     ASIDE,
@@ -276,3 +277,15 @@ def test_a_step_is_no_longer_than_there_are_candidates(by, steps):
     session.cycle((), by)
     assert session.prompts(()).step == steps
     assert session.answer(()).seg.rows.tolist() == [2 if steps < 0 else 0]
+
+
+def test_objects_do_not_keep_the_rough_masks_of_all_the_others():
+    """Of a thousand labels that were asked with, the file would hold a million."""
+    session = plain()
+    session.prompt((), Prompts(((70.0, 10.0),), (1,), masks=((0, 4), (60, 64))))
+    (made,) = session.commit(())
+    assert session.objects.known[made].prompts[()] == Prompts(((70.0, 10.0),), (1,))
+    assert session.prompts(()).masks == ((0, 4), (60, 64)), "they were not answered, and stay open"
+    session.prompt((), Prompts(((30.0, 30.0),), (1,), masks=((0, 4),)))
+    (made,) = session.commit(())
+    assert session.objects.known[made].prompts[()].masks == ((0, 4),)

@@ -10,15 +10,15 @@ import pytest
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import FilterOptions, PromptOptions
 from fastsam_plugins.segmentation import Segmentation
-from napari_plugin.model.slice_instances import (
+from napari_plugin.model.prompts import (
     EXCLUDED,
     HIDDEN,
     LOOSE,
     NOTHING_THERE,
     OUTSIDE,
     Prompts,
-    SliceInstances,
 )
+from napari_plugin.model.slice_instances import SliceInstances
 from tests.conftest import disks
 
 SHAPE = (80, 100)

@@ -9,7 +9,7 @@ from napari.layers import Image, Labels
 
 from fastsam_plugins.options import PromptOptions
 from napari_plugin.model.plane import Plane, PlaneError, from_data, to_data
-from napari_plugin.model.slice_instances import Prompts
+from napari_plugin.model.prompts import Prompts
 from napari_plugin.view import geometry
 from napari_plugin.view.labels_canvas import objects_layer
 from napari_plugin.view.layers import grid_transform

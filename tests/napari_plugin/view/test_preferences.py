@@ -25,3 +25,22 @@ def test_the_widget_begins_with_the_preferences(window, monkeypatch, tmp_path):
     opened = widget._open(image, widget.requester.plane(image))
     assert not opened.view.instances.hover
     assert tmp_path in opened.saver.path.parents
+
+
+def test_the_tick_is_remembered(window):
+    from napari import settings
+
+    from napari_plugin.view.preferences import PAGE, PLUGIN, load
+
+    if not hasattr(settings, "get_plugin_settings"):
+        pytest.skip("this napari has no page of preferences for plugins")
+    ours = settings.get_plugin_settings(PLUGIN)
+    tick = window.open().panel.mode.predict
+    assert tick.value, "a click predicts, unless somebody wants otherwise"
+    try:
+        tick.native.click()
+        assert not load().predict
+        assert "predict: false" in ours.config_path.read_text()
+    finally:
+        getattr(ours, PAGE).predict = True
+    assert load().predict

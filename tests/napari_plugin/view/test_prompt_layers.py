@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.napari_plugin.conftest import labels
+from tests.napari_plugin.conftest import across, labels
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -91,3 +91,69 @@ def test_one_click_on_box_draws_a_box_and_clicks_are_points_again(plain):
     assert len(plain.workspace.session.prompts(()).points) == 2
     plain.key("N")
     assert len(np.unique(labels(plain))) == 4
+
+
+def shown(window):
+    """Kinds and colours in the layer of boxes and scribbles; which are red."""
+    layer = window.workspace.view.prompts.boxes
+    red = np.isclose(np.asarray(layer.edge_color).reshape(-1, 4)[:, 0], 1).tolist()
+    return list(zip(map(str, layer.shape_type), red, strict=True))
+
+
+def test_scribbles_are_shown_and_deleted_with_napari_s_own_tools(coins_window):
+    window = coins_window
+    window.drag(window.image, across(120, 258, 284))
+    window.drag(window.image, across(132, 262, 280), "RightButton")
+    assert shown(window) == [("path", False), ("path", True)]
+    window.key("U")
+    assert shown(window) == [("path", False)]
+    window.key("Shift-U")
+    assert shown(window) == [("path", False), ("path", True)]
+    layer, session = window.workspace.view.prompts.boxes, window.workspace.session
+    before = session.prompts(()).scribbles
+    layer.selected_data = {0}
+    layer.remove_selected()
+    assert session.prompts(()).scribbles == before[1:], "the other one is as it was"
+    assert shown(window) == [("path", True)]
+    window.key("U")
+    assert session.prompts(()).scribbles == before
+    window.drag(window.image, across(115, 258, 284))
+    assert [s.label for s in session.prompts(()).scribbles] == [1, 0, 1]
+    assert shown(window) == [("path", False), ("path", True), ("path", False)]
+    window.viewer.layers.remove(layer)
+    assert not session.prompts(())
+
+
+def test_a_path_of_napari_s_own_tool_is_a_scribble(coins_window):
+    window = coins_window
+    window.click(window.image, (120, 265))
+    layer = window.workspace.view.prompts.boxes
+    layer.add_paths([np.array([[120.0, 260.0], [122.0, 280.0]])])
+    (drawn,) = window.workspace.session.prompts(()).scribbles
+    assert drawn.line == ((260.5, 120.5), (280.5, 122.5))
+    assert (drawn.label, drawn.after) == (1, 1)
+    assert len(window.workspace.session.prompts(()).points) == 1
+
+
+def test_scribbles_are_there_again_with_the_object_and_the_session(coins_window):
+    window = coins_window
+    window.drag(window.image, across(120, 258, 284))
+    window.drag(window.image, across(132, 262, 280), "RightButton")
+    window.click(window.image, (112, 290))
+    prompts = window.workspace.session.prompts(())
+    window.key("N")
+    assert shown(window) == []
+    made = labels(window) == 1
+    window.move(window.image, (120, 271))
+    window.key("W")
+    assert (prompts.scribbles, prompts.points) == (
+        window.workspace.session.prompts(()).scribbles, window.workspace.session.prompts(()).points,
+    )  # fmt: skip
+    window.widget.save()
+    window.wait(lambda: window.told, least=0.3)
+    window.widget.reopen()
+    window.wait(lambda: not window.widget.panel.cancel_button.enabled, least=0.5)
+    again = window.widget.workspace
+    assert again.session.prompts(()).scribbles == prompts.scribbles
+    assert shown(window) == [("path", False), ("path", True)]
+    assert np.array_equal(again.session.answer(()).seg.mask(0), made)

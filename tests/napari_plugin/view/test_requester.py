@@ -9,8 +9,9 @@ import pytest
 
 from fastsam_plugins import read_image
 from fastsam_plugins.paths import SAMPLES
+from fastsam_plugins.segmentation import Segmentation
 from napari_plugin.inference.network import Network
-from tests.napari_plugin.conftest import SHAPE, put
+from tests.napari_plugin.conftest import SHAPE, labels, picked, put
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -224,7 +225,7 @@ def test_a_click_predicts_an_object_where_nothing_was_found(window):
     widget.requester.segment()
     window.wait(lambda: widget.workspace is not None and widget.workspace.instances is not None)
     assert not len(widget.workspace.instances.seg)
-    widget.panel.mode.predict.value = True
+    assert widget.panel.mode.predict.value, "unless it is unticked"
     window.click(layer, (105, 77))
     assert widget.panel.status.value == "1 of 1 prompts answered"
     before = widget.workspace.session.answer(widget.workspace.image.key).seg.areas[0]
@@ -236,3 +237,141 @@ def test_a_click_predicts_an_object_where_nothing_was_found(window):
     made = widget.workspace.view.objects.labels
     assert made.data[105, 77] > 0
     assert np.count_nonzero(made.data) == before
+
+
+def rough_layer(window):
+    """Squares over two coins."""
+    labels = np.zeros((303, 384), np.int32)
+    labels[94:148, 244:298], labels[157:219, 317:379] = 3, 4
+    layer = window.viewer.add_labels(labels, name="rough")
+    window.widget.panel.rough.value = layer
+    return layer
+
+
+def test_labels_of_a_layer_are_made_better(coins_window):
+    window = coins_window
+    panel, session = window.widget.panel, window.workspace.session
+    layer = rough_layer(window)
+    panel.every.value = True
+    panel.rough_button.native.click()
+    window.wait(lambda: not panel.cancel_button.enabled)
+    assert panel.status.value == "2 of 2 prompts answered"
+    first, second = picked(window)
+    for mask, label in ((first, 3), (second, 4)):
+        coin = window.workspace.instances.seg.select(
+            points=[np.argwhere(layer.data == label).mean(0)[::-1]], points_mode="best"
+        ).mask(0)
+        rough = layer.data == label
+        assert (mask & coin).sum() / (mask | coin).sum() > 0.9
+        assert (rough & coin).sum() / (rough | coin).sum() < 0.9
+    layer.selected_label, panel.every.value = 4, False
+    panel.rough_button.native.click()
+    window.wait(lambda: not panel.cancel_button.enabled)
+    assert len(session.prompts(()).masks) == 1
+    assert np.array_equal(picked(window)[0], second)
+    window.key("U")
+    assert len(picked(window)) == 2
+    window.key("N")
+    assert set(np.unique(labels(window))) == {0, 1, 2}
+    panel.rough.value = window.workspace.view.objects.labels
+    window.workspace.view.objects.labels.selected_label = 2
+    panel.rough_button.native.click()
+    window.wait(lambda: not panel.cancel_button.enabled)
+    assert session.prompts(()).target == 2, "an object of ours is replaced by its better mask"
+    assert not window.told
+
+
+def test_why_labels_are_not_made_better_is_told(coins_window):
+    window = coins_window
+    panel = window.widget.panel
+
+    def told():
+        window.told.clear()
+        panel.rough_button.native.click()
+        (said,) = window.told
+        return str(said.message)
+
+    assert told() == "Choose a Labels layer: there is none yet"
+    layer = rough_layer(window)
+    layer.selected_label = 9
+    assert told() == "Layer rough has no pixel of label 9 in this slice"
+    panel.mode.predict.value = False
+    assert told() == "Tick predict first: it makes the masks"
+    panel.mode.predict.value = True
+    seg = window.workspace.instances.seg
+    put(window, Segmentation.from_masks(seg[:3].masks()))  # as from windows
+    assert told().startswith("There is nothing to predict from")
+    panel.image.value = window.viewer.add_image(np.zeros(SHAPE), name="another")
+    assert told() == "Segment this slice first"
+
+
+def test_a_session_that_is_reopened_predicts(coins_window):
+    """What was segmented comes from the disk, without the picture that clicks follow."""
+    window = coins_window
+    window.click(window.image, (120, 271))
+    window.key("N")
+    window.widget.save()
+    window.wait(lambda: window.told, least=0.3)
+    window.told.clear()
+    window.viewer.window.remove_dock_widget(window.widget.native)
+    window.wait(lambda: window.widget._closed, 5)
+    widget = window.open()
+    widget.reopen()
+    window.wait(lambda: not widget.panel.cancel_button.enabled, least=0.5)
+    window.workspace = widget.workspace
+    window.told.clear()
+    window.click(window.image, (188, 348))
+    assert picked(window)[0][188, 348]
+    assert not window.told
+
+
+def test_all_like_this_are_candidates_by_a_threshold(coins_window):
+    window = coins_window
+    panel, session = window.widget.panel, window.workspace.session
+    window.click(window.image, (120, 271))
+    (one,) = picked(window)
+    steps = len(session.history.done)
+    panel.like_button.native.click()
+    window.wait(lambda: not panel.cancel_button.enabled)
+    first = len(picked(window))
+    assert first > 15, "coins are like a coin"
+    assert panel.status.value == f"{first - 1} found like this"
+    assert np.array_equal(picked(window)[0], one)
+    panel.liking.threshold.value = 0.9
+    fewer = len(picked(window))
+    assert 1 < fewer < first
+    panel.liking.threshold.value = 0.95
+    panel.liking.threshold.value = 0.9
+    assert len(session.history.done) == steps + 1, "one step, however often it is moved"
+    panel.liking.threshold.value = 1.0
+    assert len(picked(window)) == 1
+    assert panel.status.value == "nothing else is like this: lower the threshold, or conf"
+    panel.liking.threshold.value = 0.9
+    assert len(picked(window)) == fewer
+    window.key("N")
+    assert len(np.unique(labels(window))) == fewer + 1
+    panel.liking.threshold.value = 0.5
+    assert not session.prompts(()), "it was about what is committed"
+    window.move(window.image, (120, 271))
+    window.key("Y")
+    window.wait(lambda: not panel.cancel_button.enabled)
+    assert len(picked(window)) > 0, "an object is an example too"
+    window.key("N")
+    assert len(np.unique(labels(window))) > fewer + 1
+    window.key("U")
+    window.key("U")
+    window.key("U")
+    assert len(picked(window)) == fewer
+    window.key("U")
+    assert len(picked(window)) == 1
+    assert not window.told
+
+
+def test_why_nothing_is_found_like_it_is_told(coins_window):
+    window = coins_window
+    button = window.widget.panel.like_button.native
+    button.click()
+    assert str(window.told[-1].message).startswith("Click an object first")
+    put(window, Segmentation.from_masks(window.workspace.instances.seg[:3].masks()))
+    button.click()
+    assert str(window.told[-1].message).startswith("There is nothing to compare by")

@@ -50,7 +50,7 @@ def test_segment_click_hover_commit_undo_on_a_real_image(window):
     window.wait(lambda: not widget.panel.cancel_button.enabled)
 
     middle = 52, 216
-    coin = scene.seg.select(points=[(middle[1] + 0.5, middle[0] + 0.5)], points_mode="best")
+    coin = scene.seg.predict(points=[(middle[1] + 0.5, middle[0] + 0.5)], multimask=False)
     assert len(coin) == 1
     before = window.pixels()
     window.move(coins, middle)
