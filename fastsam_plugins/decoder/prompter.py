@@ -95,7 +95,8 @@ class Prompter:
             return self._known[key]
         before: list[Answer] = [mask] if mask is not None else []
         if len(steps) > 1 or (steps and box is not None and mask is None):
-            before = self.answers(steps[:-1], box, mask, ALTERNATIVES)
+            # What a person saw, who did not turn to another: the best of one.
+            before = self.answers(steps[:-1], box, mask, 1)
         found = self._step(steps, box, before[0] if before else None, most)
         self._known[key] = found
         if len(self._known) > _KEPT:

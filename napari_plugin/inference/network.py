@@ -52,12 +52,12 @@ class Network:
         self._answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._number = 0
 
-    def load(self, model: str, device: str, backend: str) -> None:
+    def load(self, model: str, device: str, backend: str = "auto", precision: str = "auto") -> None:
         """Load a network ahead of time; does not wait, and keeps quiet about what is wrong."""
         if self._lock.acquire(blocking=False):
             try:
                 self._number += 1
-                network = [model, device, backend]
+                network = [model, device, backend, precision]
                 self._send({"do": "load", "number": self._number, "network": network})
             except OSError:
                 self._process = None
@@ -68,7 +68,7 @@ class Network:
         self,
         pixels: NDArray[np.uint8] | WindowedImage,
         shape: tuple[int, int],
-        network: tuple[str, str, str],
+        network: tuple[str, str, str, str],
         options: SegmentOptions,
         stop: threading.Event,
         tiling: TileOptions | None = None,
@@ -82,7 +82,7 @@ class Network:
             Of what is not in memory, the process is given the windows that it asks for.
         shape : (H, W)
             In whose pixels the answer is.
-        network : model, device, backend
+        network : model, device, backend, precision
         options : SegmentOptions
         stop : threading.Event
             Give up once it is set.

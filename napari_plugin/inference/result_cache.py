@@ -38,6 +38,8 @@ def digest(
     options: SegmentOptions,
     tiling: TileOptions | None = None,
     stop: threading.Event | None = None,
+    backend: str = "auto",
+    precision: str = "auto",
 ) -> str:
     """Name what the network is asked.
 
@@ -53,8 +55,12 @@ def digest(
     tiling : TileOptions, optional
     stop : threading.Event, optional
         Give up once it is set: the name is none, then.
+    backend, precision : str
+        What runs the network.
     """
-    how = (options, tiling) if tiling else (options,)
+    how: tuple[object, ...] = (options, tiling) if tiling else (options,)
+    if (backend, precision) != ("auto", "auto"):  # else named as before there was a choice
+        how = (*how, backend, precision)
     said = repr((pixels.shape, shape, _fingerprint(model), *how))
     made = hashlib.blake2b(said.encode(), digest_size=16)
     height, width = pixels.shape[:2]

@@ -121,7 +121,8 @@ def _answer(
         name = tuple(request["network"])
         if name not in loaded:
             loaded.clear()  # not two in memory
-            loaded[name] = FastSAM(*name)
+            model, device, backend, precision = name
+            loaded[name] = FastSAM(model, device, backend, precision=precision)
         network = loaded[name]
         if request["do"] == "segment":
             options = SegmentOptions(**request["options"])

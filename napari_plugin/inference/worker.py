@@ -43,7 +43,7 @@ class Request:
     jobs : tuple of (slice, window)
     shape : (H, W)
         Of a slice.
-    model, device, backend : str
+    model, device, backend, precision : str
         As for :class:`fastsam_plugins.FastSAM`.
     options : SegmentOptions
     filters : FilterOptions
@@ -64,6 +64,7 @@ class Request:
     filters: FilterOptions
     tiling: TileOptions | None = None
     limits: LimitOptions = _LIMITS
+    precision: str = "auto"
 
     @property
     def steps(self) -> int:
@@ -114,12 +115,15 @@ def segment_slices(
                 enough = request.options.imgsz or ENOUGH
                 pixels = request.pixels.read(key, window, enough)
             yield None
-            name = digest(pixels, shape, request.model, request.options, request.tiling, stop)
+            name = digest(
+                pixels, shape, request.model, request.options, request.tiling, stop,
+                request.backend, request.precision,
+            )  # fmt: skip
             if stop.is_set():
                 return
             seg = cache.get(name)
             if seg is None:
-                weights = (request.model, request.device, request.backend)
+                weights = (request.model, request.device, request.backend, request.precision)
                 seg = network.segment(
                     pixels, shape, weights, request.options, stop, request.tiling, request.limits
                 )

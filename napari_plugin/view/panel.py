@@ -89,6 +89,7 @@ class Panel:
             value=start.device,
         )  # fmt: skip
         self.backend = ComboBox(label="backend", choices=list(backends.NAMES))
+        self.precision = ComboBox(label="precision", choices=list(backends.PRECISIONS))
         self.advanced = Form(SegmentOptions, leave_out=("conf",))
         self.tiling = Form(TileOptions)
         self.layer_options = Form(LayerOptions)
@@ -96,7 +97,7 @@ class Panel:
         # Of files that napari reads itself, nobody asks us.
         self.limits = Form(LimitOptions, leave_out=("max_pixels", "max_seconds"))
         self.hidden = Container(
-            widgets=[self.weights, self.device, self.backend], labels=True, label=""
+            widgets=[self.weights, self.device, self.backend, self.precision], labels=True, label=""
         )
         self.segment_button = PushButton(text="Segment")
         self.cancel_button = PushButton(text="Cancel", enabled=False)

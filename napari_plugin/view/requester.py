@@ -242,7 +242,7 @@ class Requester:
         tiling = panel.tiling.read() if region.region == "windows" else None
         return workspace, Request(
             pixels, jobs, image.shape, panel.model_name(), panel.device.value, panel.backend.value,
-            options, panel.filters.read(), tiling, panel.limits.read(),
+            options, panel.filters.read(), tiling, panel.limits.read(), panel.precision.value,
         )  # fmt: skip
 
     def _busy(self, busy: bool) -> None:

@@ -12,7 +12,6 @@ from napari.utils.notifications import show_info
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 
-from fastsam_plugins.network import backends
 from napari_plugin.inference.network import Network
 from napari_plugin.inference.result_cache import ResultCache
 from napari_plugin.inference.worker import picture
@@ -59,7 +58,7 @@ class FastSAMWidget(Container):
         self.workspace: Workspace | None = None
         self.network = Network()
         # Ready by the time it is asked.
-        self.network.load(self.preferences.model, self.preferences.device, backends.NAMES[0])
+        self.network.load(self.preferences.model, self.preferences.device)
         self.panel = Panel(
             self.preferences, self._images, self._outputs, self._roughs, self._choose_rows,
             self._drop_rows,

@@ -14,7 +14,7 @@ from napari_plugin.inference.worker import (
 )
 from napari_plugin.model.plane import Plane
 
-NAME = ("FastSAM-n", "cpu", "auto")
+NAME = ("FastSAM-n", "cpu", "auto", "auto")
 
 
 QUICK = SegmentOptions(imgsz=320, conf=0.25)

@@ -128,9 +128,10 @@ def test_it_stops_in_the_middle_and_works_again(network, coins):
 
 def test_what_is_wrong_is_one_line(network, coins):
     for name, message in (
-        (("nothing", "cpu", "auto"), "no weights at nothing"),
-        (("FastSAM-n", "warp", "auto"), "device must be"),
-        (("FastSAM-n", "cpu", "steam"), "backend must be one of"),
+        (("nothing", "cpu", "auto", "auto"), "no weights at nothing"),
+        (("FastSAM-n", "warp", "auto", "auto"), "device must be"),
+        (("FastSAM-n", "cpu", "steam", "auto"), "backend must be one of"),
+        (("FastSAM-n", "cpu", "torch", "f16"), "nothing here runs a network in f16"),
     ):
         with pytest.raises(NetworkError, match=message) as error:
             network.segment(coins, coins.shape[:2], name, QUICK, threading.Event())

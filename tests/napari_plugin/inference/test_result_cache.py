@@ -27,6 +27,8 @@ def test_a_digest_names_pixels_shape_model_and_options(tmp_path):
         digest(PIXELS, (30, 40), "FastSAM-s", OPTIONS),
         digest(PIXELS, (30, 40), str(own), OPTIONS),
         digest(PIXELS, (30, 40), "FastSAM-n", OPTIONS.replace(conf=0.1)),
+        digest(PIXELS, (30, 40), "FastSAM-n", OPTIONS, backend="torch"),
+        digest(PIXELS, (30, 40), "FastSAM-n", OPTIONS, precision="f32"),
         digest(PIXELS, (30, 40), "FastSAM-n", OPTIONS, TileOptions()),
         digest(PIXELS, (30, 40), "FastSAM-n", OPTIONS, TileOptions(tile=512)),
     }
