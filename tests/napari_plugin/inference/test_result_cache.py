@@ -32,7 +32,7 @@ def test_a_digest_names_pixels_shape_model_and_options(tmp_path):
         digest(PIXELS, (30, 40), "FastSAM-n", OPTIONS, TileOptions()),
         digest(PIXELS, (30, 40), "FastSAM-n", OPTIONS, TileOptions(tile=512)),
     }
-    assert len(others | {first}) == 9
+    assert len(others | {first}) == 11
 
 
 def test_results_outlive_the_program(dummy, tmp_path):
