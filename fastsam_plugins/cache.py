@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import os
 import platform
 import warnings
 from collections.abc import Callable
@@ -73,11 +74,16 @@ def keep(name: str, content: bytes) -> None:
     try:
         atomic.write_bytes(place(name), hashlib.sha256(content).digest() + content)
     except OSError as error:
-        warnings.warn(
-            f"nothing can be kept in {paths.cache()} ({one_line(error)}), so every start takes "
-            f"longer: set {paths.CACHE_VARIABLE} to a folder that can be written",
-            stacklevel=2,
+        reason = os.strerror(error.errno) if error.errno else one_line(error)
+        _warn(
+            f"nothing can be kept in {paths.cache()} ({reason}), so every start takes longer: set "
+            f"{paths.CACHE_VARIABLE} to a folder that can be written"
         )
+
+
+@functools.cache
+def _warn(line: str) -> None:  # once: there are several files
+    warnings.warn(line, stacklevel=3)
 
 
 def kept(name: str, make: Callable[[], bytes]) -> bytes:
