@@ -6,13 +6,14 @@ another version wrote, is as good as none.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
 import os
 import platform
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fastsam_plugins import paths
@@ -84,6 +85,18 @@ def keep(name: str, content: bytes) -> None:
 @functools.cache
 def _warn(line: str) -> None:  # once: there are several files
     warnings.warn(line, stacklevel=3)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Work something out while no other process or thread does; go on where nothing is kept."""
+    from fastsam_plugins.io import atomic
+
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            stack.enter_context(atomic.making(paths.cache()))
+            stack.enter_context(atomic.alone(paths.cache()))
+        yield
 
 
 def kept(name: str, make: Callable[[], bytes]) -> bytes:
