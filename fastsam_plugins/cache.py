@@ -6,12 +6,14 @@ another version wrote, is as good as none.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
+import os
 import platform
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fastsam_plugins import paths
@@ -73,11 +75,28 @@ def keep(name: str, content: bytes) -> None:
     try:
         atomic.write_bytes(place(name), hashlib.sha256(content).digest() + content)
     except OSError as error:
-        warnings.warn(
-            f"nothing can be kept in {paths.cache()} ({one_line(error)}), so every start takes "
-            f"longer: set {paths.CACHE_VARIABLE} to a folder that can be written",
-            stacklevel=2,
+        reason = os.strerror(error.errno) if error.errno else one_line(error)
+        _warn(
+            f"nothing can be kept in {paths.cache()} ({reason}), so every start takes longer: set "
+            f"{paths.CACHE_VARIABLE} to a folder that can be written"
         )
+
+
+@functools.cache
+def _warn(line: str) -> None:  # once: there are several files
+    warnings.warn(line, stacklevel=3)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Work something out while no other process or thread does; go on where nothing is kept."""
+    from fastsam_plugins.io import atomic
+
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            stack.enter_context(atomic.making(paths.cache()))
+            stack.enter_context(atomic.alone(paths.cache()))
+        yield
 
 
 def kept(name: str, make: Callable[[], bytes]) -> bytes:

@@ -34,7 +34,8 @@ from fastsam_plugins.tiling import Mosaic, window_count, windows
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    if sys.stderr is not None:  # print would take standard output, which is for results
+        print(line, file=sys.stderr)
 
 
 class FastSAM:

@@ -14,10 +14,35 @@ SAMPLES = ASSETS / "samples"
 CACHE_VARIABLE = "FASTSAM_CACHE_DIR"
 
 
+def home() -> Path:
+    """A person's home; the root, as containers have it, where the system knows of none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.sep)
+
+
+def named(variable: str) -> Path | None:
+    """The folder that is named in the environment; None where none is.
+
+    Raises
+    ------
+    ValueError
+        If it lies in a home that there is not.
+    """
+    own = os.environ.get(variable)
+    try:
+        return Path(own).expanduser().absolute() if own else None
+    except RuntimeError:
+        raise ValueError(
+            f"{variable} is {own}, and nobody here is called so: name a folder"
+        ) from None
+
+
 def data() -> Path:
     """The folder of this program in the person's data folder; it may not exist."""
     if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
+        base = home() / "Library" / "Application Support"
     else:
         base = _base("XDG_DATA_HOME", ".local/share")
     return base / "fastsam-plugins"
@@ -25,10 +50,10 @@ def data() -> Path:
 
 def cache() -> Path:
     """The folder for what can be made again; it may not exist."""
-    if own := os.environ.get(CACHE_VARIABLE):
-        return Path(own).expanduser().absolute()
+    if own := named(CACHE_VARIABLE):
+        return own
     if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
+        base = home() / "Library" / "Caches"
     else:
         base = _base("XDG_CACHE_HOME", ".cache")
     return base / "fastsam-plugins" / ("cache" if sys.platform == "win32" else "")
@@ -36,7 +61,7 @@ def cache() -> Path:
 
 def _base(variable: str, usual: str) -> Path:
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        return Path(os.environ.get("LOCALAPPDATA") or home() / "AppData" / "Local")
     # A relative one means nothing, says the XDG base directory specification.
     named = Path(os.environ.get(variable, ""))
-    return named if named.is_absolute() else Path.home() / usual
+    return named if named.is_absolute() else home() / usual

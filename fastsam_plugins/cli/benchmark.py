@@ -43,6 +43,8 @@ def benchmark(images: tuple[Path, ...], rounds: int, compare: str | None, pictur
 
     check_model(values)
     if picture:
+        if picture.suffix.lower() != ".png":
+            raise ValueError(f"--picture draws a .png, not {picture}")
         io.check_output(picture, images)
     shown = {name: values.pop(name) for name in ("imgsz", "conf", "max_det")}
     options, limits = SegmentOptions(**shown), pick(LimitOptions, dict(values))
@@ -117,6 +119,5 @@ def _draw(stages: list[Stage], title: str, picture: Path) -> None:
     plot.bar_label(bars, fmt="%.1f", padding=3)
     plot.invert_yaxis()
     plot.set(xlabel="ms per image (median)", title=title)
-    kind = picture.suffix.lstrip(".") or "png"
     with atomic.replacing(picture) as part:
-        figure.savefig(part, format=kind, dpi=120)
+        figure.savefig(part, format="png", dpi=120)

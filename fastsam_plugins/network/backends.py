@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import warnings
 from typing import get_args
 
-from fastsam_plugins.messages import install
+from fastsam_plugins.messages import install, one_line
 from fastsam_plugins.network import openvino_guard
 from fastsam_plugins.network.output import Backend
 from fastsam_plugins.network.weights import Network
@@ -109,10 +110,23 @@ def possible(name: str, precision: str, device: str) -> list[tuple[str, str]]:
 
 
 def installed(name: str) -> bool:
-    """Whether a backend's package is here."""
+    """Whether a backend's package is here, and works."""
     if name == "tensorrt":
         return "TensorrtExecutionProvider" in _providers()
-    return importlib.util.find_spec(_PACKAGES[name]) is not None
+    if importlib.util.find_spec(_PACKAGES[name]) is None:
+        return False
+    return name != "openvino" or _loads()
+
+
+@functools.cache
+def _loads() -> bool:
+    """Whether OpenVINO, which is there, can be imported: on an old system its libraries cannot."""
+    try:
+        with openvino_guard.openvino():
+            return True
+    except (ImportError, OSError) as error:
+        warnings.warn(f"OpenVINO cannot be used here: {one_line(error)}", stacklevel=2)
+        return False
 
 
 @functools.cache

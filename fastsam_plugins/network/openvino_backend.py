@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import Any
 
-from fastsam_plugins.network import graphs, interrupting, openvino_guard
+from fastsam_plugins.network import graphs, interrupting, openvino_guard, ultralytics_guard
 from fastsam_plugins.network.output import Backend, Canvases, Output, outputs
 from fastsam_plugins.network.weights import Network
 
@@ -70,7 +70,7 @@ class OpenVino(Backend):
             try:
                 while not request.wait_for(_TICK):
                     interrupting.check()
-            except interrupting.Interrupted:
+            except BaseException:  # also Ctrl-C, and what whoever may stop it raises
                 del self._own.request  # it goes on to the end of a layer
                 request.cancel()
                 raise
@@ -90,7 +90,7 @@ class OpenVino(Backend):
 
 def _allowed() -> int:
     """How many threads the person allows; 0 where nothing is said."""
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    if said == "1" and "ultralytics" in sys.modules:
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # by depth of nesting
+    if said == "1" and "ultralytics" in sys.modules and not ultralytics_guard.entered():
         return 0  # a person's program imported ultralytics, which says so whoever asks
-    return int(said) if said.isdecimal() else 0
+    return min(int(said), os.cpu_count() or 1) if said.isdecimal() else 0

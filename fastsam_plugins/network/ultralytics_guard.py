@@ -50,6 +50,7 @@ _HOMES = {
 
 _FORBIDDEN = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
 _lock = threading.RLock()
+_entered = False
 
 
 def __getattr__(name: str) -> Any:
@@ -75,16 +76,29 @@ def module(name: str) -> Any:
         return importlib.import_module(f"ultralytics.{name}")
 
 
+def entered() -> bool:
+    """Whether ultralytics was imported through here, and not by a person's program."""
+    return _entered
+
+
 def config_folder() -> Path:
     """The folder of a person's ultralytics settings, which may not exist."""
     own = os.environ.get("YOLO_CONFIG_DIR")
     if own:
         return Path(own).expanduser() / "Ultralytics"
     if sys.platform == "win32":
-        return Path.home() / "AppData" / "Roaming" / "Ultralytics"
+        return _home() / "AppData" / "Roaming" / "Ultralytics"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "Ultralytics"
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "Ultralytics"
+        return _home() / "Library" / "Application Support" / "Ultralytics"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or _home() / ".config") / "Ultralytics"
+
+
+def _home() -> Path:
+    # As ``paths.home``: imported here, mypy would no longer know the names of this module.
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.sep)
 
 
 @contextlib.contextmanager
@@ -111,8 +125,10 @@ def _add_none(*_: Any) -> None:
 
 def _enter() -> None:
     """Import ultralytics, offline, with a copy of the person's settings for the time being."""
+    global _entered
     from PIL import Image
 
+    _entered = True
     folder = config_folder()
     image_open = Image.open
     silence = logging.Filter("nothing is called so")

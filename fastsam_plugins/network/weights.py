@@ -186,8 +186,7 @@ def known(name: str | Path) -> Path | Official:
 
 def folder() -> Path:
     """Where official weights are downloaded to."""
-    own = os.environ.get(FOLDER_VARIABLE)
-    return Path(own).expanduser().absolute() if own else paths.data() / "weights"
+    return paths.named(FOLDER_VARIABLE) or paths.data() / "weights"
 
 
 def local_path(weights: Official) -> Path:

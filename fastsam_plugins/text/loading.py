@@ -233,7 +233,7 @@ def cache_folder(config: dict[str, Any]) -> Path:
 
         repository = os.path.split(config["hf_hub"])[0]
         return Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
-    return Path("~/.cache/clip").expanduser()
+    return Path(os.path.expanduser("~/.cache/clip"))  # as it says itself, also without a home
 
 
 def _open_clip() -> Any:

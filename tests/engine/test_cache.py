@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
 from fastsam_plugins import cache, paths
@@ -58,3 +60,14 @@ def test_packages_have_versions_or_none():
     assert cache.versions("numpy", "no-such-package")[1] == "-"
     assert cache.versions("numpy")[0][0].isdigit()
     assert cache.processor() == cache.processor() != ""
+
+
+def test_that_nothing_can_be_kept_is_said_once(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv(paths.CACHE_VARIABLE, str(tmp_path / "file"))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for name in "abc":
+            cache.keep(name, b"")
+    assert len(said) == 1
+    assert f"in {tmp_path / 'file'} (File exists)" in str(said[0].message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -59,6 +60,27 @@ def test_what_is_not_as_good_is_not_taken_however_fast(asked):
     fastest.cache.keep(name, msgspec.json.encode([*good[:-1], last]))
     assert fastest.choose(network, "cpu", "auto", "auto", asked.append) == possible[-1]
     assert asked == []
+
+
+def test_starts_at_the_same_moment_try_once_and_take_the_same(asked, monkeypatch):
+    network = weights.load("FastSAM-n")
+    tried, of = [], fastest._Comparison.of
+    monkeypatch.setattr(fastest._Comparison, "of", lambda n: tried.append(1) or of(n))
+
+    def chosen(_):
+        return fastest.choose(network, "cpu", "auto", "f32", asked.append)
+
+    with ThreadPoolExecutor(3) as pool:
+        assert len(set(pool.map(chosen, range(3)))) == 1
+    assert len(tried) == 1
+
+
+def test_where_none_is_as_good_the_plainest_is_taken(asked):
+    network = weights.load("FastSAM-n")
+    possible = backends.possible("openvino", "auto", "cpu")
+    bad = [Trial(*one, seconds=1.0, mean_iou=0.5, recall_change=0.0) for one in possible]
+    fastest.cache.keep(fastest._name(network, "cpu", possible), msgspec.json.encode(bad))
+    assert fastest.choose(network, "cpu", "openvino", "auto", asked.append) == possible[0]
 
 
 def test_who_says_what_he_wants_gets_it_at_once(asked):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 import warnings
 
@@ -15,6 +16,7 @@ from fastsam_plugins import FastSAM, read_image
 from fastsam_plugins.geometry import Letterbox
 from fastsam_plugins.instances import instances
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.model import _say
 from fastsam_plugins.network.interrupting import Interrupted
 from fastsam_plugins.network.output import Output
 from fastsam_plugins.network.weights import BUNDLED
@@ -296,3 +298,9 @@ def test_max_det_counts_after_diversity(model, coins):
     assert np.allclose(few.scores, expected.scores)
     tiled = model.segment_tiled(coins, tile=256, imgsz=256, conf=0.1, diverse=0.9)
     assert (np.diff(tiled.scores) <= 0).all()
+
+
+def test_where_standard_error_is_closed_results_stay_clean(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", None)
+    _say("trying once ...")
+    assert capsys.readouterr().out == ""

@@ -44,6 +44,7 @@ def test_what_cannot_be_measured_is_one_line(tmp_path):
             "bf16 on cpu by onnx",
         ),
         (("--rounds", "0"), "0 is not in the range"),
+        ((*QUICK, "--picture", "stages.json"), "--picture draws a .png, not stages.json"),
     ):
         result = run("benchmark", *words)
         assert result.exit_code != 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -90,3 +93,21 @@ def test_other_backends_run_on_the_processor():
     pytest.importorskip("openvino")
     with pytest.raises(ValueError, match="use device='cpu'"):
         backends.possible("openvino", "auto", "cuda")
+
+
+def test_where_openvino_is_broken_pytorch_runs_it_and_a_line_says_why(tmp_path):
+    """As where the system's libraries are too old for it."""
+    broken = tmp_path / "openvino"
+    broken.mkdir()
+    (broken / "__init__.py").write_text('raise ImportError("libopenvino.so: no such file")')
+    script = "from fastsam_plugins import FastSAM; print(FastSAM(device='cpu', backend='auto'))"
+    environment = {k: v for k, v in os.environ.items() if k != "FASTSAM_BACKEND"}
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=environment | {"PYTHONPATH": str(tmp_path)},
+        check=False,
+    )
+    assert ended.stdout == "FastSAM-n by PyTorch f32 on cpu, imgsz 512\n"
+    assert "OpenVINO cannot be used here: libopenvino.so: no such file" in ended.stderr

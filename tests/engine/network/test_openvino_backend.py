@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from fastsam_plugins import FastSAM
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.network import backends
+from fastsam_plugins.network import backends, openvino_backend, ultralytics_guard
 from fastsam_plugins.network.interrupting import Interrupted
 
 pytest.importorskip("openvino")
@@ -65,3 +66,32 @@ def test_it_stops_in_the_middle_of_an_image_and_works_again(half):
     thread.join(60)
     assert ended == [True]
     assert len(half.segment(image[:64, :64], imgsz=64)) >= 0
+
+
+def test_ctrl_c_in_the_middle_of_an_image_leaves_it_working(half, coins):
+    """A press falls into one of the looks at whether to stop."""
+    looks = []
+
+    def pressed():
+        looks.append(1)
+        if len(looks) > 4:  # once it has begun
+            raise KeyboardInterrupt
+        return False
+
+    image = np.random.default_rng(0).integers(0, 255, (2048, 2048, 3), np.uint8)
+    with pytest.raises(KeyboardInterrupt), half.interruptible(pressed):
+        list(half.segment_many([image] * 20, imgsz=2048, batch=1))
+    assert len(half.segment(coins, imgsz=320, conf=0.2)) > 3
+
+
+@pytest.mark.parametrize(
+    ("said", "threads"),
+    [("1", 1), ("1,2", 1), (" 1 ", 1), ("0", 0), ("", 0), ("many", 0), ("-2", 0),
+     ("99999999999999999999", os.cpu_count())],
+)  # fmt: skip
+def test_what_a_person_says_of_threads_holds(monkeypatch, said, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert ultralytics_guard.SegmentationModel
+    for first, then in ((True, threads), (False, threads if threads != 1 else 0)):
+        monkeypatch.setattr(ultralytics_guard, "_entered", first)  # else a person's own program
+        assert openvino_backend._allowed() == then
