@@ -153,6 +153,5 @@ def _precisions(name: str, device: str) -> list[str]:
 @functools.cache
 def _halves() -> list[str]:
     """Half precisions that this processor computes in and OpenVINO knows of."""
-    with openvino_guard.openvino() as ov:
-        able = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = openvino_guard.core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return [kind for kind, name in (("bf16", "BF16"), ("f16", "FP16")) if name in able]

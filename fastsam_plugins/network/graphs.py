@@ -76,7 +76,7 @@ def openvino(network: Network) -> bytes:
                 input=[(ov.PartialShape([-1, -1, -1, 3]), ov.Type.u8)],
             )
             plain = {"INFERENCE_PRECISION_HINT": "f32"}
-            compiled = ov.Core().compile_model(model, "CPU", plain)
+            compiled = openvino_guard.core().compile_model(model, "CPU", plain)
             return bytes(compiled.export_model().getvalue())
 
     return cache.kept(_name(network, "openvino"), make)

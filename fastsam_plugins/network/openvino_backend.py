@@ -43,7 +43,7 @@ class OpenVino(Backend):
         self._own = threading.local()
 
     def _get(self, hint: str) -> Any:
-        with self._lock, openvino_guard.openvino() as ov:
+        with self._lock:
             if hint not in self._compiled:
                 settings: dict[str, Any] = {
                     "INFERENCE_PRECISION_HINT": self._precision,
@@ -52,7 +52,7 @@ class OpenVino(Backend):
                 if threads := _allowed():
                     settings["INFERENCE_NUM_THREADS"] = threads
                 graph = io.BytesIO(self._graph)
-                self._compiled[hint] = ov.Core().import_model(graph, "CPU", settings)
+                self._compiled[hint] = openvino_guard.core().import_model(graph, "CPU", settings)
             return self._compiled[hint]
 
     def run(self, canvases: Canvases, least: float) -> list[Output]:

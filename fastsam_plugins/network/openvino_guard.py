@@ -15,9 +15,24 @@ from typing import Any
 
 from fastsam_plugins import paths
 
-_lock = threading.Lock()
+_lock, _beginning = threading.Lock(), threading.Lock()
 _inside = 0  # threads that are within it
 _before: dict[str, str | None] = {}  # what the environment said before the first of them
+
+
+_cores: dict[int, Any] = {}  # by process: a parent's is of no use in a child, and never ended
+
+
+def core() -> Any:
+    """OpenVINO itself: one, for the whole process, and to its end.
+
+    It gives the thread that begins it a stack for signals, and takes that away when it ends, in
+    whatever thread: the next Ctrl-C, or the end of a child, was a segmentation fault.
+    """
+    with openvino() as module, _beginning:
+        if os.getpid() not in _cores:
+            _cores[os.getpid()] = module.Core()
+        return _cores[os.getpid()]
 
 
 @contextlib.contextmanager

@@ -37,6 +37,7 @@ class Torch(Backend):
             module = copy.deepcopy(module).to(self._kind, memory_format=torch.channels_last)
         self._module = module.to(self._device)
         self._own = threading.local()
+        self._usual = torch.get_num_threads()
 
     def run(self, canvases: Canvases, least: float) -> list[Output]:
         """See :meth:`Backend.run`."""
@@ -59,13 +60,16 @@ class Torch(Backend):
 
     def count(self) -> int:
         """As many as threads that PyTorch would use for one image."""
-        return 1 if self.in_batches else torch.get_num_threads()
+        # Remembered here, before any thread is alone: until it has put things right, the others
+        # would see what it sees.
+        self._usual = torch.get_num_threads()
+        return 1 if self.in_batches else self._usual
 
     def alone(self) -> None:
         """Let PyTorch use this thread only, and others as they did."""
-        usual = torch.get_num_threads()  # asked, else the first operation sets what is usual
+        torch.get_num_threads()  # else the first operation sets what is usual
         torch.set_num_threads(1)  # for this thread, and for those that do not exist yet
-        restore = threading.Thread(target=torch.set_num_threads, args=(usual,))
+        restore = threading.Thread(target=torch.set_num_threads, args=(self._usual,))
         restore.start()
         restore.join()
 

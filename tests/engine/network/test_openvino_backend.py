@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -95,3 +97,27 @@ def test_what_a_person_says_of_threads_holds(monkeypatch, said, threads):
     for first, then in ((True, threads), (False, threads if threads != 1 else 0)):
         monkeypatch.setattr(ultralytics_guard, "_entered", first)  # else a person's own program
         assert openvino_backend._allowed() == then
+
+
+SIGNALLED = """
+import gc, os, signal, threading
+from fastsam_plugins import FastSAM
+
+seen = []
+signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
+held = [FastSAM("FastSAM-n", "cpu", "openvino", precision="f32")]
+ending = threading.Thread(target=held.clear)  # the last of it ends elsewhere
+ending.start()
+ending.join()
+gc.collect()
+os.kill(os.getpid(), signal.SIGUSR1)
+print(seen)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no such signals here")
+def test_signals_are_handled_after_a_network_is_gone():
+    """OpenVINO took away the stack for signals that it had given the main thread: Ctrl-C, or the
+    end of a data loader's process, was a segmentation fault."""
+    run = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, "[1]\n"), run.stderr
