@@ -47,8 +47,8 @@ def test_images_side_by_side_are_those_one_after_another(half, coins):
 
 
 def test_it_stops_in_the_middle_of_an_image_and_works_again(half):
-    """An input that takes seconds; asked to stop once it has begun."""
-    image = np.random.default_rng(0).integers(0, 255, (2048, 2048, 3), np.uint8)
+    """Inputs that take a while; asked to stop once it has begun."""
+    image = np.random.default_rng(0).integers(0, 255, (960, 960, 3), np.uint8)
     stop, ended = threading.Event(), []
 
     def work():
@@ -56,7 +56,7 @@ def test_it_stops_in_the_middle_of_an_image_and_works_again(half):
             with half.interruptible(stop.is_set):
                 begun.set()
                 for _ in range(200):
-                    half.segment(image, imgsz=2048)
+                    half.segment(image, imgsz=960)
         except Interrupted:
             ended.append(True)
 
@@ -80,7 +80,7 @@ def test_ctrl_c_in_the_middle_of_an_image_leaves_it_working(half, coins):
             raise KeyboardInterrupt
         return False
 
-    image = np.random.default_rng(0).integers(0, 255, (2048, 2048, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 255, (960, 960, 3), np.uint8)
     with pytest.raises(KeyboardInterrupt), half.interruptible(pressed):
         list(half.segment_many([image] * 20, imgsz=2048, batch=1))
     assert len(half.segment(coins, imgsz=320, conf=0.2)) > 3
