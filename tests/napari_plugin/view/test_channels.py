@@ -107,6 +107,7 @@ def test_three_bands_are_chosen_in_the_widget(window, coins, axis):
     layer = widget.workspace.image.layer
     window.viewer.dims.set_current_step(0, 6)  # whichever band is on show
     x0, y0, x1, y1 = scene.seg.boxes[0].tolist()
+    widget.panel.mode.predict.value = False  # a click picks what was found
     window.click(layer, (6, (y0 + y1) / 2, (x0 + x1) / 2))
     window.key("N")
     made = widget.workspace.view.objects.labels
@@ -149,6 +150,7 @@ def test_a_stack_whose_slices_have_channels_is_left_as_it_is(window, coins, plac
     assert all(np.array_equal(getattr(image, n), v) for n, v in before.items())
     scene = widget.workspace.instances
     x0, y0, x1, y1 = scene.seg.boxes[0].tolist()
+    widget.panel.mode.predict.value = False  # a click picks what was found
     window.click(image, (2, 6, (y0 + y1) / 2, (x0 + x1) / 2))
     window.key("N")
     made = widget.workspace.view.objects.labels
