@@ -33,9 +33,10 @@ class Torch(Backend):
         self.label = f"PyTorch {precision}"
         self._device, self._kind = torch.device(device), _KINDS[precision]
         self.in_batches = self._device.type != "cpu"
-        if precision != "f32" and self.in_batches:
-            module = copy.deepcopy(module).to(self._kind, memory_format=torch.channels_last)
-        self._module = module.to(self._device)
+        if self.in_batches:  # a copy: the network itself stays where others may run it
+            order = torch.preserve_format if precision == "f32" else torch.channels_last
+            module = copy.deepcopy(module).to(self._device, self._kind, memory_format=order)
+        self._module = module
         self._own = threading.local()
         self._usual = torch.get_num_threads()
 

@@ -17,3 +17,12 @@ def test_bfloat16_is_near_float32():
         assert b.prototypes.dtype == b.scores.dtype == np.float32
         assert 0 < np.abs(a.prototypes - b.prototypes).max() < 0.2
         assert np.abs(a.scores - b.scores).max() < 0.05
+
+
+def test_the_network_itself_stays_on_the_processor():
+    """Another backend may be made of it; ``meta`` is a device that every machine has."""
+    network = weights.load("FastSAM-n")
+    for precision in ("f32", "f16"):
+        assert backends.make("torch", precision, network, "meta").in_batches
+        first = next(network.module.parameters())
+        assert (first.device.type, str(first.dtype)) == ("cpu", "torch.float32")
