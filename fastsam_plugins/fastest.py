@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,7 +25,7 @@ from fastsam_plugins.network import backends
 from fastsam_plugins.network.output import Backend
 from fastsam_plugins.network.weights import Network
 from fastsam_plugins.options import SegmentOptions
-from fastsam_plugins.paths import SAMPLES
+from fastsam_plugins.paths import samples
 from fastsam_plugins.segmentation import Segmentation
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ class _Comparison:
         from fastsam_plugins.io import read_image
 
         scenes = [scene(0, k) for k in range(DRAWN)]
-        images = [s.image for s in scenes] + [read_image(p) for p in _samples()]
+        images = [s.image for s in scenes] + [read_image(p) for p in samples()]
         plain = _seen(network, backends.make("torch", "f32", network, "cpu"), images)
         return cls(network, images, [s.masks for s in scenes], plain)
 
@@ -185,10 +184,6 @@ class _Comparison:
             areas = np.array([R.area(m) for m in masks], np.float64)
             recall.add(truth, areas, _regions(seg), seg.scores.astype(np.float64))
         return recall.average_recall(_ALL.max_det)
-
-
-def _samples() -> list[Path]:
-    return sorted(p for p in SAMPLES.iterdir() if p.suffix in (".png", ".jpg"))
 
 
 def _seen(

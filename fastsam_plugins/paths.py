@@ -39,6 +39,11 @@ def named(variable: str) -> Path | None:
         ) from None
 
 
+def samples() -> list[Path]:
+    """The images to try things on, by name."""
+    return sorted(p for p in SAMPLES.iterdir() if p.suffix in (".png", ".jpg"))
+
+
 def data() -> Path:
     """The folder of this program in the person's data folder; it may not exist."""
     if sys.platform == "darwin":

@@ -39,7 +39,7 @@ def benchmark(images: tuple[Path, ...], rounds: int, compare: str | None, pictur
               as_json: bool, **values: Any) -> None:  # fmt: skip
     """Measure how long IMAGES take, or the sample images: each stage, and many side by side."""
     from fastsam_plugins import io, speed
-    from fastsam_plugins.paths import SAMPLES
+    from fastsam_plugins.paths import samples
 
     check_model(values)
     if picture:
@@ -48,7 +48,7 @@ def benchmark(images: tuple[Path, ...], rounds: int, compare: str | None, pictur
         io.check_output(picture, images)
     shown = {name: values.pop(name) for name in ("imgsz", "conf", "max_det")}
     options, limits = SegmentOptions(**shown), pick(LimitOptions, dict(values))
-    paths = images or sorted(p for p in SAMPLES.iterdir() if p.suffix in (".png", ".jpg"))
+    paths = images or samples()
     pixels = [io.read_image(path, limits=limits) for path in paths]
     start = time.perf_counter()
     model = load(values)
