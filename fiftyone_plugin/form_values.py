@@ -13,7 +13,7 @@ from fastsam_plugins.options import (
     WeightsOptions,
 )
 from fastsam_plugins.parameters import Options
-from fiftyone_plugin import forms, segment_job
+from fiftyone_plugin import forms, sample_segmenter
 from fiftyone_plugin import parameters as own
 
 O = TypeVar("O", bound=Options)  # noqa: E741
@@ -35,7 +35,7 @@ def looking(params: dict[str, Any]) -> dict[str, Any]:
     model: Any = asked.model
     as_it_is = forms.read(params, WeightsOptions).allow_unknown_weights
     if as_it_is or (asked.backend, asked.precision) != ("auto", "auto"):
-        model = segment_job.loaded(
+        model = sample_segmenter.loaded(
             model, limits=limits, allow_unknown_weights=as_it_is, backend=asked.backend,
             precision=asked.precision,
         )  # fmt: skip

@@ -5,20 +5,12 @@ Reading, the network and the database work at the same time. Samples are saved b
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterator
 
 import fiftyone as fo
 
 from fastsam_plugins import FastSAM
-from fastsam_plugins.batch import read_ahead, segment_images
-from fastsam_plugins.geometry import Window
-from fastsam_plugins.io import open_raster, read_image
-from fastsam_plugins.network import weights
-from fastsam_plugins.network.interrupting import Interrupted
+from fastsam_plugins.batch import read_ahead
 from fastsam_plugins.options import (
     LimitOptions,
     PromptOptions,
@@ -26,16 +18,14 @@ from fastsam_plugins.options import (
     SegmentOptions,
     TileOptions,
 )
-from fastsam_plugins.parameters import Options, parameters
 from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin import labels, prompts
 from fiftyone_plugin.kept_files import Kept
-from fiftyone_plugin.parameters import Existing, NetworkOptions, PromptFields
+from fiftyone_plugin.parameters import Existing, PromptFields
+from fiftyone_plugin.sample_segmenter import SampleSegmenter
 from fiftyone_plugin.save_job import GONE, Job, Report, Result
 from fiftyone_plugin.storage import StoreOptions
 from fiftyone_plugin.views import ShownLabels, having, images
-
-T = TypeVar("T")
 
 
 def everything(
@@ -84,16 +74,13 @@ def everything(
         or there are no such weights.
     """
     job = Job(view, field, storing or StoreOptions(), existing, batch)
-    check_model(model)
-    job.store.how = how_of(model, segmenting or SegmentOptions(), reading, tiling)
+    segmenter = SampleSegmenter(model, segmenting, reading, tiling, limits, batch)
+    job.store.how = segmenter.settings
 
     def items() -> Iterator[tuple[str, str]]:  # asked for when the work is, and not by a form
         yield from job.items
 
-    network = _network(
-        items(), model, segmenting or SegmentOptions(), reading, batch, tiling, limits, job.report
-    )
-    return job.save(read_ahead(network, 2 * batch))
+    return job.save(read_ahead(segmenter.segment(items(), job.report), 2 * batch))
 
 
 def from_prompts(
@@ -164,12 +151,12 @@ def from_prompts(
             "nothing to prompt with: name a field of boxes, of points or of masks, or a text"
         )
     job.by_text = words is not None
-    check_model(model)
+    segmenter = SampleSegmenter(model, segmenting, reading, tiling, limits, batch)
     kept = Kept(job.dataset, proposals) if proposals else None
     if kept:
-        wanted = how_of(model, segmenting or SegmentOptions(), reading, tiling)
+        wanted = segmenter.settings
         if asked is None:
-            asked = given_names(segmenting, reading, tiling)
+            asked = segmenter.given
         kept.ask(job.view, {name: wanted[name] for name in wanted if name in asked})
     shown = ShownLabels(view)
     predicting = masks is not None or (prompting is not None and prompting.predict)
@@ -186,7 +173,7 @@ def from_prompts(
                 only,
             )  # fmt: skip
         if predicting and seg.image is None:  # what is kept on disk is without its image
-            seg = seg.with_image(_reader(tiling)(result.file, reading, limits))
+            seg = seg.with_image(segmenter.read(result.file))
         result.seg = given.select(seg, prompting or PromptOptions())
         result.names, result.sources = given.labels, given.sources
         result.prompts, result.left_out = len(given.labels), given.left_out
@@ -194,16 +181,13 @@ def from_prompts(
 
     def by_words(result: Result, seg: Segmentation, words: prompts.Words) -> None:
         if seg.image is None:  # what is kept on disk is without its image
-            seg = seg.with_image(_reader(tiling)(result.file, reading, limits))
+            seg = seg.with_image(segmenter.read(result.file))
         result.seg, result.similarity = words.select(seg)
         result.names, result.prompts = words.texts, len(words.texts)
         result.unanswered = words.unanswered(seg, result.seg)
 
     def prompted() -> Iterator[Result]:
-        for result in looked_at(
-            job.items, kept, model, segmenting or SegmentOptions(), reading, batch, tiling, limits,
-            job.report, predicting,
-        ):  # fmt: skip
+        for result in segmenter.segment_rest(job.items, kept, job.report, predicting):
             if result.seg is not None:
                 try:
                     if words:
@@ -217,118 +201,3 @@ def from_prompts(
             yield result
 
     return job.save(prompted())
-
-
-def looked_at(
-    items: Iterable[tuple[str, str]],
-    kept: Kept | None,
-    model: FastSAM | str,
-    segmenting: SegmentOptions,
-    reading: ReadOptions | None,
-    batch: int,
-    tiling: TileOptions | None,
-    limits: LimitOptions | None,
-    report: Report,
-    with_encoding: bool,
-) -> Iterator[Result]:
-    """The instances of samples: what was kept of them first, then from the network.
-
-    ``with_encoding`` says that what is kept without its encoding, as by an earlier version, is not
-    enough.
-    """
-    rest = []
-    for sample, file in items:
-        seg = kept.segmentation(sample) if kept else None
-        if seg is None or (with_encoding and seg.encoding is None):
-            rest.append((sample, file))
-        else:
-            yield Result(sample, file, seg)
-    yield from _network(
-        iter(rest), model, segmenting, reading, batch, tiling, limits, report
-    )  # fmt: skip
-
-
-def given_names(*given: Options | None) -> set[str]:
-    """Names of the settings of options that were given."""
-    return {p.name for options in given if options for p in parameters(type(options))}
-
-
-def how_of(
-    model: FastSAM | str,
-    segmenting: SegmentOptions,
-    reading: ReadOptions | None,
-    tiling: TileOptions | None,
-) -> dict[str, Any]:
-    """Everything that decides what is found in an image, by name."""
-    if isinstance(model, str):
-        known = weights.known(model)
-        name = known.stem if isinstance(known, Path) else known.name
-    else:
-        name = model.network.name
-    settings = (segmenting, reading or ReadOptions(), *([tiling] if tiling else []))
-    values = {k: v for options in settings for k, v in asdict(options).items()}
-    return {"model": name, "tiled": tiling is not None, **values}
-
-
-def check_model(model: FastSAM | str) -> None:
-    """Refuse weights that there are not, before anything is done."""
-    if not isinstance(model, FastSAM):
-        NetworkOptions(model)
-        weights.known(model)
-
-
-def _reader(tiling: TileOptions | None) -> Callable[..., Any]:
-    """What reads a file: window by window where it is looked at so."""
-    return open_raster if tiling else read_image
-
-
-def _network(
-    items: Iterator[tuple[str, str]],
-    model: FastSAM | str,
-    segmenting: SegmentOptions,
-    reading: ReadOptions | None,
-    batch: int,
-    tiling: TileOptions | None,
-    limits: LimitOptions | None,
-    report: Report,
-) -> Iterator[Result]:
-    """What the network finds for samples and their files, ahead of being saved."""
-    if limits is None and not isinstance(model, str):
-        limits = model.limits
-
-    def read(item: tuple[str, str]) -> Any:
-        return _reader(tiling)(item[1], reading, limits)
-
-    def windows(_: Any, places: Sequence[Window]) -> Iterator[Window]:
-        for number, place in enumerate(places):
-            report.window = (number, len(places))
-            if report.stop:
-                raise Interrupted("stopped on request")
-            yield place
-
-    network = functools.partial(loaded, model, limits=limits) if isinstance(model, str) else model
-    outcomes = segment_images(
-        network, items, read, segmenting, tiling, batch, ahead=batch, progress=windows
-    )
-    try:
-        for outcome in outcomes:
-            sample, file = outcome.item
-            yield Result(sample, file, outcome.segmentation, outcome.error)
-    except Interrupted:  # an image of which a part of the windows is seen: it is left
-        report.stopped = True
-
-
-@functools.lru_cache(maxsize=1)
-def loaded(
-    name: str,
-    device: str = "auto",
-    limits: LimitOptions | None = None,
-    allow_unknown_weights: bool = False,
-    backend: str = "auto",
-    precision: str = "auto",
-) -> FastSAM:
-    """The network used last: prompts come one after another."""
-    return FastSAM(
-        name, device, backend, None, limits, precision=precision,
-        allow_unknown_weights=allow_unknown_weights,
-    )  # fmt: skip

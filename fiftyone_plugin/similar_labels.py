@@ -17,8 +17,8 @@ from fiftyone_plugin import labels
 from fiftyone_plugin.fiftyone_private import dataset_of
 from fiftyone_plugin.kept_files import Kept
 from fiftyone_plugin.parameters import Existing
+from fiftyone_plugin.sample_segmenter import SampleSegmenter
 from fiftyone_plugin.save_job import GONE, Job, Report, Result
-from fiftyone_plugin.segment_job import check_model, given_names, how_of, looked_at
 from fiftyone_plugin.storage import StoreOptions
 from fiftyone_plugin.views import ShownLabels, having, images
 
@@ -122,23 +122,20 @@ def find(
     The other parameters, and what is returned and raised, are as in
     :func:`fiftyone_plugin.segment_job.from_prompts`.
     """
-    asked = given_names(segmenting, reading) if asked is None else asked
-    options, segmenting = options or ExemplarOptions(), segmenting or SegmentOptions()
+    options = options or ExemplarOptions()
     storing = (storing or StoreOptions()).replace(keep=False)
     view = images(view)
     check_field(dataset_of(view), examples)
     having_some = view.exists(examples) if only is None else having(view, only, [examples])
     job = Job(view if across else having_some, field, storing, existing, batch)
     job.by_text = True
-    check_model(model)
-    how = how_of(model, segmenting, reading, None)
-    kept = ask_kept(view, proposals, {n: how[n] for n in how if n in asked})
+    segmenter = SampleSegmenter(model, segmenting, reading, None, limits, batch)
+    asked, settings = segmenter.given if asked is None else asked, segmenter.settings
+    kept = ask_kept(view, proposals, {n: settings[n] for n in settings if n in asked})
     shown = ShownLabels(view)
 
     def looked(items: list[tuple[str, str]]) -> Iterator[Result]:
-        return looked_at(
-            items, kept, model, segmenting, reading, batch, None, limits, job.report, True
-        )
+        return segmenter.segment_rest(items, kept, job.report, True)
 
     def of_all() -> list[Vectors]:
         """Of samples that cannot be looked at the second look says why."""

@@ -18,8 +18,8 @@ from fastsam_plugins.options import LimitOptions, ReadOptions, SegmentOptions
 from fiftyone_plugin import documents
 from fiftyone_plugin.fiftyone_private import dataset_of
 from fiftyone_plugin.parameters import IndexOptions
+from fiftyone_plugin.sample_segmenter import SampleSegmenter, given_names
 from fiftyone_plugin.save_job import GONE, Report
-from fiftyone_plugin.segment_job import check_model, given_names, how_of, looked_at
 from fiftyone_plugin.similar_labels import Vectors, ask_kept, check_field
 from fiftyone_plugin.views import ShownLabels, having, images
 
@@ -57,7 +57,7 @@ def build(
     ValueError
         At once, if there is no such field, or an index of this name that is not to be replaced.
     """
-    view, network = images(view), model or options.model
+    view = images(view)
     dataset = dataset_of(view)
     check_field(dataset, options.labels)
     there = dataset.has_brain_run(options.brain_key)
@@ -68,13 +68,15 @@ def build(
     if there and dataset.get_brain_info(options.brain_key).config.type != "similarity":
         raise ValueError(f"{options.brain_key} is no index of similarity: name another")
     view = view.exists(options.labels) if only is None else having(view, only, [options.labels])
-    check_model(network)
-    segmenting = SegmentOptions(imgsz=options.imgsz)
+    segmenter = SampleSegmenter(
+        model or options.model, SegmentOptions(imgsz=options.imgsz), reading, None, limits,
+        options.batch,
+    )  # fmt: skip
     looks = {"model", "imgsz", *given_names(reading or ReadOptions())}
     if asked is None:
         asked = {"imgsz"} if options.imgsz else given_names(reading)
-    how = how_of(network, segmenting, reading, None)
-    kept = ask_kept(view, options.proposals, {n: how[n] for n in looks & set(asked)})
+    settings = segmenter.settings
+    kept = ask_kept(view, options.proposals, {n: settings[n] for n in looks & set(asked)})
     shown = ShownLabels(view)
 
     def work() -> Iterator[Report]:
@@ -83,9 +85,7 @@ def build(
         items = list(zip(*view.values(["id", "filepath"]), strict=True))
         vectors: list[NDArray[np.float32]] = []
         ids: list[tuple[str, str]] = []
-        for result in looked_at(
-            items, kept, network, segmenting, reading, options.batch, None, limits, report, True
-        ):
+        for result in segmenter.segment_rest(items, kept, report, True):
             report.check_stop()
             report.done += 1
             error = result.error

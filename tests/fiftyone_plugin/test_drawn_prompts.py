@@ -11,7 +11,7 @@ from fastsam_plugins import SegmentOptions, read_image
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import TextOptions, TileOptions
 from fastsam_plugins.paths import SAMPLES
-from fiftyone_plugin import labels, segment_job
+from fiftyone_plugin import labels, sample_segmenter, segment_job
 from fiftyone_plugin.prompts import Words
 from fiftyone_plugin.storage import StoreOptions
 from support.tiny_clip import FOLDER
@@ -123,7 +123,7 @@ def test_kept_proposals_and_selected_labels(coins, model, monkeypatch):
     *_, _ = segment_job.everything(coins, "kept", model, SEGMENTING)
     one = coins.first()["outlined"].polylines[1]
     prompt(coins, model, masks="outlined", only=[one.id])
-    monkeypatch.setattr(segment_job, "_network", lambda *_: iter(()))
+    monkeypatch.setattr(sample_segmenter.SampleSegmenter, "segment", lambda *_: iter(()))
     prompt(coins, model, "again", masks="outlined", only=[one.id], proposals="kept")
     (first,), (again,) = (coins.first()[f].detections for f in ("asked", "again"))
     assert first["source"] == again["source"] == one.id

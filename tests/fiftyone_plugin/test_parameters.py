@@ -9,7 +9,13 @@ import pytest
 
 from fastsam_plugins.options import TileOptions
 from fastsam_plugins.parameters import parameters
-from fiftyone_plugin import coco_transfer, proposals_to_labels, recall, segment_job
+from fiftyone_plugin import (
+    coco_transfer,
+    proposals_to_labels,
+    recall,
+    sample_segmenter,
+    segment_job,
+)
 from tests.fiftyone_plugin.test_operators import context, executed, form, operator, plugin, samples
 
 __all__ = ["plugin", "samples"]
@@ -193,7 +199,7 @@ def test_what_runs_the_network_can_be_chosen(samples):
     assert {"backend", "precision"} <= more.keys()
     asked = {"imgsz": 64, "backend": "torch", "precision": "bf16"}
     executed(samples, "segment_everything", field="halves", **asked)
-    assert segment_job.loaded.cache_info().currsize == 1
+    assert sample_segmenter.loaded.cache_info().currsize == 1
     assert "halves" in samples.get_field_schema()
     with pytest.raises(ValueError, match="nothing here runs a network in f16 on cpu by torch"):
         executed(samples, "segment_everything", field="none", **asked | {"precision": "f16"})

@@ -10,7 +10,7 @@ from PIL import Image
 from fastsam_plugins import Segmentation, read_image
 from fastsam_plugins.options import ExemplarOptions, SegmentOptions
 from fastsam_plugins.paths import SAMPLES
-from fiftyone_plugin import segment_job, similar_labels
+from fiftyone_plugin import sample_segmenter, segment_job, similar_labels
 from fiftyone_plugin.storage import StoreOptions
 from tests.fiftyone_plugin.test_operators import context, executed, form, message, operator, plugin
 
@@ -86,7 +86,7 @@ def test_what_was_kept_answers_without_the_network(coins, model, monkeypatch):
     )
     find(coins, model, across=True)
     expected = coins.values("alike.detections.similarity", unwind=True)
-    monkeypatch.setattr(segment_job, "_network", lambda *_: iter(()))
+    monkeypatch.setattr(sample_segmenter.SampleSegmenter, "segment", lambda *_: iter(()))
     report = find(coins, model, across=True, proposals="proposals", existing="overwrite")
     assert report.done == 3
     found = coins.values("alike.detections.similarity", unwind=True)

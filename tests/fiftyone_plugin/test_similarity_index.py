@@ -9,7 +9,7 @@ import pytest
 from fastsam_plugins import read_image
 from fastsam_plugins.options import SegmentOptions
 from fastsam_plugins.paths import SAMPLES
-from fiftyone_plugin import segment_job, similarity_index
+from fiftyone_plugin import sample_segmenter, segment_job, similarity_index
 from fiftyone_plugin.parameters import IndexOptions
 from fiftyone_plugin.save_job import Stopped
 from fiftyone_plugin.storage import StoreOptions
@@ -70,7 +70,7 @@ def test_the_order_is_that_of_the_engine(labelled, model):
 def test_kept_proposals_give_the_same_index_without_the_network(labelled, model, monkeypatch):
     build(labelled, model, imgsz=384)
     before = labelled.load_brain_results(KEY)
-    monkeypatch.setattr(segment_job, "_network", lambda *_: iter(()))
+    monkeypatch.setattr(sample_segmenter.SampleSegmenter, "segment", lambda *_: iter(()))
     build(labelled, model, proposals="found", overwrite=True)
     after = labelled.load_brain_results(KEY)
     assert after.label_ids.tolist() == before.label_ids.tolist()
