@@ -29,11 +29,11 @@ fi
 echo "The engine's quick tests on $("$VIRTUAL_ENV/bin/python" -V)"
 # What most depends on the Python: values, options, files of every format, and the command.
 TESTED=(test_answers test_batch test_geometry test_import test_indices test_messages test_model
-    test_options test_prompts test_segmentation test_selection cli/test_main datasets/test_coco
-    datasets/test_coco_writer images/test_contrast images/test_percentiles io/test_atomic
-    io/test_npz io/test_read io/test_vectors io/test_write masks/test_outlines masks/test_polygons
-    masks/test_prototypes masks/test_quality masks/test_runs network/test_checkpoints
-    network/test_nms network/test_weights)
+    test_instance_arrays test_options test_prompts test_segmentation test_selection cli/test_main
+    datasets/test_coco datasets/test_coco_writer images/test_contrast images/test_percentiles
+    io/test_atomic io/test_npz io/test_read io/test_vectors io/test_write masks/test_outlines
+    masks/test_polygons masks/test_prototypes masks/test_quality masks/test_runs
+    network/test_checkpoints network/test_nms network/test_weights)
 FILES=("${TESTED[@]/#/tests/engine/}")
 FILES=("${FILES[@]/%/.py}")
 timeout 900 "$VIRTUAL_ENV/bin/python" -m pytest -q -p no:cacheprovider -W ignore \
