@@ -73,63 +73,64 @@ class Trial(msgspec.Struct, frozen=True):
         return self.mean_iou >= LEAST_IOU and abs(self.recall_change) <= MOST_CHANGE
 
 
-def choose(
-    network: Network, device: str, backend: str, precision: str, say: Callable[[str], None]
-) -> tuple[str, str]:
-    """The backend and precision to run a network with, of those that fit what was asked for.
-
-    Parameters
-    ----------
-    network : Network
-    device, backend, precision : str
-        See :func:`fastsam_plugins.network.backends.possible`.
-    say : callable
-        Told, in a line, that something is tried, which takes seconds.
+def possible(backend: str, precision: str, device: str) -> list[tuple[str, str]]:
+    """As :func:`fastsam_plugins.network.backends.possible`, where ``auto`` has another meaning.
 
     Raises
     ------
     ValueError
-        If nothing fits.
+        If nothing fits; where the variable is the reason, it is named.
     """
-    possible = backends.possible(named(backend), precision, device)
-    if len(possible) == 1:
-        return possible[0]
-    trials = _known(network, device, possible)
+    meant = os.environ.get(VARIABLE) if backend == "auto" else None
+    try:
+        return backends.possible(meant or backend, precision, device)
+    except ValueError as error:
+        raise ValueError(f"{error} ({VARIABLE} is {meant})" if meant else str(error)) from None
+
+
+def choose(
+    network: Network, device: str, fitting: list[tuple[str, str]], say: Callable[[str], None]
+) -> tuple[str, str]:
+    """The backend and precision to run a network with.
+
+    Parameters
+    ----------
+    network : Network
+    device : str
+    fitting : list of (backend, precision)
+        What to choose from, of :func:`possible`; the first is what nothing else may differ from.
+    say : callable
+        Told, in a line, that something is tried, which takes seconds.
+    """
+    if len(fitting) == 1:
+        return fitting[0]
+    trials = known(network, device, fitting)
     if trials is None:
-        names = " and ".join(f"{name} {kind}" for name, kind in possible)
+        names = " and ".join(f"{name} {kind}" for name, kind in fitting)
         say(f"{network.name}: trying once which of {names} is fastest here, and as good ...")
         with cache.alone():  # processes that begin together take the same, and none disturbs it
-            trials = _known(network, device, possible)
+            trials = known(network, device, fitting)
             if trials is None:
                 comparison = _Comparison.of(network)
-                trials = [comparison.trial(*one, device) for one in possible]
-                cache.keep(_name(network, device, possible), msgspec.json.encode(trials))
+                trials = [comparison.trial(*one, device) for one in fitting]
+                cache.keep(_name(network, device, fitting), msgspec.json.encode(trials))
     best = min((t for t in trials if t.passed), key=lambda t: t.seconds, default=None)
-    return (best.backend, best.precision) if best else possible[0]
+    return (best.backend, best.precision) if best else fitting[0]
 
 
-def named(backend: str) -> str:
-    """The backend that is meant: ``auto`` may have been given another meaning."""
-    return (os.environ.get(VARIABLE) or backend) if backend == "auto" else backend
-
-
-def known(network: Network, device: str, backend: str, precision: str) -> list[Trial] | None:
-    """How each of those that fit did; None where nothing had to be tried, or was yet."""
-    return _known(network, device, backends.possible(named(backend), precision, device))
-
-
-def _known(network: Network, device: str, possible: list[tuple[str, str]]) -> list[Trial] | None:
-    kept = cache.peek(_name(network, device, possible))
+def known(network: Network, device: str, fitting: list[tuple[str, str]]) -> list[Trial] | None:
+    """How each of them did; None where nothing had to be tried, or was yet."""
+    kept = cache.peek(_name(network, device, fitting))
     try:
         return msgspec.json.decode(kept or b"", type=list[Trial])
     except msgspec.DecodeError:
         return None
 
 
-def _name(network: Network, device: str, possible: list[tuple[str, str]]) -> str:
+def _name(network: Network, device: str, fitting: list[tuple[str, str]]) -> str:
     packages = cache.versions("torch", "openvino", "onnxruntime")
     where = (device, cache.processor(), *packages, __version__)
-    return f"{cache.key(network.sha256, possible, *where)}.trials"
+    return f"{cache.key(network.sha256, fitting, *where)}.trials"
 
 
 @dataclass(frozen=True)

@@ -103,12 +103,11 @@ class FastSAM:
         self.limits = LimitOptions.of(limits)
         options = WeightsOptions.of(options, **changes)
         self._device = device_name(device)
-        backend = fastest.named(backend)
-        backends.possible(backend, precision, self._device)  # refused before anything is loaded
+        fitting = fastest.possible(backend, precision, self._device)  # before anything is loaded
         self.network = weights.load(model, options, self.limits)
         self.decoder = decoders.find(self.network.path, self.network.sha256, decoder)
-        fitting = fastest.choose(self.network, self._device, backend, precision, say)
-        self.backend = backends.make(*fitting, self.network, self._device)
+        chosen = fastest.choose(self.network, self._device, fitting, say)
+        self.backend = backends.make(*chosen, self.network, self._device)
         self._workers = Workers(self.backend.count, self.backend.alone)
         self._warned = False
         self.segment(np.zeros((64, 64, 3), np.uint8), imgsz=64)

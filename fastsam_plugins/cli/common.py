@@ -214,10 +214,8 @@ def load(values: dict[str, Any]) -> Any:
 def check_model(values: dict[str, Any]) -> None:
     """Refuse weights, a device or a backend that there is not, before data are read."""
     from fastsam_plugins import fastest
-    from fastsam_plugins.network import backends, weights
+    from fastsam_plugins.network import weights
     from fastsam_plugins.network.devices import device_name
 
     weights.known(values["model"])
-    backends.possible(
-        fastest.named(values["backend"]), values["precision"], device_name(values["device"])
-    )
+    fastest.possible(values["backend"], values["precision"], device_name(values["device"]))

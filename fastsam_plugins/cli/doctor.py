@@ -117,8 +117,9 @@ def _fastest() -> str:
     from fastsam_plugins.network.devices import device_name
 
     network, device = weights.load("FastSAM-n"), device_name("auto")
-    name, precision = fastest.choose(network, device, "auto", "auto", log)
-    trials = fastest.known(network, device, "auto", "auto") or []
+    fitting = fastest.possible("auto", "auto", device)
+    name, precision = fastest.choose(network, device, fitting, log)
+    trials = fastest.known(network, device, fitting) or []
     return f"{name} {precision} on {device}: " + "; ".join(str(trial) for trial in trials)
 
 

@@ -173,7 +173,7 @@ def known(name: str | Path) -> Path | Official:
     path = Path(name).expanduser()
     try:
         if path.is_file():
-            return path
+            return path.absolute()  # it may be read, or read again, from another working folder
     except OSError as error:  # a name that is too long for any file
         raise WeightsError(f"no weights at {str(name)[:60]}...: {error.strerror}") from None
     if key == "fastsam-n":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -157,3 +158,14 @@ def test_a_name_too_long_for_any_file_is_told_in_a_short_line():
     with pytest.raises(weights.WeightsError, match="File name too long") as refused:
         weights.known("x" * 5000 + ".pt")
     assert len(str(refused.value)) < 200
+
+
+def test_a_network_is_built_whatever_the_working_folder_is_by_then(tmp_path, monkeypatch):
+    shutil.copy(weights.BUNDLED, tmp_path / "mine.safetensors")
+    monkeypatch.chdir(tmp_path)
+    weights.load("mine.safetensors")  # what is known about it is kept now
+    network = weights.load("mine.safetensors")
+    assert "module" not in vars(network)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert sum(p.numel() for p in network.module.parameters()) > 3e6
