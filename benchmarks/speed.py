@@ -74,6 +74,8 @@ def main(photos: Path | None, imgsz: int, count: int, rounds: int) -> None:
         checkpoint = as_ultralytics_checkpoint(BUNDLED, place / "FastSAM-n.pt")
         source = sorted((photos or SAMPLES).iterdir())
         source = [p for p in source if p.suffix.lower() in (".jpg", ".jpeg", ".png")]
+        if not source:
+            sys.exit(f"{photos} has no JPEG or PNG: name the folder they are in")
         (place / "photos").mkdir()
         copies = [
             place / "photos" / f"{k:04}{source[k % len(source)].suffix}" for k in range(count)
@@ -111,7 +113,8 @@ def main(photos: Path | None, imgsz: int, count: int, rounds: int) -> None:
         print("\nWays to run FastSAM-n here, one input of its own size\n")
         row("backend", "precision", "ms", "mean IoU of masks", "change of AR@1000")
         row(*["---"] * 5)
-        for t in fastest.known(weights.load("FastSAM-n"), "cpu", "auto", "auto") or []:
+        fitting = fastest.possible("auto", "auto", "cpu")
+        for t in fastest.known(weights.load("FastSAM-n"), "cpu", fitting) or []:
             row(t.backend, t.precision, f"{t.seconds * 1000:.0f}", f"{t.mean_iou:.4f}",
                 f"{t.recall_change:+.4f}")  # fmt: skip
 

@@ -140,7 +140,8 @@ def ultralytics(
     Stage
         From an image to its masks at the image's size.
     list of float
-        For every image, the mean over its instances of the IoU with ours that is nearest.
+        For every image in which it finds something, the mean over its instances of the IoU with
+        ours that is nearest.
     """
     from fastsam_plugins.network import ultralytics_guard
 
@@ -159,14 +160,12 @@ def ultralytics(
         for image in images:
             turned = np.ascontiguousarray(image[:, :, ::-1])
             (result,) = clock.time("ultralytics", predictor, turned)
-            if k == 0:
+            if k == 0 and result.masks is not None and len(result.masks):
                 ious.append(_nearest(result, model.segment(image, others)))
     return clock.stages()[0], ious
 
 
 def _nearest(result: Any, seg: Segmentation) -> float:
-    if result.masks is None or not len(result.masks):
-        return float(len(seg) == 0)
     own = [seg.runs(i) for i in range(len(seg))]
     masks = [R.from_bitmap(m > 0) for m in result.masks.data.cpu().numpy()]
     return float(np.mean([R.ious(m, own).max(initial=0.0) for m in masks]))

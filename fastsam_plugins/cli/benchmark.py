@@ -70,7 +70,7 @@ def benchmark(images: tuple[Path, ...], rounds: int, compare: str | None, pictur
             "median": peer.median,
             "p95": peer.late,
             "times_as_long": peer.median / stages[-2].median,
-            "mean_iou_of_its_masks_with_ours": sum(ious) / len(ious),
+            "mean_iou_of_its_masks_with_ours": sum(ious) / len(ious) if ious else None,
         }
     report["peak_megabytes"] = _peak_megabytes()
     if picture:
@@ -88,9 +88,11 @@ def benchmark(images: tuple[Path, ...], rounds: int, compare: str | None, pictur
     )
     if compare:
         against = report["ultralytics"]
+        iou = against["mean_iou_of_its_masks_with_ours"]
         print_result(
-            f"ultralytics takes {against['times_as_long']:.1f} times as long; its masks have a "
-            f"mean IoU of {against['mean_iou_of_its_masks_with_ours']:.4f} with ours"
+            f"ultralytics takes {against['times_as_long']:.1f} times as long; "
+            + ("it finds no masks" if iou is None else f"its masks have a mean IoU of {iou:.4f}")
+            + (" to compare" if iou is None else " with ours")
         )
 
 

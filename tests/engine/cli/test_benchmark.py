@@ -50,3 +50,10 @@ def test_what_cannot_be_measured_is_one_line(tmp_path):
         assert result.exit_code != 0
         assert message in result.stderr
         assert "Traceback" not in result.stderr
+
+
+def test_nothing_found_is_nothing_compared():
+    nothing = (SAMPLES / "coins.png", *QUICK, "--conf", "0.999", "--compare", "ultralytics")
+    assert run("benchmark", *nothing).stdout.endswith("it finds no masks to compare\n")
+    report = json.loads(run("benchmark", *nothing, "--json").stdout)
+    assert report["ultralytics"]["mean_iou_of_its_masks_with_ours"] is None
