@@ -123,13 +123,11 @@ def _select_points(
     allowed = _candidates(hits, foreground, options)
     mode = options.points_mode
     if mode == "each":
-        chosen, answers = [], []
-        for p in np.flatnonzero(foreground).tolist():
-            here = allowed[hits[allowed, p]]
-            if len(here):
-                chosen.append(_top(seg, here, options.rank))
-                answers.append(p)
-        return Selection(np.array(chosen, np.int64), np.array(answers, np.int64))
+        order = np.argsort(-seg.ranking(options.rank, allowed), kind="stable")
+        holding = hits[allowed[order]][:, foreground]  # the best first
+        answered = np.flatnonzero(holding.any(0))
+        best = order[holding[:, answered].argmax(0)] if len(answered) else answered
+        return Selection(allowed[best], np.flatnonzero(foreground)[answered])
     if mode == "smallest" and len(allowed):
         allowed = allowed[[int(seg.source.areas(seg.rows[allowed]).argmin())]]
     elif mode == "best" and len(allowed):

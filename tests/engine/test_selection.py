@@ -56,6 +56,25 @@ def test_smallest_best_and_each(seg):
     assert found.prompts.tolist() == [0, 2], "each result says which point it answers"
 
 
+@pytest.mark.parametrize("rank", ["scores", "areas", "stability", "iou_pred"])
+def test_each_point_is_answered_as_if_it_were_alone(model, coins, rank):
+    seg = model.segment(coins, conf=0.05, max_det=60)
+    rng = np.random.default_rng(0)
+    points = rng.uniform(0, (384, 303), (150, 2))
+    labels = rng.random(150) > 0.05
+    unwanted = points[~labels]
+    found = seg.select(points=points, labels=labels, points_mode="each", rank=rank)
+    alone = {}
+    for p in np.flatnonzero(labels):
+        given = [points[p], *unwanted], [1, *[0] * len(unwanted)]
+        rows = seg.select(*given, points_mode="best", rank=rank).rows.tolist()
+        alone |= dict.fromkeys([int(p)] * len(rows), rows)
+    assert {
+        p: [r] for p, r in zip(found.prompts.tolist(), found.rows.tolist(), strict=True)
+    } == alone
+    assert 20 < len(alone) < 145
+
+
 def test_several_points_of_one_object_mean_the_object_that_holds_most_of_them(seg):
     points = [(40, 40), (40, 65)]  # the second lies in BIG only
     assert seg.select(points=points, points_mode="smallest").rows.tolist() == [BIG]
