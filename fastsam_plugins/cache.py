@@ -42,15 +42,23 @@ def _version(package: str) -> str:
 
 @functools.cache
 def processor() -> str:
-    """This machine's processor by name, as what is fast on one is slow on another."""
-    name = platform.processor()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        pairs = (line.partition(":") for line in cpuinfo.read_text().splitlines())
-        said = {what.strip(): value.strip() for what, _, value in pairs}
-        able = said.get("flags", said.get("Features", ""))  # a virtual one may be less able
-        name = f"{said.get('model name', name)} {key(able)}"
-    return f"{platform.machine()} {name}"
+    """This machine's processor, as what is fast on one is slow on another."""
+    said = _cpuinfo()
+    able = said.get("flags", said.get("Features", ""))  # a virtual one may be less able
+    return f"{platform.machine()} {processor_name()} {key(able) if said else ''}".rstrip()
+
+
+def processor_name() -> str:
+    """This machine's processor, as it calls itself."""
+    return _cpuinfo().get("model name", platform.processor())
+
+
+def _cpuinfo() -> dict[str, str]:
+    file = Path("/proc/cpuinfo")
+    if not file.is_file():
+        return {}
+    pairs = (line.partition(":") for line in file.read_text().splitlines())
+    return {what.strip(): value.strip() for what, _, value in pairs}
 
 
 def place(name: str) -> Path:

@@ -33,6 +33,7 @@ from fastsam_plugins.cli.common import (
     trust,
 )
 from fastsam_plugins.cli.evaluate import evaluate
+from fastsam_plugins.cli.paper import paper
 from fastsam_plugins.messages import install
 from fastsam_plugins.options import (
     PRESETS,
@@ -62,6 +63,7 @@ def main() -> None:
 main.add_command(evaluate)
 main.add_command(predicting.train_decoder)
 main.add_command(benchmark)
+main.add_command(paper)
 
 
 class _Spelled(click.ParamType):

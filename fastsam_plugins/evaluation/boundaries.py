@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from fastsam_plugins.options import BoundaryOptions
 
 DEFAULT = BoundaryOptions()
-UNMATCHED = 100.0  # cost of a pixel without partner, in units of the largest distance
 
 Bitmap = NDArray[np.bool_]
 Counts = NDArray[np.int64]
@@ -94,39 +93,16 @@ def correspond(
 ) -> tuple[Bitmap, Bitmap]:
     """Match the pixels of two boundary maps one to one at least total cost.
 
-    A pair costs its distance, a pixel without partner far more: as many as possible are matched.
+    As many as possible; see :mod:`fastsam_plugins.evaluation.pixel_matching`.
 
     Returns
     -------
     two bool arrays (H, W)
         The pixels of each map that have a partner.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
-    from scipy.spatial import cKDTree
+    from fastsam_plugins.evaluation.pixel_matching import match
 
-    limit = max_distance * float(np.hypot(*machine.shape))
-    a, b = np.argwhere(machine), np.argwhere(truth)
-    matched = np.zeros_like(machine), np.zeros_like(truth)
-    if not len(a) or not len(b):
-        return matched
-    near = cKDTree(a).sparse_distance_matrix(cKDTree(b), limit + 1e-9, output_type="ndarray")
-    i, row = np.unique(near["i"], return_inverse=True)
-    n, m = len(i), len(b)
-    if not n:
-        return matched
-    # Each machine pixel may take a stand-in of its own instead of a human pixel, so that all can be
-    # matched; human pixels left over cost nothing, as their number follows. A zero would mean that
-    # there is no edge: one is added to every cost, which changes nothing.
-    rows = np.concatenate([row, np.arange(n)])
-    columns = np.concatenate([near["j"], m + np.arange(n)])
-    costs = np.concatenate([near["v"], np.full(n, UNMATCHED * limit)]) + 1
-    graph = coo_array((costs, (rows, columns)), shape=(n, m + n)).tocsr()
-    left, right = min_weight_full_bipartite_matching(graph)
-    pairs = right < m
-    matched[0][tuple(a[i[left[pairs]]].T)] = True
-    matched[1][tuple(b[right[pairs]].T)] = True
-    return matched
+    return match(machine, truth, max_distance * float(np.hypot(*machine.shape)))
 
 
 @dataclass

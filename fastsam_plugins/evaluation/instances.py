@@ -36,7 +36,7 @@ def prompt_with_boxes(
     failed: dict[str, str] | None = None,
     names: tuple[Path, Path] = NAMELESS,
 ) -> list[dict[str, Any]]:
-    """COCO results with a mask for every detected box that an instance answers.
+    """COCO results with a mask for every detected box that is answered.
 
     Parameters
     ----------
@@ -62,6 +62,7 @@ def prompt_with_boxes(
     """
     from fastsam_plugins.batch import Skipped, segment_images
     from fastsam_plugins.io import read_image
+    from fastsam_plugins.prompts import BoxPrompt
 
     boxes = Records(detections, names[1])
     check_listed((image["id"] for image in truth["images"]), names[0], boxes)
@@ -85,7 +86,7 @@ def prompt_with_boxes(
         places = boxes.of(image["id"])
         corners = np.array([boxes.field(place, "bbox") for place in places], np.float64)
         corners[:, 2:] += corners[:, :2]
-        answers = seg.select(boxes=corners, options=prompting)
+        answers = BoxPrompt(tuple(map(tuple, corners.tolist()))).answer(seg, prompting)
         for prompt, mask in zip(answers.prompts.tolist(), answers.rles(), strict=True):
             results.append({**detections[places[prompt]], "segmentation": mask})
     skipped.measured(done, failed)

@@ -1,0 +1,76 @@
+"""``fastsam paper``: every table and figure of the paper, with ours beside it."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fastsam_plugins.cli.common import check_model, load, log, network, print_result, progress
+
+PEERS = ("SAM-B", "SAM-H", "MobileSAM", "SAM2-T")
+
+
+@click.command()
+@click.option("--table", "tables", multiple=True, type=int, help="Only this table; repeatable.")
+@click.option("--figure", "figures", multiple=True, type=int, help="Only this figure; repeatable.")
+@click.option(
+    "--data", type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder with a folder for each data set; what is not there is said.",
+)  # fmt: skip
+@click.option("--limit", type=click.IntRange(1), help="Most images of each data set.")
+@click.option(
+    "--peer", "peers", multiple=True, type=click.Choice(PEERS),
+    help="Time this network beside, with random numbers for weights; repeatable.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False),
+    help="Markdown page to write; its pictures go into a folder beside it.",
+)  # fmt: skip
+@network("decoder")
+def paper(
+    tables: tuple[int, ...],
+    figures: tuple[int, ...],
+    data: Path | None,
+    limit: int | None,
+    peers: tuple[str, ...],
+    output: Path,
+    **values: Any,
+) -> None:
+    """Measure the paper's tables and figures with what is at hand, as a page of Markdown.
+
+    For every item the page has the paper's figures, ours, the command, and what is missing.
+    """
+    from fastsam_plugins.io import atomic
+    from fastsam_plugins.paper.items import chosen, run
+    from fastsam_plugins.paper.report import page
+    from fastsam_plugins.paper.setting import Setting
+
+    if output.suffix != ".md":
+        raise ValueError(f"--output is a page of Markdown, .md, not {output.name}")
+    items = chosen(tables, figures)
+    atomic.check_writable(output)
+    check_model(values)
+    pictures = output.with_name(f"{output.stem}_pictures")
+    pictures.mkdir(exist_ok=True)
+    setting = Setting(load(values), data, pictures, limit, peers, progress)
+    outcomes = []
+    for outcome in run(items, setting):
+        outcomes.append(outcome)
+        said = f"missing: {outcome.missing}" if outcome.missing else "measured"
+        log(f"{outcome.item.key}: {said} ({outcome.seconds:.0f} s)")
+        # Written as it grows: what was measured stays if a later item is stopped.
+        atomic.write_text(output, page(outcomes, str(setting.model), _machine(), pictures.name))
+    measured = sum(1 for o in outcomes if o.finding)
+    print_result(f"{measured} of {len(outcomes)} items measured: {output}")
+
+
+def _machine() -> str:
+    """Name and cores of the processor."""
+    import os
+
+    from fastsam_plugins import cache
+
+    return f"{os.cpu_count()} cores of {cache.processor_name()}, Python {platform.python_version()}"

@@ -1,0 +1,90 @@
+"""Table 6: instances for a detector's boxes, beside the boxes themselves filled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastsam_plugins.evaluation.everything import PROPOSALS
+from fastsam_plugins.evaluation.files import load_results, load_truth
+from fastsam_plugins.evaluation.instances import average_precision, prompt_with_boxes
+from fastsam_plugins.evaluation.published import COCO_INSTANCES
+from fastsam_plugins.masks import rle
+from fastsam_plugins.masks import runs as R
+from fastsam_plugins.options import PromptOptions
+from fastsam_plugins.paper.report import Finding
+from fastsam_plugins.paper.setting import Missing, Setting
+
+NAMES = (*COCO_INSTANCES.columns, "AP50", "AP75")
+
+
+def instances(setting: Setting) -> Finding:
+    """Masks that answer a detector's boxes (``boxes.json``), and the true ones."""
+    folder = setting.folder("coco_instances")
+    path = folder / "instances.json"
+    if not path.is_file():
+        raise Missing(f"`{folder.name}/` needs `instances.json` and `images/`")
+    whole = load_truth(path)
+    images = whole["images"][: setting.limit]
+    ids = {i["id"] for i in images}
+    kept = [a for a in whole["annotations"] if a["image_id"] in ids]
+    truth = {**whole, "images": images, "annotations": kept}
+    true = [
+        {k: a[k] for k in ("image_id", "category_id", "bbox")} | {"score": 1.0}
+        for a in kept
+        if not a.get("iscrowd")
+    ]
+    given = {"the true boxes": true}
+    notes = [f"{len(images)} images of `{folder.name}/` at {setting.model.imgsz} px, {len(true)} "
+             "objects. Filled boxes are the control: what a mask has to beat."]  # fmt: skip
+    detected = folder / "boxes.json"
+    if detected.is_file():
+        records = load_results(detected, truth, path)
+        given = {"a detector's boxes": [r for r in records if r["image_id"] in ids]} | given
+    else:
+        notes.append(
+            "A detector's boxes were not there: `boxes.json`, COCO results, beside "
+            "`instances.json`. The true boxes bound what any detector could give."
+        )
+    rows = []
+    for name, boxes in given.items():
+        for mode in ("box_iou", "mask_iou"):
+            masks = prompt_with_boxes(
+                setting.model, truth, boxes, folder / "images", PROPOSALS,
+                PromptOptions(boxes_mode=mode), setting.progress("Prompting", len(images)),
+            )  # fmt: skip
+            rows.append((f"selected by {name}, `{mode}`", _figures(truth, masks)))
+        masks = _predicted(setting, truth, boxes)
+        rows.append((f"predicted for {name}", _figures(truth, masks)))
+        rows.append((f"{name}, filled", _figures(truth, filled(truth, boxes))))
+    return Finding(NAMES, rows, f"{len(images)} images of `{folder.name}/`", notes)
+
+
+def _figures(truth: dict[str, Any], masks: list[dict[str, Any]]) -> tuple[float, ...]:
+    found = average_precision(truth, masks, "segm")
+    return tuple(100 * found[n] if found[n] >= 0 else np.nan for n in NAMES)  # -1: there are none
+
+
+def _predicted(
+    setting: Setting, truth: dict[str, Any], boxes: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Beyond the paper: the decoder's masks for boxes."""
+    return prompt_with_boxes(
+        setting.model, truth, boxes, setting.folder("coco_instances") / "images", PROPOSALS,
+        PromptOptions(predict=True), setting.progress("Predicting", len(truth["images"])),
+    )  # fmt: skip
+
+
+def filled(truth: dict[str, Any], boxes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The control: every box as a mask of its own."""
+    shapes = {i["id"]: (i["height"], i["width"]) for i in truth["images"]}
+    results = []
+    for box in boxes:
+        x, y, w, h = box["bbox"]
+        shape = shapes[box["image_id"]]
+        mask = np.zeros(shape, bool)
+        mask[round(y) : round(y + h), round(x) : round(x + w)] = True
+        (text,) = rle.encode([R.from_bitmap(mask)], shape)
+        results.append({**box, "segmentation": text})
+    return results

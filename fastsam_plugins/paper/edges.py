@@ -1,0 +1,130 @@
+"""Table 2 and figure 4: edges on BSDS500, beside classical ways that scikit-image has."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_plugins.evaluation.edge_files import evaluate_boundaries
+from fastsam_plugins.evaluation.everything import PROPOSALS
+from fastsam_plugins.evaluation.published import BOUNDARIES
+from fastsam_plugins.io import atomic, overlay, read_image
+from fastsam_plugins.paper.report import Finding
+from fastsam_plugins.paper.setting import Missing, Setting
+
+Image = NDArray[np.uint8]
+Map = NDArray[np.float64]
+
+
+def sobel(image: Image) -> Map:
+    """Strength of the Sobel filter on gray values, 0 to 1."""
+    from skimage import color, filters
+
+    found = filters.sobel(color.rgb2gray(image))
+    return np.asarray(found / max(float(found.max()), 1e-12))
+
+
+def canny(image: Image) -> Map:
+    """How many of ten pairs of thresholds keep a pixel as an edge of Canny's, 0 to 1."""
+    from skimage import color, feature
+
+    gray = color.rgb2gray(image)
+    levels = np.linspace(0.02, 0.4, 10)
+    kept = [feature.canny(gray, 1.5, low_threshold=v / 2, high_threshold=v) for v in levels]
+    return np.asarray(np.mean(kept, axis=0))
+
+
+def felzenszwalb(image: Image) -> Map:
+    """In how many of ten segmentations by Felzenszwalb and Huttenlocher a pixel is at a border."""
+    from skimage import segmentation
+
+    from fastsam_plugins.evaluation.boundaries import of_segmentation
+
+    scales = np.geomspace(30, 3000, 10)
+    kept = [of_segmentation(segmentation.felzenszwalb(image, scale=s, min_size=50)) for s in scales]
+    return np.asarray(np.mean(kept, axis=0))
+
+
+def edges(setting: Setting) -> Finding:
+    """Of the network and of the peers, on the same images by the same evaluation."""
+    folder = setting.folder("bsds500_test", "bsds500", "bsds_test", "bsds_val")
+    truths = sorted((folder / "groundTruth").glob("*.mat"))[: setting.limit]
+    images = {p.stem: p for p in (folder / "images").glob("*.jpg")}
+    pairs = [(images[t.stem], t) for t in truths if t.stem in images]
+    if not pairs:
+        raise Missing(f"`{folder.name}/` has no images/*.jpg with groundTruth/*.mat of their names")
+
+    def own(image: Image) -> Map:
+        seg = setting.model.segment(image, PROPOSALS)
+        return np.asarray(seg.edges(), np.float64)
+
+    ways: dict[str, Callable[[Image], Map]] = {
+        setting.model.network.name: own, "Sobel filter": sobel, "Canny": canny,
+        "Felz-Hutt": felzenszwalb,
+    }  # fmt: skip
+    rows: list[tuple[str, tuple[Any, ...]]] = []
+    shown: dict[str, Map] = {}
+    with tempfile.TemporaryDirectory() as name:
+        for way, made in ways.items():
+            scores, first = _measured(Path(name) / way, way, made, pairs, setting)
+            shown[way] = first
+            values = tuple(100 * float(scores[c]) for c in BOUNDARIES.columns)
+            rows.append((f"{way}, measured here", values))
+    picture = "edges.png"
+    _draw(read_image(pairs[0][0]), shown, setting.pictures / picture)
+    notes = [
+        f"{len(pairs)} images of `{folder.name}/` at {setting.model.imgsz} px; all four maps by "
+        "one evaluation. Our edges take the probability of every mask, beyond its box too; the "
+        "paper's end at the box, whose border it has to take away again."
+    ]
+    caption = f"{pairs[0][0].stem}: the image, {', '.join(shown)}"
+    return Finding(BOUNDARIES.columns, rows, f"{len(pairs)} images of BSDS500", notes,
+                   {picture: caption})  # fmt: skip
+
+
+def _measured(
+    folder: Path,
+    way: str,
+    made: Callable[[Image], Map],
+    pairs: list[tuple[Path, Path]],
+    setting: Setting,
+) -> tuple[dict[str, float | int], Map]:
+    """Figures, and the map of the first image."""
+    import shutil
+
+    from PIL import Image as Files
+
+    maps, truth = folder / "maps", folder / "truth"
+    maps.mkdir(parents=True)
+    truth.mkdir()
+    first: Map | None = None
+
+    def work() -> Iterator[tuple[Path, Path]]:
+        yield from setting.progress(way, len(pairs))(pairs)
+
+    for image, drawn in work():
+        strength = made(read_image(image))
+        first = strength if first is None else first
+        scaled = np.round(strength * 65535).astype(np.uint16)
+        Files.fromarray(scaled).save(maps / f"{image.stem}.png")
+        shutil.copy(drawn, truth / drawn.name)
+    compare = setting.progress(f"{way}: comparing", len(pairs))
+    scores = evaluate_boundaries(truth, maps, workers=2, progress=compare)
+    assert first is not None
+    return scores.summary(), first
+
+
+def _draw(image: Image, maps: dict[str, Map], path: Path) -> None:
+    figure, plots = overlay.figure(1 + len(maps))
+    drawn: dict[str, NDArray[Any]] = {name: 1 - strength for name, strength in maps.items()}
+    for plot, (name, content) in zip(plots, {"image": image, **drawn}.items(), strict=True):
+        plot.imshow(content, cmap="gray")
+        plot.set_title(name)
+        plot.axis("off")
+    with atomic.replacing(path) as part:
+        figure.savefig(part, format="png", dpi=60)

@@ -1,0 +1,173 @@
+"""Tables 3 to 5 and figure 5: proposals on COCO and LVIS, with controls."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam_plugins.batch import segment_images
+from fastsam_plugins.datasets.sources import Labelled
+from fastsam_plugins.evaluation.everything import PROPOSALS, measure
+from fastsam_plugins.evaluation.files import IouType, is_lvis, load_truth
+from fastsam_plugins.evaluation.proposal_files import evaluate_proposals
+from fastsam_plugins.evaluation.proposals import ProposalRecall
+from fastsam_plugins.evaluation.published import COCO_PROPOSALS, LVIS_BOXES, LVIS_MASKS, Table
+from fastsam_plugins.evaluation.regions import Regions
+from fastsam_plugins.io import atomic, overlay, read_image
+from fastsam_plugins.masks import runs as R
+from fastsam_plugins.paper.report import Finding
+from fastsam_plugins.paper.setting import Missing, Setting
+
+Boxes = NDArray[np.float64]
+MOST = 1000
+NAMES = (*COCO_PROPOSALS.columns, "AR@1000/small", "AR@1000/medium", "AR@1000/large")
+
+
+def coco(setting: Setting) -> Finding:
+    """Boxes of the network, of a grid, of Selective Search where it is installed."""
+    name, labelled = setting.labelled("coco_val2017", "coco")
+    own = measure(setting.model, labelled, PROPOSALS, setting.progress("Segmenting", len(labelled)))
+    recalls = {setting.model.network.name: own.boxes, "uniform grid": _recall(labelled, _grid)}
+    notes = []
+    search = _selective_search()
+    if search:
+        recalls["Selective Search (OpenCV)"] = _recall(labelled, search)
+    else:
+        notes.append("Selective Search was not run: it needs opencv-contrib-python-headless.")
+    rows = [(f"{way}, measured here", figures(recall)) for way, recall in recalls.items()]
+    masks = (f"{setting.model.network.name}, masks", figures(own.masks))
+    rows.append(masks)
+    picture = "proposals.png"
+    _draw(recalls | {masks[0]: own.masks}, setting.pictures / picture)
+    notes.insert(0, f"{len(labelled)} images of `{name}/` at {setting.model.imgsz} px, "
+                 f"{own.masks.summary()['ground_truths']} instances, every category one. In the "
+                 "paper: the 5,000 images of val2017 with its 80 kinds of things.")  # fmt: skip
+    return Finding(NAMES, rows, f"{len(labelled)} images of `{name}/`", notes,
+                   {picture: "Average recall by number of proposals"})  # fmt: skip
+
+
+def figures(recall: ProposalRecall) -> tuple[float, ...]:
+    """In percent, in the order of ``NAMES``."""
+    summary = recall.summary()
+    return tuple(100 * float(summary[n]) for n in NAMES)
+
+
+def _recall(labelled: Sequence[Labelled], propose: Callable[[Path], Boxes]) -> ProposalRecall:
+    """Of a way to propose boxes xyxy (N, 4), the best first."""
+    recall = ProposalRecall()
+    for item in labelled:
+        boxes = propose(item.image)[:MOST]
+        boxes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+        areas = np.array([R.area(m) for m in item.masks], np.float64)
+        truth = Regions(Regions.of_masks(item.masks, item.shape[0]).boxes)
+        recall.add(truth, areas, Regions(boxes), -np.arange(len(boxes), dtype=np.float64))
+    return recall
+
+
+def _grid(path: Path) -> Boxes:
+    """The control: boxes of three forms at six sizes, large ones first, evenly spread."""
+    height, width = read_image(path).shape[:2]
+    boxes = []
+    for count in (1, 2, 3, 5, 8, 13):
+        for aspect in (1.0, 0.5, 2.0):
+            w = width / count * 1.25 * min(aspect, 1.0)
+            h = height / count * 1.25 / max(aspect, 1.0)
+            for y in (np.arange(count) + 0.5) * height / count:
+                for x in (np.arange(count) + 0.5) * width / count:
+                    boxes.append([x - w / 2, y - h / 2, x + w / 2, y + h / 2])
+    return np.clip(np.array(boxes), 0, [width, height, width, height])
+
+
+def _selective_search() -> Callable[[Path], Boxes] | None:
+    """OpenCV's, in its fast setting; None where its contributed modules are not installed."""
+    import cv2
+
+    if not hasattr(cv2, "ximgproc"):
+        return None
+    contributed: Any = cv2.ximgproc
+
+    def propose(path: Path) -> Boxes:
+        search = contributed.segmentation.createSelectiveSearchSegmentation()
+        search.setBaseImage(np.ascontiguousarray(read_image(path)[:, :, ::-1]))
+        search.switchToSelectiveSearchFast()
+        found = np.asarray(search.process(), np.float64)[:MOST]
+        return np.concatenate([found[:, :2], found[:, :2] + found[:, 2:]], axis=1)
+
+    return propose
+
+
+def _draw(recalls: dict[str, ProposalRecall], path: Path) -> None:
+    figure, (plot,) = overlay.figure(1)
+    for name, recall in recalls.items():
+        curve = recall.curve()
+        plot.plot(np.arange(1, len(curve) + 1), curve, label=name)
+    for name, values in COCO_PROPOSALS.rows.items():
+        ends = [v / 100 for v in values[:3] if v is not None]
+        plot.plot([10, 100, 1000], ends, "o:", linewidth=0.7, markersize=3, label=f"{name}, paper")
+    plot.set(xscale="log", xlabel="proposals per image", ylabel="average recall", ylim=(0, 1))
+    plot.legend(fontsize=6)
+    with atomic.replacing(path) as part:
+        figure.savefig(part, format="png", dpi=90)
+
+
+def lvis_boxes(setting: Setting) -> Finding:
+    """Table 4."""
+    return _lvis(setting, "bbox", LVIS_BOXES)
+
+
+def lvis_masks(setting: Setting) -> Finding:
+    """Table 5."""
+    return _lvis(setting, "segm", LVIS_MASKS)
+
+
+def _lvis(setting: Setting, iou_type: IouType, table: Table) -> Finding:
+    """Recall on a file of LVIS's form, by size and by how frequent a category is."""
+    folder = setting.folder("lvis_val", "lvis")
+    files = sorted(folder.glob("*.json"))
+    if len(files) != 1 or not (folder / "images").is_dir():
+        raise Missing(f"`{folder.name}/` needs one .json of LVIS's form, and `images/`")
+    truth = load_truth(files[0])
+    if not is_lvis(truth):
+        raise Missing(f"{files[0].name} has no frequencies of categories, as LVIS's files have")
+    images = truth["images"][: setting.limit]
+    ids = {image["id"] for image in images}
+    kept = [a for a in truth["annotations"] if a["image_id"] in ids]
+    name = setting.model.network.name
+    with tempfile.TemporaryDirectory() as place:
+        part, results = Path(place) / "truth.json", Path(place) / "results.json"
+        atomic.write_json(part, {**truth, "images": images, "annotations": kept})
+        atomic.write_json(results, list(_records(setting, images, folder / "images")))
+        summary = evaluate_proposals(part, results, iou_type).summary()
+    measured = tuple(100 * float(summary.get(c, np.nan)) for c in table.columns)
+    return Finding(
+        table.columns, [(f"{name}, measured here", measured)],
+        f"{len(images)} images of `{folder.name}/`",
+        [f"{files[0].name} at {setting.model.imgsz} px, all categories as one. Of the paper's, "
+         "LVIS v1 is meant."],
+    )  # fmt: skip
+
+
+def _records(
+    setting: Setting, images: Sequence[dict[str, Any]], folder: Path
+) -> Iterator[dict[str, Any]]:
+    """COCO results of the network's proposals."""
+
+    def read(image: dict[str, Any]) -> Any:
+        file = image.get("file_name") or Path(image.get("coco_url") or "").name
+        return read_image(folder / file)
+
+    wrapped = setting.progress("Segmenting", len(images))(images)
+    for outcome in segment_images(setting.model, wrapped, read, PROPOSALS):
+        if outcome.segmentation is None:
+            raise ValueError(outcome.error)
+        seg = outcome.segmentation
+        boxes = seg.boxes.astype(np.float64)
+        boxes[:, 2:] -= boxes[:, :2]
+        for box, score, mask in zip(boxes.tolist(), seg.scores.tolist(), seg.rles(), strict=True):
+            yield {"image_id": outcome.item["id"], "category_id": 1, "bbox": box, "score": score,
+                   "segmentation": mask}  # fmt: skip

@@ -1,0 +1,139 @@
+"""What came out, as a page of Markdown: the paper's figures, ours, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastsam_plugins.evaluation.published import OURS, SOURCE, Table
+from fastsam_plugins.paper.setting import Setting
+
+Cell = str | float | int | None
+
+
+@dataclass
+class Finding:
+    """What an experiment gave.
+
+    Attributes
+    ----------
+    header : tuple of str
+        Names of the columns after the first.
+    rows : sequence
+        A name and its values each, fractions as numbers; None for what was not measured.
+    measured_on : str
+    notes : list of str
+        Sentences: what is the same as in the paper, what is not, what was left out and why.
+    pictures : dict
+        Names of files in the folder of pictures, and what they show.
+    table : Table, optional
+        The paper's, which is printed with it.
+    """
+
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, tuple[Cell, ...]]]
+    measured_on: str
+    notes: list[str] = field(default_factory=list)
+    pictures: dict[str, str] = field(default_factory=dict)
+    table: Table | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that the paper says.
+
+    Attributes
+    ----------
+    key : str
+        ``table 2``, ``figure 7``.
+    title : str
+    needs : str
+        What has to lie in the folder of data, in words.
+    run : callable
+        Measures it; raises :class:`fastsam_plugins.paper.setting.Missing` where it cannot.
+    table : Table, optional
+        The paper's figures, printed whether or not ours could be measured.
+    """
+
+    key: str
+    title: str
+    needs: str
+    run: Callable[[Setting], Finding]
+    table: Table | None = None
+
+    @property
+    def command(self) -> str:
+        """What measures this alone."""
+        kind, number = self.key.split()
+        return f"fastsam paper --{kind} {number} --data DATA"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An item with what came out, or why nothing did."""
+
+    item: Item
+    finding: Finding | None
+    missing: str
+    seconds: float
+
+
+def page(outcomes: Sequence[Outcome], model: str, machine: str, pictures: str) -> str:
+    """Markdown of all of them."""
+    lines = [
+        "# The paper, item by item", "",
+        f"{SOURCE}. Written by `fastsam paper`; each item's own command stands under it. Figures "
+        f"of the paper are in *italics*. Network: {model}. Machine: {machine}. Whole run: "
+        f"{sum(o.seconds for o in outcomes) / 60:.1f} minutes.", "",
+        "| item | measured here on | seconds | what is missing |", "| --- | --- | --- | --- |",
+    ]  # fmt: skip
+    for o in outcomes:
+        on = o.finding.measured_on if o.finding else "not measured"
+        lines.append(f"| {o.item.key}: {o.item.title} | {on} | {o.seconds:.0f} | {o.missing} |")
+    for o in outcomes:
+        lines += ["", f"## {o.item.key[0].upper()}{o.item.key[1:]}: {o.item.title}", ""]
+        lines += [f"`{o.item.command}`; {o.item.needs}.", ""]
+        if o.item.table:
+            lines += [f"In the paper: {o.item.table.protocol}.", ""]
+        lines += _table(o)
+        if o.finding:
+            lines += [""] + [f"{note}" for note in o.finding.notes]
+            for file, caption in o.finding.pictures.items():
+                lines += ["", f"![{caption}]({pictures}/{file})", "", caption]
+        if o.missing:
+            lines += ["", f"**Missing here:** {o.missing}."]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(o: Outcome) -> list[str]:
+    paper, found = o.item.table, o.finding
+    columns: tuple[str, ...] = ()
+    if paper and found:
+        columns = (*paper.columns, *(c for c in found.header if c not in paper.columns))
+    elif paper or found:
+        columns = paper.columns if paper else found.header if found else ()
+    if not columns:
+        return []
+    lines = [f"|  | {' | '.join(columns)} |", "| --- " * (len(columns) + 1) + "|"]
+    if paper:
+        for name, values in paper.rows.items():
+            given = dict(zip(paper.columns, values, strict=True))
+            label = f"{name} (the paper)" if name == OURS else name
+            shown = (
+                f"*{_shown(given.get(c))}*" if given.get(c) is not None else "" for c in columns
+            )
+            lines.append(f"| *{label}* | {' | '.join(shown)} |")
+    if found:
+        for name, measured in found.rows:
+            cells: dict[str, Any] = dict(zip(found.header, measured, strict=True))
+            lines.append(f"| {name} | {' | '.join(_shown(cells.get(c)) for c in columns)} |")
+    return lines
+
+
+def _shown(value: Cell) -> str:
+    if value is None or value != value:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    return str(value)

@@ -1,0 +1,30 @@
+"""Edges of the network and of classical ways, by one evaluation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastsam_plugins.paper import edges
+
+
+@pytest.mark.parametrize("way", [edges.sobel, edges.canny, edges.felzenszwalb])
+def test_classical_edges_lie_where_the_picture_changes(way):
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[:, 40:] = 200
+    strength = way(image)
+    assert strength.shape == (60, 80)
+    assert strength.min() >= 0
+    assert 0.1 < strength.max() <= 1
+    assert abs(int(strength[30].argmax()) - 40) <= 3  # smoothed first, some of them
+    assert strength[:, :30].max() == 0
+
+
+def test_all_ways_are_measured_on_the_same_images(setting):
+    found = edges.edges(setting)
+    assert [name.split(",")[0] for name, _ in found.rows] == [
+        "FastSAM-n", "Sobel filter", "Canny", "Felz-Hutt",
+    ]  # fmt: skip
+    ods = [values[0] for _, values in found.rows]
+    assert ods[0] > max(ods[1:]), "the truth is its own"
+    assert (setting.pictures / "edges.png").stat().st_size > 1000
