@@ -41,7 +41,7 @@ from fastsam_plugins.paths import SAMPLES
 from fiftyone_plugin.cli import copy
 copy()  # the plugin, as `fastsam fiftyone install` does
 for name in ("elsewhere", "bare", "app"):
-    made = fo.Dataset(name, persistent=True)
+    made = fo.Dataset(name, persistent=True, overwrite=True)  # begun once more in another order
     made.add_samples([fo.Sample(filepath=str(SAMPLES / n)) for n in ("coins.png", "coffee.jpg")])
 server.start_server(int(sys.argv[1]), "127.0.0.1")
 """

@@ -42,7 +42,9 @@ def known(tmp_path, monkeypatch):
 
 
 def same(a, b) -> bool:
-    return np.array_equal(a.text_features(["a red star"]), b.text_features(["a red star"]))
+    """Features are kept: those of an earlier test may be of another number of threads."""
+    ours, others = (clip.text_features(["a red star"]) for clip in (a, b))
+    return np.allclose(ours, others, atol=1e-6)
 
 
 def test_it_is_small_and_loaded_once() -> None:
