@@ -107,8 +107,8 @@ class FastSAM:
         backends.possible(backend, precision, self._device)  # refused before anything is loaded
         self.network = weights.load(model, options, self.limits)
         self.decoder = decoders.find(self.network.path, self.network.sha256, decoder)
-        fitting = fastest.choose(self.network, self._device, backend, precision, say)
-        self.backend = backends.make(*fitting, self.network, self._device)
+        self.chosen = fastest.choose(self.network, self._device, backend, precision, say)
+        self.backend = backends.make(*self.chosen, self.network, self._device)
         self._workers = Workers(self.backend.count, self.backend.alone)
         self._warned = False
         self.segment(np.zeros((64, 64, 3), np.uint8), imgsz=64)
