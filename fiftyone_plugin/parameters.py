@@ -122,6 +122,18 @@ class ImportOptions(Options):
 
 
 @dataclass(frozen=True)
+class LoadOptions(Options):
+    """How results of ``fastsam batch`` come into a dataset."""
+
+    existing: Literal["skip", "overwrite"] = option(
+        "skip", "What to do with samples that have labels in the field"
+    )
+    storage: Literal["auto", "database", "files", "polylines"] = option(
+        "auto", "Masks in the database, as PNG files, or as outlines (which blur holes)"
+    )
+
+
+@dataclass(frozen=True)
 class TidyOptions(Options):
     """Which files are looked at."""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastsam_plugins.segmentation import Segmentation
 
@@ -102,5 +103,12 @@ def segmentation(row: Row) -> Segmentation:
     found = Segmentation.from_rles(masks(row), shape, np.array(row["scores"], np.float32))
     boxes = np.array(row["boxes"], np.float32).reshape(-1, 4)
     made = Segmentation.from_source(found.source, boxes, found.scores)
+    found.source.know("stability", np.array(row["stability"], np.float64))  # null is NaN
     answers = np.array(row["answers"], np.int64)
     return Segmentation(made.boxes, made.scores, made.source, made.rows, answers)
+
+
+def similarity(row: Row) -> NDArray[np.float32]:
+    """How well each instance of a row fits its text (N,); NaN without one."""
+    given = row["similarity"] or [None] * len(row["rles"])
+    return np.array(given, np.float32)

@@ -23,7 +23,8 @@ def test_a_row_holds_what_was_found(dummy):
     assert back.rles() == seg.rles() == rows.masks(row)
     assert np.array_equal(back.prompts, seg.prompts)
     assert row["areas"] == seg.areas.tolist()
-    assert np.allclose(row["stability"], seg.stability)
+    assert np.allclose(back.stability, seg.stability)
+    assert not np.isnan(seg.stability).any()
     assert (row["width"], row["height"], row["error"]) == (130, 90, None)
 
 
@@ -39,3 +40,4 @@ def test_nothing_found_is_a_row_and_so_is_an_error(dummy):
 def test_stability_that_is_not_known_is_null(dummy):
     row = rows.of_instances("a.png", "", dummy(count=1), [float("nan")])
     assert through_a_table(row)["stability"] == [None]
+    assert np.isnan(rows.segmentation(through_a_table(row)).stability).all()
