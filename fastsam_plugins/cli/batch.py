@@ -258,7 +258,7 @@ class _Work:
 
     def _began(self, missing: Sequence[int]) -> None:
         total = self.results.plan.num_rows
-        left = sum(len(items) for _, items in self.results.items(missing))
+        left = self.results.size(missing)
         if left < total:
             log(f"{total - left} of {total} images are done already")
         self.progress.begin(total - left, total)

@@ -138,13 +138,13 @@ class Results:
         ValueError
             If others made it.
         """
-        before = self.manifest()
         if new:
             self._delete()
-        elif before is None and self.done():
+        before = self.manifest()
+        if before is None and self.done():
             raise ValueError(f"{self.address} holds shards and no {MANIFEST}: name another folder, "
                              "or begin anew with --new")  # fmt: skip
-        elif before is not None:
+        if before is not None:
             check_same(before, now, self.address)
             return
         text = json.dumps(msgspec.to_builtins(now), indent=1, sort_keys=True, ensure_ascii=False)
@@ -223,12 +223,16 @@ class Results:
 
     def items(self, numbers: Iterable[int]) -> Iterator[tuple[int, list[Item]]]:
         """The images of some shards, shard by shard."""
-        ends = self._ends
+        ends = [*self._ends, 0]
         for number in numbers:
-            start = ends[number - 1] if number else 0
-            part = self.plan.slice(start, ends[number] - start)
+            part = self.plan.slice(ends[number - 1], ends[number] - ends[number - 1])
             pairs = zip(part["image"].to_pylist(), part["prompt"].to_pylist(), strict=True)
             yield number, [Item(*pair) for pair in pairs]
+
+    def size(self, numbers: Iterable[int]) -> int:
+        """How many images some shards have."""
+        ends = [*self._ends, 0]  # before the first one, which is asked for as the last
+        return sum(ends[number] - ends[number - 1] for number in numbers)
 
     @property
     def _ends(self) -> list[int]:

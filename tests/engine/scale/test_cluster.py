@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from dataclasses import replace
 from itertools import count
@@ -18,6 +19,7 @@ from fastsam_plugins.scale.cluster import Cluster, Pool, Weights
 from fastsam_plugins.scale.inputs import items
 from fastsam_plugins.scale.results import Results
 from fastsam_plugins.scale.segmenter import Segmenter
+from tests.conftest import ROOT
 from tests.engine.scale.stored import hashes
 
 
@@ -39,8 +41,13 @@ def workers():
     """The processes of actors below this one."""
     import psutil
 
-    below = psutil.Process().children(recursive=True)
-    return [p for p in below if "ray::Worker" in " ".join(p.cmdline())]
+    def works(process):
+        try:
+            return "ray::Worker" in " ".join(process.cmdline())
+        except psutil.Error:  # it died meanwhile
+            return False
+
+    return [p for p in psutil.Process().children(recursive=True) if works(p)]
 
 
 def test_what_a_worker_and_a_node_were_at_is_made_again(photos, tmp_path, nodes, model, settings):
@@ -120,3 +127,24 @@ def test_a_shard_that_everyone_dies_of_ends_the_run_when_the_others_are_done(mon
         next(source)
     assert sorted(made) == [0, 2, 3, 4, 5]
     assert dead.killed == module.TRIES
+
+
+def test_examples_of_clusters_are_what_ray_takes_and_their_commands_ours():
+    import yaml
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    from fastsam_plugins.cli.batch import batch
+
+    text = (ROOT / "examples" / "cluster.yaml").read_text()
+    validate_config(prepare_config(yaml.safe_load(text)))
+    (told,) = re.findall(r"'fastsam (.*)'$", text, re.MULTILINE)
+    job = yaml.safe_load((ROOT / "examples" / "kuberay-job.yaml").read_text())
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    groups = [job["spec"]["rayClusterSpec"]["headGroupSpec"],
+              *job["spec"]["rayClusterSpec"]["workerGroupSpecs"]]  # fmt: skip
+    assert all(g["template"]["spec"]["containers"][0]["image"] for g in groups)
+    program, name, *words = job["spec"]["entrypoint"].split()
+    assert (program, name) == ("fastsam", "batch")
+    for command in (words, told.split()[1:]):
+        with batch.commands["run"].make_context("run", command) as context:
+            assert context.params["engine"] == "ray"

@@ -48,7 +48,8 @@ def test_shards_are_made_of_the_plan_and_counted(results, dummy):
     fill(results, [1], dummy)
     again = Results(results.address)
     assert (again.done(), again.missing()) == ([1], [0, 2])
-    assert [list(i) for _, i in again.items([2])] == [ITEMS[4:]]
+    assert [list(i) for _, i in again.items([2, 0])] == [ITEMS[4:], ITEMS[:2]]
+    assert (again.size([0, 2]), again.size([])) == (3, 0)
     with pytest.raises(ValueError, match=r"2 shards of .* are not done"):
         again.check_done()
     fill(again, [0, 2], dummy)
@@ -144,6 +145,8 @@ def test_a_manifest_that_is_none_is_one_line(tmp_path):
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(ValueError, match="of another version"):
         Results(str(tmp_path)).manifest()
+    Results(str(tmp_path)).begin(manifest(), new=True)
+    assert Results(str(tmp_path)).manifest() == manifest()
 
 
 def test_one_run_at_a_time_writes_here(tmp_path):
