@@ -300,7 +300,7 @@ def memory(args: argparse.Namespace) -> None:
     def step(images: int, _: int) -> None:
         done[0] += images
         if done[0] % (args.images // 20) == 0:
-            seen.append((done[0], resident(), time.perf_counter()))
+            seen.append((done[0], resident(), time.process_time()))
 
     with tempfile.TemporaryDirectory() as place:
         pieces(Path(place) / "photos", args.images, 48)
@@ -316,10 +316,10 @@ def memory(args: argparse.Namespace) -> None:
             for _ in local.run(results, worker, results.missing(), step):
                 pass
             made.append(results)
-        row("images", "resident", "ms per image since the row before")
+        row("images", "resident", "processor time per image since the row before")
         row("---", "---", "---")
         for (before, _, earlier), (now, size, when) in pairwise(seen):
-            row(now, f"{size:.1f} MB", f"{(when - earlier) / (now - before) * 1e3:.2f}")
+            row(now, f"{size:.1f} MB", f"{(when - earlier) / (now - before) * 1e3:.2f} ms")
         half = np.array(seen[len(seen) // 2 :])
         slope = np.polyfit(half[:, 0], half[:, 1], 1)[0] * 1e3
         print(f"\nin the second half memory changes by {slope:+.3f} MB per 1000 images\n")

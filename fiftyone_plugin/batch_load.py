@@ -93,16 +93,16 @@ def load(
     view = images(view)
     there = set(results.plan["image"].to_pylist())
     named = zip(*view.values(["id", "filepath"]), strict=True)
-    chosen = [sample for sample, file in named if _image(file) in there]
+    chosen = [sample for sample, file in named if image(file) in there]
     if not chosen:
         raise ValueError(f"no sample is of an image in {results.address}")
     storing = (storing or StoreOptions()).replace(keep=False)
     job = Job(view.select(chosen), field, storing, existing, BATCH)
     job.by_text = any(row["texts"] is not None for row in _first(results))
-    return job.save(_results(job, results))
+    return job.save(found(job, results))
 
 
-def _image(file: str) -> str:
+def image(file: str) -> str:
     """A sample's file as results name it."""
     return file if places.is_address(file) else places.local(file)
 
@@ -113,11 +113,11 @@ def _first(results: Results) -> Iterable[rows.Row]:
     return next(([row] for row in texts if row["error"] is None), [])
 
 
-def _results(job: Job, results: Results) -> Iterator[Result]:
+def found(job: Job, results: Results) -> Iterator[Result]:
     """What was found, in the order of the results, for the samples that it is for."""
     wanted: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for sample, file in job.items:
-        wanted[_image(file)].append((sample, file))
+        wanted[image(file)].append((sample, file))
     for row in results.rows() if wanted else ():
         for sample, file in wanted.get(row["image"], ()):
             result = Result(sample, file, error=row["error"] or "")
