@@ -4,6 +4,7 @@
     python -m benchmarks.batch rates FOLDER [--repeat 4]
     python -m benchmarks.batch memory [--images 10000]
     python -m benchmarks.batch scenes [--sides 2048 4096 8192]
+    python -m benchmarks.batch plans [--images 100000 1000000 10000000]
 
 *faults*: a Ray cluster of three nodes on this machine; in every run, at moments drawn at random, a
 worker, a node and the driver are ended by SIGKILL, and the same command is given again. What comes
@@ -15,7 +16,8 @@ and processor time. The network has the same images in memory and its masks are 
 *memory*: many tiny images through the local engine, and COCO export of all: resident memory and
 time per image as they go, with a straight line through them.
 
-*scenes*: one raster of each size, in windows: what docs/scale.md reckons with.
+*scenes*: one raster of each size, in windows: what docs/scale.md reckons with. *plans*: the list of
+that many images, made and read again, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -368,6 +370,31 @@ def scenes(args: argparse.Namespace) -> None:
                 size)  # fmt: skip
 
 
+def plans(args: argparse.Namespace) -> None:
+    if len(args.images) > 1:
+        row("images", "listed in", "memory", "the file", "read again in", "ready in")
+        row(*["---"] * 6)
+        sys.stdout.flush()
+        for count in args.images:
+            command = [sys.executable, "-m", "benchmarks.batch", "plans", "--images", str(count)]
+            subprocess.run(command, check=True)
+        return
+    (count,) = args.images
+    with tempfile.TemporaryDirectory() as place:
+        before = resident()
+        name = "s3://bucket/photos/2024/07/IMG_{:09d}_with_a_name.jpg"
+        with highest() as most:
+            listed, _ = seconds(
+                lambda: Results(place).add((Item(name.format(k)) for k in range(count)), 256)
+            )
+        again = Results(place)
+        read, _ = seconds(lambda: again.plan)
+        ready, _ = seconds(lambda: again.size(again.missing()))
+        size = (Path(place) / "plan.parquet").stat().st_size
+        row(f"{count:,}", f"{listed:.1f} s", f"{most[0] - before:.0f} MB", f"{size / 1e6:.1f} MB",
+            f"{read:.1f} s", f"{ready:.1f} s")  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     works = parser.add_subparsers(required=True)
@@ -386,6 +413,9 @@ def main() -> None:
     one = works.add_parser("scenes")
     one.add_argument("--sides", type=int, nargs="+", default=[2048, 4096, 8192])
     one.set_defaults(work=scenes)
+    one = works.add_parser("plans")
+    one.add_argument("--images", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
+    one.set_defaults(work=plans)
     args = parser.parse_args()
     args.work(args)
 
