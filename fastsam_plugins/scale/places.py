@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -217,8 +218,13 @@ def fetched(address: str) -> Iterator[Path]:
     if not is_address(address):
         yield Path(local(address))
         return
-    content = read_bytes(address)
+    system, there = _found(address)
     with tempfile.TemporaryDirectory(prefix="fastsam-") as folder:
         path = Path(folder) / (address.rpartition("/")[2] or "image")
-        path.write_bytes(content)
+
+        def work() -> None:  # piece by piece: a scene may be larger than memory
+            with system.open_input_stream(there) as source, path.open("wb") as copy:
+                shutil.copyfileobj(source, copy, 1 << 22)
+
+        patiently(work, address)
         yield path
