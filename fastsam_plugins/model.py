@@ -106,8 +106,8 @@ class FastSAM:
         fitting = fastest.possible(backend, precision, self._device)  # before anything is loaded
         self.network = weights.load(model, options, self.limits)
         self.decoder = decoders.find(self.network.path, self.network.sha256, decoder)
-        chosen = fastest.choose(self.network, self._device, fitting, say)
-        self.backend = backends.make(*chosen, self.network, self._device)
+        self.chosen = fastest.choose(self.network, self._device, fitting, say)
+        self.backend = backends.make(*self.chosen, self.network, self._device)
         self._workers = Workers(self.backend.count, self.backend.alone)
         self._warned = False
         self.segment(np.zeros((64, 64, 3), np.uint8), imgsz=64)

@@ -312,6 +312,46 @@ class LimitOptions(Options):
 
 
 @dataclass(frozen=True)
+class BatchOptions(Options):
+    """A data set that is segmented as a whole, maybe on many machines."""
+
+    shard: int = option(
+        256,
+        "Images in one file of results: what a run that is ended loses of each that it was at",
+        ge=1,
+        le=100_000,
+    )
+    readers: int = option(4, "Images that are read at the same time", ge=1, le=1024)
+    max_errors: float = option(
+        0.0, "Exit with 1 only if more than this share of the images could not be used", ge=0, le=1
+    )
+    image_column: str | None = option(
+        None, "Column of a Parquet file that names the images; by default image, path or filepath"
+    )
+    prompt_score: float = option(
+        0.0, "Leave out boxes of --prompts that their detector trusts less", ge=0, le=1
+    )
+
+
+@dataclass(frozen=True)
+class ClusterOptions(Options):
+    """What a Ray cluster gives to a run."""
+
+    address: str | None = option(
+        None,
+        "Address of a Ray cluster, as auto or ray://head:10001; by default the one that there is, "
+        "else one on this machine alone",
+    )
+    actors: int | None = option(
+        None,
+        "Processes that segment; by default one for each accelerator of the cluster, or for each "
+        "group of --cores processors",
+        ge=1,
+    )
+    cores: int = option(2, "Processors for each of them where there are no accelerators", ge=1)
+
+
+@dataclass(frozen=True)
 class EdgeOptions(Options):
     """How instances become an edge map."""
 

@@ -19,7 +19,7 @@ from fastsam_plugins import messages
 from fastsam_plugins.cli.common import Command, as_json, flags, log, pick, print_result
 from fastsam_plugins.cli.doctor import Finding
 from fastsam_plugins.cli.doctor import as_json as findings_json
-from fiftyone_plugin.parameters import TidyOptions
+from fiftyone_plugin.parameters import LoadOptions, TidyOptions
 
 NAME = "@fastsam-plugins/fastsam"
 FILES = ("fiftyone.yml", "__init__.py")
@@ -116,6 +116,37 @@ def tidy(delete: bool, as_json: bool, **values: Any) -> None:
             f"{len(orphans.strange)} folders were left alone, which may be another database's: "
             f"{orphans.strange[0]}, ... (--unknown looks at them too)"
         )
+
+
+@fiftyone.command()
+@click.argument("results")
+@click.argument("dataset")
+@click.argument("field")
+@click.option("--create", is_flag=True,
+              help="Make the dataset, of the images in the results, if there is none.")  # fmt: skip
+@flags(LoadOptions)
+@as_json
+def load(
+    results: str, dataset: str, field: str, create: bool, as_json: bool, **values: Any
+) -> None:
+    """Put RESULTS of `fastsam batch` into FIELD of DATASET; samples are found by their files.
+
+    Done again, it does nothing: samples that have labels are left as they are.
+    """
+    options = pick(LoadOptions, values)
+    folder()  # says so if there is no FiftyOne
+    from fiftyone_plugin import batch_load
+
+    report = batch_load.load_into(results, dataset, field, options, create, log)
+    if as_json:
+        print_result(json.dumps({"samples": report.done - len(report.failed),
+                                 "skipped": report.skipped, "instances": report.instances,
+                                 "failed": report.failed}))  # fmt: skip
+        return
+    had = f", {report.skipped} had labels already" if report.skipped else ""
+    bad = f", {len(report.failed)} have none ({field}_error says why)" if report.failed else ""
+    done = report.done - len(report.failed)
+    print_result(f"{done} samples, {report.instances} instances in {field}{had}{bad}")
 
 
 @fiftyone.command()

@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 from fastsam_plugins.options import (
     LimitOptions,
     ReadOptions,
+    RunOptions,
     SegmentOptions,
     TileOptions,
     WeightsOptions,
 )
 from fastsam_plugins.parameters import Options
+from fastsam_plugins.scale.settings import Settings
 from fiftyone_plugin import forms, sample_segmenter
 from fiftyone_plugin import parameters as own
 
@@ -46,6 +48,19 @@ def looking(params: dict[str, Any]) -> dict[str, Any]:
         "limits": limits,
         "tiling": forms.read(params, TileOptions) if asked.tiled else None,
     }
+
+
+def settings(params: dict[str, Any]) -> Settings:
+    """The same, for whoever looks elsewhere."""
+    asked = forms.read(params, own.NetworkOptions)
+    return Settings(
+        RunOptions(model=asked.model, backend=asked.backend, precision=asked.precision),
+        forms.read(params, SegmentOptions),
+        reading=forms.read(params, ReadOptions),
+        limits=forms.read(params, LimitOptions),
+        tiling=forms.read(params, TileOptions) if asked.tiled else None,
+        trusting=forms.read(params, WeightsOptions),
+    )
 
 
 def written(params: dict[str, Any], field: str) -> dict[str, Any]:

@@ -47,6 +47,8 @@ WORDS = {
     "features": "What is compared with the text",
     "clip": "CLIP",
     "across": "Look in all samples",
+    "cluster": "Ray cluster",
+    "results": "Results of the cluster",
     "brain_key": "Name of the index",
     "eval_key": "Name of the evaluation",
     "max_proposals": "Proposals of an image that count",

@@ -29,6 +29,7 @@ from fiftyone_plugin import (
     colours,
     form_values,
     forms,
+    handed_over,
     labels,
     prompts,
     proposals_to_labels,
@@ -57,21 +58,26 @@ class SegmentEverything(Operation):
 
     name_, label_ = "segment_everything", "FastSAM: segment everything"
     help_ = "Find all instances of every image"
-    options_ = (*form_values.NETWORK, StoreOptions)
+    options_ = (*form_values.NETWORK, StoreOptions, own.HandOverOptions)
     writes_ = "proposals"
 
     def form(self, ctx: Any, inputs: types.Object) -> None:  # noqa: D102
         parts.target(ctx, inputs, "proposals")
         parts.model(ctx, inputs)
-        parts.options(ctx, inputs, (SegmentOptions, StoreOptions, ReadOptions, LimitOptions),
-                      ("conf", "imgsz", "max_det"))  # fmt: skip
+        parts.options(ctx, inputs, (SegmentOptions, StoreOptions, ReadOptions, LimitOptions,
+                                    own.HandOverOptions), ("conf", "imgsz", "max_det"))  # fmt: skip
         parts.seldom(ctx, inputs)
 
     def start(self, params: dict[str, Any], view: Any, selected: list[str]) -> Iterator[Report]:  # noqa: D102
+        storing = forms.read(params, StoreOptions)
+        handing = forms.read(params, own.HandOverOptions)
+        if handing.cluster:
+            return handed_over.everything(
+                view, form_values.settings(params), handing, storing,
+                **form_values.written(params, "proposals"),
+            )  # fmt: skip
         return segment_job.everything(
-            view,
-            **form_values.network(params, "proposals"),
-            storing=forms.read(params, StoreOptions),
+            view, **form_values.network(params, "proposals"), storing=storing
         )
 
 

@@ -122,6 +122,42 @@ class ImportOptions(Options):
 
 
 @dataclass(frozen=True)
+class HandOverOptions(Options):
+    """A Ray cluster that does the work."""
+
+    cluster: str | None = option(
+        None,
+        "Address of a Ray cluster that looks at the images instead, as auto or ray://head:10001; "
+        "it has to see their files. Nothing is kept for prompts",
+    )
+    results: str | None = option(
+        None,
+        "Folder or address where the cluster writes, from which a run that was ended goes on: "
+        "see fastsam batch",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse one without the other, and a place that depends on where a server stands."""
+        super().__post_init__()
+        if bool(self.cluster) != bool(self.results):
+            raise ValueError("cluster and results go together: name both")
+        if self.results and "://" not in self.results and not self.results.startswith(("/", "~")):
+            raise ValueError(f"results must be an address or in full, got {self.results!r}")
+
+
+@dataclass(frozen=True)
+class LoadOptions(Options):
+    """How results of ``fastsam batch`` come into a dataset."""
+
+    existing: Literal["skip", "overwrite"] = option(
+        "skip", "What to do with samples that have labels in the field"
+    )
+    storage: Literal["auto", "database", "files", "polylines"] = option(
+        "auto", "Masks in the database, as PNG files, or as outlines (which blur holes)"
+    )
+
+
+@dataclass(frozen=True)
 class TidyOptions(Options):
     """Which files are looked at."""
 

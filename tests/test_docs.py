@@ -16,8 +16,8 @@ PACKAGES = ("fastsam_plugins", "fiftyone_plugin", "napari_plugin", "benchmarks",
 CODE = sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))
 KNOWN = {p.relative_to(ROOT).as_posix() for p in [*CODE, *(ROOT / "docs").glob("*.py")]}
 # Entry points, and what a module was called when older checkpoints were written.
-OTHERS = ("fastsam_plugins.labels", "fastsam_plugins.commands", "fastsam_plugins.demos",
-          "fastsam_plugins.shape")  # fmt: skip
+OTHERS = ("fastsam_plugins.labels", "fastsam_plugins.images", "fastsam_plugins.commands",
+          "fastsam_plugins.demos", "fastsam_plugins.shape")  # fmt: skip
 
 
 def exists(path):

@@ -60,6 +60,7 @@ def examine() -> list[Finding]:
         ("napari", "napari"),
         ("rasterio", "geo"),
         ("pyogrio", "geo"),
+        ("pyarrow", "batch"),
         ("ray", "ray"),
         ("onnxruntime", "onnx"),
     ):

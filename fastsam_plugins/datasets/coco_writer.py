@@ -2,12 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastsam_plugins.masks import runs as R
 
 OBJECT = "object"  # the category of what has no other
+
+
+def image_record(number: int, name: str, shape: R.Shape, **more: Any) -> dict[str, Any]:
+    """An image of a size (H, W), with its id; ``more`` are further keys.
+
+    >>> image_record(1, "a.png", (2, 3))
+    {'id': 1, 'file_name': 'a.png', 'width': 3, 'height': 2}
+    """
+    height, width = shape
+    return {"id": number, "file_name": name, "width": width, "height": height} | more
+
+
+def annotation_record(
+    number: int,
+    image: int,
+    category: int,
+    segmentation: dict[str, Any],
+    area: int,
+    box: Sequence[float],
+    crowd: bool = False,
+    score: float | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """An object with its id; see :meth:`CocoWriter.add_annotation`, but categories are ids here."""
+    annotation = {
+        "id": number,
+        "image_id": image,
+        "category_id": category,
+        "iscrowd": int(crowd),
+        "bbox": list(box),
+        "area": int(area),
+        "segmentation": segmentation,
+    }
+    if score is not None:
+        annotation["score"] = float(score)
+    return annotation | more
+
+
+def category_records(named: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Categories, whose ids are known by name; if there are none, ``object``."""
+    return [{"id": number, "name": name} for name, number in (named or {OBJECT: 1}).items()]
 
 
 class CocoWriter:
@@ -32,10 +73,8 @@ class CocoWriter:
 
     def add_image(self, name: str, shape: R.Shape, **more: Any) -> int:
         """Add an image of a size (H, W); returns its id. ``more`` are further keys."""
-        height, width = shape
         number = len(self.images) + 1
-        image = {"id": number, "file_name": name, "width": width, "height": height}
-        self.images.append(image | more)
+        self.images.append(image_record(number, name, shape, **more))
         return number
 
     def add_annotation(
@@ -67,24 +106,16 @@ class CocoWriter:
         **more
             Further keys.
         """
-        annotation = {
-            "id": len(self.annotations) + 1,
-            "image_id": image,
-            "category_id": self._categories.setdefault(category, len(self._categories) + 1),
-            "iscrowd": int(crowd),
-            "bbox": list(box),
-            "area": int(area),
-            "segmentation": segmentation,
-        }
-        if score is not None:
-            annotation["score"] = float(score)
-        self.annotations.append(annotation | more)
+        number = len(self.annotations) + 1
+        kind = self._categories.setdefault(category, len(self._categories) + 1)
+        self.annotations.append(
+            annotation_record(number, image, kind, segmentation, area, box, crowd, score, **more)
+        )
 
     def content(self) -> dict[str, Any]:
         """The dataset; one without annotations has the category ``object``."""
-        named = self._categories or {OBJECT: 1}
         return {
             "images": self.images,
             "annotations": self.annotations,
-            "categories": [{"id": number, "name": name} for name, number in named.items()],
+            "categories": category_records(self._categories),
         }

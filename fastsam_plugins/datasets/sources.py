@@ -121,7 +121,7 @@ def _coco_files(folder: Path) -> list[Path]:
     return files or sorted((folder / "annotations").glob("instances*.json"))
 
 
-def _places(path: Path, images: Path | None) -> list[Path]:
+def image_places(path: Path, images: Path | None) -> list[Path]:
     """Folders in which the images of a COCO file may lie."""
     if images is not None:
         return [images]
@@ -149,7 +149,7 @@ def _coco(path: Path, folder: Path | None = None) -> Iterator[Labelled]:
         images.append((image, by_image.pop(image.id, [])))
     if strange := sum(map(len, by_image.values())):
         left_out["instances of images that are not listed"] = strange
-    places = _places(path, folder)
+    places = image_places(path, folder)
     for image, regions in images:
         tried = [place / image.name for place in places]
         place = next((p for p in tried if is_file(p)), tried[0])

@@ -24,16 +24,16 @@ def stability(source: MaskSource, rows: Rows) -> NDArray[np.float64]:
     """How little masks change when their threshold does, (len(rows),) in [0, 1].
 
     The IoU between a mask cut at logit +1 and at logit -1 (SAM's stability score). NaN for masks
-    without logits, 0 for an empty mask.
+    without logits, unless it was measured when they had some; 0 for an empty mask.
     """
 
     def of(row: int) -> float:
+        if not source.has_logits:
+            return np.nan
         ends = -STABILITY_OFFSET, STABILITY_OFFSET
         loose, tight = source.areas_above(row, source.window(row), *ends)
         return tight / loose if loose else 0.0
 
-    if not source.has_logits:
-        return np.full(len(rows), np.nan)
     return source.measure("stability", rows, of)
 
 

@@ -80,6 +80,10 @@ class MaskSource(ABC):
             known[row] = of(row)
         return known[rows]
 
+    def know(self, name: str, values: NDArray[np.float64]) -> None:
+        """Take over a number per mask that was measured before; NaN where it is not known."""
+        self._measures[name] = np.array(values, np.float64)
+
     def areas(self, rows: Rows) -> NDArray[np.int64]:
         """Areas of masks in pixels."""
         return self.measure("area", rows, lambda row: R.area(self.runs(row))).astype(np.int64)

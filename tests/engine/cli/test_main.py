@@ -54,6 +54,31 @@ def selected(output, *words):
     return [a["segmentation"] for a in json.loads(output.read_text())["annotations"]]
 
 
+@pytest.mark.parametrize(
+    ("words", "filtering", "cleaning"),
+    [
+        (["--min-score", 0.5], {"min_score": 0.5}, {}),
+        (["--max-area", 900, "--nested", "outer"], {"max_area": 900, "nested": "outer"}, {}),
+        (["--min-stability", 0.9], {"min_stability": 0.9}, {}),
+        (["--max-box-leak", 0.01, "--no-border"], {"max_box_leak": 0.01, "border": False}, {}),
+        (["--mask-iou", 0.3, "--containment", 0.5], {}, {"mask_iou": 0.3, "containment": 0.5}),
+    ],
+)
+def test_instances_are_filtered_and_cleaned(words, filtering, cleaning, expected, tmp_path):
+    found = selected(tmp_path / "a.json", *words)
+    kept = expected.filter(**filtering).clean(min_area=1, **cleaning)
+    assert [f["counts"] for f in found] == [r["counts"] for r in kept.rles()]
+    assert [f["counts"] for f in found] != [r["counts"] for r in expected.rles()]
+
+
+def test_holes_are_filled_and_islands_removed(model, tmp_path):
+    image, output = SAMPLES / "ihc.jpg", tmp_path / "a.json"
+    done("segment", image, "-o", output, *QUICK, "--max-hole", 999, "--max-island", 999)
+    found = [a["area"] for a in json.loads(output.read_text())["annotations"]]
+    seg = model.segment(io.read_image(image), imgsz=160, conf=0.2)
+    assert found == seg.clean(max_hole=999, max_island=999).areas.tolist() != seg.areas.tolist()
+
+
 def test_points_and_boxes_select(expected, tmp_path):
     output = tmp_path / "a.json"
     points = [(50, 46), (300, 200)]
@@ -133,6 +158,15 @@ def test_images_that_cannot_be_read_cost_only_themselves(tmp_path, ending, tiled
     written = {p.name: p.read_bytes() for p in output.parent.iterdir()}
     assert written == {p.name: p.read_bytes() for p in alone.parent.iterdir()}
     assert len(written) == (1 if ending in ("json", "csv") else 2)
+
+
+@pytest.mark.parametrize(("share", "status"), [(0.7, 1), (0.72, 0)])
+def test_some_images_may_fail(share, status, tmp_path):
+    mixed = [*damaged(tmp_path), COINS, SAMPLES / "ihc.jpg"]
+    words = ("-o", tmp_path / "all.json", *QUICK, "--max-errors", share)
+    result = run("segment", *mixed, *words)
+    assert result.exit_code == status
+    assert result.stderr.count("Skipped: ") == 5
 
 
 def test_where_no_image_can_be_read_nothing_is_written(tmp_path):

@@ -1,0 +1,317 @@
+"""``fastsam batch``: a data set as a whole, here or on a Ray cluster; and what it left, as COCO."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastsam_plugins.cli.common import (
+    Command,
+    as_json,
+    check_model,
+    flags,
+    given,
+    log,
+    network,
+    pick,
+    print_result,
+)
+from fastsam_plugins.options import (
+    BatchOptions,
+    CleanOptions,
+    ClusterOptions,
+    FilterOptions,
+    LimitOptions,
+    PromptOptions,
+    ReadOptions,
+    RunOptions,
+    SegmentOptions,
+    TextOptions,
+    TileOptions,
+    WeightsOptions,
+)
+from fastsam_plugins.parameters import parameters
+
+if TYPE_CHECKING:
+    from fastsam_plugins.scale.results import Counts, Results
+    from fastsam_plugins.scale.settings import Settings
+
+_INTERRUPTED = 130  # as a shell has it for who is ended by Ctrl-C
+
+
+class _Group(click.Group):
+    """A group whose first command needs no name: what is no name of a command is for that."""
+
+    command_class = Command
+    first = "run"
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Put the name in, unless there is one."""
+        if not args or args[0] not in self.commands:
+            args = [self.first, *args]
+        return super().parse_args(context, args)
+
+
+@click.group(cls=_Group, name="batch", options_metavar="", subcommand_metavar="INPUT...")
+def batch() -> None:
+    """Segment whole data sets, on one machine or many; `fastsam batch export` makes COCO of it."""
+
+
+def filters(command: Any) -> Any:
+    """Flags that say which instances stay, and what is made of their masks.
+
+    ``--min-area`` is one of :class:`SegmentOptions`, and holds before and after.
+    """
+    bounds = [p.name for p in parameters(FilterOptions) if p.name != "min_area"]
+    cleaning = [p.name for p in parameters(CleanOptions) if p.name != "min_area"]
+    return flags(FilterOptions, names=bounds)(flags(CleanOptions, names=cleaning)(command))
+
+
+def picked_filters(
+    values: dict[str, Any], least: int, tiled: bool
+) -> tuple[FilterOptions, CleanOptions]:
+    """What :func:`filters` made flags for; masks below ``least`` pixels go after cleaning too.
+
+    Raises
+    ------
+    ValueError
+        If windows do not keep what a bound is about.
+    """
+    filtering = pick(FilterOptions, values | {"min_area": 0})
+    cleaning = pick(CleanOptions, values | {"min_area": least})
+    for p in (*parameters(FilterOptions), *parameters(CleanOptions)):
+        values.pop(p.name, None)
+    if tiled and (filtering.min_stability > 0 or filtering.max_box_leak < 1):
+        raise ValueError("--min-stability and --max-box-leak are not known of masks that windows "
+                         "were put together for: leave them out, or --tiled")  # fmt: skip
+    return filtering, cleaning
+
+
+@batch.command(name="run")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("-o", "--output", required=True,
+              help="Folder or address (s3://...) of the results.")  # fmt: skip
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+              help="This machine, or a Ray cluster (extra ray).")  # fmt: skip
+@click.option("--new", is_flag=True, help="Delete the results that are there, and begin anew.")
+@click.option(
+    "--prompts", type=click.Path(path_type=Path, dir_okay=False),
+    help="A detector's COCO results: its boxes are prompts for the images of the COCO file INPUT.",
+)  # fmt: skip
+@click.option("--text", "texts", multiple=True, help="Text prompt, for all images.")
+@click.option("--negative", "negatives", multiple=True,
+              help="Text that keeps off what resembles it more than the text prompt.")  # fmt: skip
+@flags(BatchOptions)
+@flags(ClusterOptions)
+@network("batch", "decoder")
+@flags(SegmentOptions)
+@filters
+@click.option("--tiled", is_flag=True, help="Look at images in windows.")
+@flags(TileOptions)
+@flags(PromptOptions)
+@flags(TextOptions)
+@flags(ReadOptions)
+@as_json
+@click.pass_context
+def run(context: click.Context, inputs: tuple[str, ...], output: str, engine: str, new: bool,
+        prompts: Path | None, as_json: bool, **values: Any) -> None:  # fmt: skip
+    """Segment all images of INPUT; the same command goes on where it was ended.
+
+    Each INPUT is an image, a folder, a pattern, a .txt with a path a line, a COCO .json, a .parquet
+    with a column of paths (and maybe boxes, points or text to ask for), fiftyone:DATASET or
+    fiftyone:DATASET/VIEW; here or at an address such as s3://bucket/photos/.
+
+    `fastsam batch export OUT -o coco.json` makes a COCO file of the results.
+    """
+    from fastsam_plugins.scale import inputs as sources
+    from fastsam_plugins.scale.results import Results
+
+    for options, wanted, flag in ((TileOptions, values["tiled"], "--tiled"),
+                                  (ClusterOptions, engine == "ray", "--engine ray")):  # fmt: skip
+        for p in parameters(options):
+            if given(context, p.name) and not wanted:
+                raise ValueError(f"--{p.name.replace('_', '-')} needs {flag}")
+    how, cluster = pick(BatchOptions, values), pick(ClusterOptions, values)
+    if engine == "local":
+        check_model(values)
+    settings = _settings(values)
+    results = Results(output)
+    with results.alone():
+        work = _Work(results, settings, how, new, Progress())
+        listed = sources.items(inputs, prompts, how.image_column, how.prompt_score)
+        try:
+            if engine == "ray":
+                work.on_ray(listed, cluster)
+            else:
+                work.here(listed)
+        except KeyboardInterrupt:
+            work.progress.end()
+            done = results.counts(results.done()).images
+            log(f"Stopped: {done} of {results.plan.num_rows} images are done, and the same "
+                "command does the rest")  # fmt: skip
+            sys.exit(_INTERRUPTED)
+        work.progress.end()
+        if missing := results.missing():
+            raise RuntimeError(f"{len(missing)} shards were not made: the same command makes them")
+        counts = results.counts(results.done())
+    _tell(counts, results, as_json)
+    if counts.images and counts.errors / counts.images > how.max_errors:
+        raise ValueError(f"{counts.errors} of {counts.images} images could not be used; the others "
+                         f"are done. The first: {counts.first}")  # fmt: skip
+
+
+@batch.command()
+@click.argument("results")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False),
+              help="The COCO .json to write.")  # fmt: skip
+@as_json
+def export(results: str, output: Path, as_json: bool) -> None:
+    """Write RESULTS, a folder or an address, as a COCO file; memory does not grow with them."""
+    from fastsam_plugins.scale import export as rooms
+    from fastsam_plugins.scale.results import Results
+
+    images, annotations = rooms.coco(Results(results), output)
+    if as_json:
+        print_result(json.dumps({"output": str(output), "images": images,
+                                 "annotations": annotations}))  # fmt: skip
+    else:
+        print_result(f"{images} images, {annotations} instances: {output}")
+
+
+def _settings(values: dict[str, Any]) -> Settings:
+    from fastsam_plugins.prompts import TextPrompt
+    from fastsam_plugins.scale.settings import Settings
+    from fastsam_plugins.text import loading
+
+    words = TextPrompt.parse(list(values.pop("texts")), list(values.pop("negatives")))
+    segmenting = pick(SegmentOptions, values)
+    filtering, cleaning = picked_filters(values, segmenting.min_area, values["tiled"])
+    tiling = pick(TileOptions, values)
+    made = Settings(
+        pick(RunOptions, values), segmenting, filtering, cleaning, pick(PromptOptions, values),
+        pick(TextOptions, values), pick(ReadOptions, values), pick(LimitOptions, values),
+        tiling if values.pop("tiled") else None, words.texts if words else (),
+        words.negatives if words else (), pick(WeightsOptions, values),
+    )  # fmt: skip
+    if made.prompting.predict and made.tiling:
+        raise ValueError("--predict looks at an image at once: leave --tiled out")
+    if words:
+        loading.find(made.wording.clip)
+    return made
+
+
+class _Work:
+    """What is to be done, and how far it is."""
+
+    def __init__(
+        self, results: Results, settings: Settings, how: BatchOptions, new: bool, progress: Progress
+    ) -> None:
+        self.results, self.settings, self.how, self.new = results, settings, how, new
+        self.progress = progress
+
+    def here(self, listed: Any) -> None:
+        """Do it on this machine."""
+        from fastsam_plugins.scale import jobs, local, segmenter
+
+        made: list[Any] = []
+
+        def start(settings: Settings) -> dict[str, str]:
+            made.append(segmenter.network(settings, log))
+            log(str(made[0]))
+            return jobs.running(made[0])
+
+        missing = jobs.begin(self.results, self.settings, self.new, listed, self.how.shard,
+                             start, log)  # fmt: skip
+        self._began(missing)
+        if not missing:
+            return
+        network = made[0] if made else segmenter.network(jobs.resumed(self.results, self.settings),
+                                                         log)  # fmt: skip
+        worker = segmenter.Segmenter(network, self.settings, self.how.readers)
+        for _ in local.run(self.results, worker, missing, self.progress.step):
+            pass
+
+    def on_ray(self, listed: Any, options: ClusterOptions) -> None:
+        """Do it on a Ray cluster."""
+        from fastsam_plugins.scale import jobs
+        from fastsam_plugins.scale.cluster import Cluster
+
+        cluster = Cluster(options, self.results, self.settings, self.how.readers)
+        try:
+            missing = jobs.begin(self.results, self.settings, self.new, listed, self.how.shard,
+                                 cluster.start, log)  # fmt: skip
+            self._began(missing)
+            if not missing:
+                return
+            cluster.fix(jobs.known(self.results).running)
+            log(f"{cluster.count} workers on a Ray cluster")
+            for _ in cluster.run(missing, self.progress.step):
+                pass
+        finally:
+            cluster.close()
+
+    def _began(self, missing: Sequence[int]) -> None:
+        total = self.results.plan.num_rows
+        left = self.results.size(missing)
+        if left < total:
+            log(f"{total - left} of {total} images are done already")
+        self.progress.begin(total - left, total)
+
+
+class Progress:
+    """A line on standard error: how many are done, how fast, and how long the rest takes."""
+
+    def __init__(self) -> None:
+        self._done = self._before = self._total = self._errors = 0
+        self._shown = self._start = 0.0
+
+    def begin(self, done: int, total: int) -> None:
+        """Of so many images, these are done before."""
+        self._done = self._before = done
+        self._total, self._start = total, time.monotonic()
+        self._every = 0.2 if sys.stderr.isatty() else 30.0
+        self._shown = self._start
+
+    def step(self, images: int, errors: int) -> None:
+        """Some more are done."""
+        self._done += images
+        self._errors += errors
+        if time.monotonic() - self._shown > self._every:
+            self._show()
+
+    def _show(self) -> None:
+        self._shown = time.monotonic()
+        own = self._done - self._before
+        rate = own / max(self._shown - self._start, 1e-9)
+        left = time.strftime("%H:%M:%S", time.gmtime((self._total - self._done) / max(rate, 1e-9)))
+        days = int((self._total - self._done) / max(rate, 1e-9) // 86400) if rate else 0
+        text = f"{self._done}/{self._total} images, {rate:.1f}/s, " + (
+            f"{days} d {left} left" if days else f"{left} left"
+        )
+        text += f", {self._errors} errors" if self._errors else ""
+        click.echo(f"\r{text}\033[K" if sys.stderr.isatty() else text, err=True,
+                   nl=not sys.stderr.isatty())  # fmt: skip
+
+    def end(self) -> None:
+        """Say how it ended, if there was something to do."""
+        if self._done > self._before:
+            self._show()
+            if sys.stderr.isatty():
+                click.echo(err=True)
+
+
+def _tell(counts: Counts, results: Results, as_json: bool) -> None:
+    if as_json:
+        print_result(json.dumps({
+            "output": results.address, "images": counts.images, "errors": counts.errors,
+            "instances": counts.instances, "shards": len(results.done()),
+        }))  # fmt: skip
+        return
+    failed = f", {counts.errors} of them could not be used" if counts.errors else ""
+    print_result(f"{counts.images} images{failed}, {counts.instances} instances: {results.address}")

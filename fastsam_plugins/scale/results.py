@@ -1,0 +1,423 @@
+"""What a run leaves: a plan, shards of rows, and a manifest that says what made them.
+
+    OUT/manifest.json              the network by its SHA-256, options, versions
+    OUT/plan.parquet               which images there are, and which shard each is in
+    OUT/shards/part-000000.parquet rows, see :mod:`fastsam_plugins.scale.rows`
+
+A shard is there whole or not at all, and holds the same bytes whoever made it: to go on is to make
+those that are missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from fastsam_plugins import __version__, cache
+from fastsam_plugins.io import atomic, typed_json
+from fastsam_plugins.scale import places, rows
+from fastsam_plugins.scale.inputs import Item
+from fastsam_plugins.scale.places import arrow
+from fastsam_plugins.scale.settings import changed
+
+MANIFEST, PLAN, SHARDS = "manifest.json", "plan.parquet", "shards"
+_NAME = re.compile(r"part-(\d{6,})\.parquet$")
+_TOGETHER = 16  # footers that are read at the same time
+_BATCH = 65_536  # items that are made a table of at once
+
+
+class Manifest(msgspec.Struct):
+    """What made the results.
+
+    Attributes
+    ----------
+    model : dict
+        ``name`` and ``sha256`` of the weights, and ``decoder``: that of what answers prompts.
+    running : dict
+        ``backend`` and ``precision`` that ran it, and the kind of ``device``.
+    options : dict
+        See :meth:`fastsam_plugins.scale.settings.Settings.described`.
+    versions : dict
+        Of this program, and of what it computes with.
+    format : int
+    """
+
+    model: dict[str, Any]
+    running: dict[str, str]
+    options: dict[str, Any]
+    versions: dict[str, str]
+    format: int = rows.FORMAT
+
+
+def versions() -> dict[str, str]:
+    """Versions of what has a say in the results."""
+    names = ("numpy", "torch", "openvino", "onnxruntime", "pillow", "tifffile")
+    return {"fastsam-plugins": __version__, **dict(zip(names, cache.versions(*names), strict=True))}
+
+
+@dataclass
+class Counts:
+    """What is in shards.
+
+    Attributes
+    ----------
+    images, errors, instances : int
+    first : str
+        The first error.
+    """
+
+    images: int = 0
+    errors: int = 0
+    instances: int = 0
+    first: str = ""
+
+    def add(self, other: Counts) -> None:
+        """Count those of another shard as well."""
+        self.images += other.images
+        self.errors += other.errors
+        self.instances += other.instances
+        self.first = self.first or other.first
+
+
+@dataclass
+class Results:
+    """The results in a folder, here or in a store.
+
+    Parameters
+    ----------
+    address : str
+    """
+
+    address: str
+    _plan: Any = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not places.is_address(self.address):
+            self.address = places.local(self.address)
+
+    # --- what made them ---------------------------------------------------------------------
+
+    def manifest(self) -> Manifest | None:
+        """What made them; None if there are none.
+
+        Raises
+        ------
+        ValueError
+            If it was written by something else, or a later version.
+        """
+        place = places.join(self.address, MANIFEST)
+        try:
+            text = places.read_bytes(place)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        known = typed_json.decode(text, Manifest, place, "a manifest of results")
+        if known.format != rows.FORMAT:
+            raise ValueError(f"{place} is of another version of fastsam: use that, or --new")
+        return known
+
+    def begin(self, now: Manifest, new: bool) -> None:
+        """Begin, or go on with what the same network and options made.
+
+        Parameters
+        ----------
+        now : Manifest
+        new : bool
+            Delete what is there.
+
+        Raises
+        ------
+        ValueError
+            If others made it.
+        """
+        if new:
+            self._delete()
+        before = self.manifest()
+        if before is None and self.done():
+            raise ValueError(f"{self.address} holds shards and no {MANIFEST}: name another folder, "
+                             "or begin anew with --new")  # fmt: skip
+        if before is not None:
+            check_same(before, now, self.address)
+            return
+        text = json.dumps(msgspec.to_builtins(now), indent=1, sort_keys=True, ensure_ascii=False)
+        places.write_bytes(places.join(self.address, MANIFEST), f"{text}\n".encode())
+
+    def _delete(self) -> None:
+        """Shards first: what a kill leaves of them still is what the manifest says."""
+        for number in self.done():
+            places.delete(self.shard(number))
+        places.delete(places.join(self.address, PLAN))
+        places.delete(places.join(self.address, MANIFEST))
+        self._plan = None
+
+    # --- which images there are ---------------------------------------------------------------
+
+    @property
+    def plan(self) -> Any:
+        """The images (a pyarrow table of ``shard``, ``image`` and ``prompt``).
+
+        Raises
+        ------
+        ValueError
+            If it is damaged.
+        """
+        if self._plan is None:
+            place, pa = places.join(self.address, PLAN), arrow()
+            try:
+                content = places.read_bytes(place)
+                self._plan = pa.parquet.read_table(io.BytesIO(content))
+            except (FileNotFoundError, NotADirectoryError):
+                self._plan = _plan_schema().empty_table()
+            except pa.ArrowInvalid as error:
+                raise ValueError(f"{place} is damaged ({error}): begin anew with --new") from None
+        return self._plan
+
+    def add(self, items: Iterable[Item], size: int) -> int:
+        """Add the images that are not in the plan yet, in shards of their own.
+
+        Parameters
+        ----------
+        items : iterable of Item
+        size : int
+            Images in a shard.
+
+        Returns
+        -------
+        int
+            How many of the items were listed twice.
+
+        Raises
+        ------
+        ValueError
+            If something else is asked of an image than before.
+        """
+        pa = arrow()
+        given, twice = _listed(items)
+        known = self.plan
+        where = pa.compute.index_in(given["image"], value_set=known["image"])
+        old = given.filter(where.is_valid())
+        before = known["prompt"].take(where.drop_null())
+        other = old.filter(pa.compute.not_equal(old["prompt"], before))
+        if other.num_rows:
+            raise ValueError(
+                f"something else is asked of {other['image'][0]} than before: write elsewhere, or "
+                "begin anew with --new"
+            )
+        new = given.filter(where.is_null())
+        if new.num_rows:
+            start = pa.compute.max(known["shard"]).as_py()
+            first = 0 if start is None else start + 1
+            numbers = pa.array((first + k // size for k in range(new.num_rows)), pa.int32())
+            added = pa.table([numbers, new["image"], new["prompt"]], _plan_schema())
+            self._plan = pa.concat_tables([known, added]).combine_chunks()
+            places.write_bytes(places.join(self.address, PLAN), _parquet(self._plan))
+        return twice
+
+    def items(self, numbers: Iterable[int]) -> Iterator[tuple[int, list[Item]]]:
+        """The images of some shards, shard by shard."""
+        ends = [*self._ends, 0]
+        for number in numbers:
+            part = self.plan.slice(ends[number - 1], ends[number] - ends[number - 1])
+            pairs = zip(part["image"].to_pylist(), part["prompt"].to_pylist(), strict=True)
+            yield number, [Item(*pair) for pair in pairs]
+
+    def size(self, numbers: Iterable[int]) -> int:
+        """How many images some shards have."""
+        ends = [*self._ends, 0]  # before the first one, which is asked for as the last
+        return sum(ends[number] - ends[number - 1] for number in numbers)
+
+    @property
+    def _ends(self) -> list[int]:
+        """Where each shard ends in the plan, in which they are one after another."""
+        counts = arrow().compute.value_counts(self.plan["shard"])
+        ends, end = [], 0
+        for number in counts.field("counts").to_pylist():
+            end += number
+            ends.append(end)
+        return ends
+
+    # --- shards -------------------------------------------------------------------------------
+
+    def shard(self, number: int) -> str:
+        """Where a shard lies."""
+        return places.join(self.address, SHARDS, f"part-{number:06d}.parquet")
+
+    def done(self) -> list[int]:
+        """The shards that are there."""
+        found = (_NAME.search(f) for f in places.files(places.join(self.address, SHARDS)))
+        return sorted(int(match[1]) for match in found if match)
+
+    def missing(self) -> list[int]:
+        """The shards that are to be made."""
+        there = set(self.done())
+        return [k for k in range(len(self._ends)) if k not in there]
+
+    def write(self, number: int, content: Sequence[rows.Row]) -> Counts:
+        """Write a shard, whole or not at all."""
+        counts = Counts(
+            len(content),
+            sum(r["error"] is not None for r in content),
+            sum(len(r["scores"]) for r in content),
+            next((r["error"] for r in content if r["error"] is not None), ""),
+        )
+        schema = rows.schema()
+        about = {"fastsam_errors": str(counts.errors), "fastsam_instances": str(counts.instances),
+                 "fastsam_first_error": counts.first}  # fmt: skip
+        table = arrow().Table.from_pylist(content, schema.with_metadata(schema.metadata | about))
+        places.write_bytes(self.shard(number), _parquet(table))
+        return counts
+
+    def read(self, number: int, columns: Sequence[str] | None = None) -> Iterator[rows.Row]:
+        """The rows of a shard, or some columns of them, some at a time in memory.
+
+        Raises
+        ------
+        ValueError
+            If it is damaged.
+        """
+        place = self.shard(number)
+        with _telling(place):
+            content = io.BytesIO(places.read_bytes(place))
+            for batch in arrow().parquet.ParquetFile(content).iter_batches(32, columns=columns):
+                yield from batch.to_pylist()
+
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[rows.Row]:
+        """The rows of all shards that are there, or some columns of them."""
+        for number in self.done():
+            yield from self.read(number, columns)
+
+    def check_done(self) -> None:
+        """Refuse results that are none, or not all.
+
+        Raises
+        ------
+        ValueError
+            If so.
+        """
+        if self.manifest() is None:
+            raise ValueError(f"{self.address} holds no results of fastsam batch")
+        if missing := len(self.missing()):
+            raise ValueError(
+                f"{missing} shards of {self.address} are not done: the command that began them "
+                "makes them"
+            )
+
+    def counts(self, numbers: Iterable[int]) -> Counts:
+        """What is in some shards, by their footers."""
+
+        def of(number: int) -> Counts:
+            place = self.shard(number)
+            with _telling(place):
+                footer = places.patiently(lambda: _footer(place), place)
+                said = {k.decode(): v.decode() for k, v in (footer.metadata or {}).items()}
+                return Counts(
+                    footer.num_rows, int(said["fastsam_errors"]), int(said["fastsam_instances"]),
+                    said["fastsam_first_error"],
+                )  # fmt: skip
+
+        total = Counts()
+        with ThreadPoolExecutor(_TOGETHER) as pool:
+            for counts in pool.map(of, numbers):
+                total.add(counts)
+        return total
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let no other run write here meanwhile; in a store nobody can know.
+
+        Two that do nevertheless would write the same.
+        """
+        if places.is_address(self.address):
+            yield
+            return
+        from pathlib import Path
+
+        folder = Path(self.address)
+        with atomic.making(folder), atomic.alone(folder, wait=False):
+            yield
+
+
+@contextlib.contextmanager
+def _telling(place: str) -> Iterator[None]:
+    """Errors of reading a shard in one line that names it."""
+    try:
+        yield
+    except (arrow().ArrowInvalid, KeyError, OSError) as error:
+        raise ValueError(
+            f"{place} cannot be read ({error}): delete it, and the same command makes it again"
+        ) from None
+
+
+def _footer(place: str) -> Any:
+    with places.opened(place) as stream:
+        return arrow().parquet.read_metadata(stream)
+
+
+def check_same(before: Manifest, now: Manifest, address: str) -> None:
+    """Refuse to go on with what another network or other options made.
+
+    Raises
+    ------
+    ValueError
+        In one line that says what differs.
+    """
+    named = {"auto": True}  # nobody asked for one: what was taken before is taken again
+    ways = {k: v for k, v in now.running.items() if v not in named}
+    was = {k: before.running.get(k) for k in ways}
+    for old, new in ((before.model, now.model), (before.options, now.options), (was, ways)):
+        if what := changed(old, new):
+            raise ValueError(
+                f"{address} was made with {what}: go on with the same, write elsewhere, or begin "
+                "anew with --new"
+            )
+
+
+def _plan_schema() -> Any:
+    pa = arrow()
+    return pa.schema([("shard", pa.int32()), ("image", pa.string()), ("prompt", pa.string())])
+
+
+def _listed(items: Iterable[Item]) -> tuple[Any, int]:
+    """Items as a table, each image once, and how many were listed twice.
+
+    Raises
+    ------
+    ValueError
+        If two things are asked of one image.
+    """
+    pa = arrow()
+    schema = pa.schema([("image", pa.string()), ("prompt", pa.string())])
+    source, tables = iter(items), [schema.empty_table()]
+    while chunk := list(islice(source, _BATCH)):
+        columns = [[i.image for i in chunk], [i.prompt for i in chunk]]
+        try:
+            tables.append(pa.table(columns, schema))
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"the name {error.object!r} is not UTF-8, and cannot be in a table: rename it"
+            ) from None
+    table = pa.concat_tables(tables)
+    asked = [("prompt", "first"), ("prompt", "count_distinct")]
+    once = table.group_by("image", use_threads=False).aggregate(asked)
+    several = once.filter(pa.compute.greater(once["prompt_count_distinct"], 1))
+    if several.num_rows:
+        raise ValueError(
+            f"{several['image'][0]} is listed several times, with different prompts: give it one "
+            "row with all of them"
+        )
+    columns = [once["image"], once["prompt_first"]]
+    return pa.table(columns, schema), table.num_rows - once.num_rows
+
+
+def _parquet(table: Any) -> bytes:
+    stream = io.BytesIO()
+    arrow().parquet.write_table(table, stream, compression="zstd", row_group_size=1 << 17)
+    return stream.getvalue()

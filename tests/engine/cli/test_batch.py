@@ -1,0 +1,117 @@
+"""The command ``fastsam batch``: what it makes, goes on with, refuses and exports."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+
+from fastsam_plugins.scale.results import Results
+from tests.command import done, one_error, run
+from tests.engine.scale.stored import hashes, put
+
+QUICK = ("--imgsz", 160, "--conf", 0.2, "--device", "cpu", "--max-errors", 0.5)
+
+
+def test_the_same_command_goes_on_and_export_is_what_segment_finds(photos, tmp_path):
+    out = tmp_path / "out"
+    said = done("batch", photos, "-o", out, "--shard", 2, *QUICK, "--json")
+    first = json.loads(said.stdout)
+    assert (first["images"], first["errors"], first["shards"]) == (7, 1, 4)
+    before = hashes(out)
+    (out / "shards" / "part-000001.parquet").unlink()
+    again = done("batch", photos, "-o", out, "--shard", 2, *QUICK)
+    assert "5 of 7 images are done already" in again.stderr
+    assert "7 images, 1 of them could not be used" in again.stdout
+    assert hashes(out) == before
+    coco, expected = tmp_path / "coco.json", tmp_path / "expected.json"
+    done("batch", "export", out, "-o", coco)
+    done("segment", *sorted(photos.iterdir()), "-o", expected, *QUICK)
+    assert json.loads(coco.read_text()) == json.loads(expected.read_text())
+
+
+def test_other_options_are_refused_and_errors_count(photos, tmp_path):
+    out = tmp_path / "out"
+    done("batch", photos, "-o", out, *QUICK)
+    line = one_error(run("batch", photos, "-o", out, *QUICK, "--conf", 0.3))
+    assert line.startswith(f"Error: {out} was made with conf 0.2, and now it is 0.3")
+    failed = run("batch", photos, "-o", out, *QUICK, "--max-errors", 0.1)
+    assert failed.exit_code == 1
+    assert "1 of 7 images could not be used; the others are done. The first: " in failed.stderr
+    assert str(photos / "3.png") in failed.stderr
+    done("batch", photos, "-o", out, *QUICK, "--conf", 0.3, "--new")
+    for image in photos.iterdir():  # new images come to those that are there
+        if image.name != "3.png":
+            image.rename(image.with_name(f"more{image.name}"))
+    assert len(hashes(out)) == 7
+    done("batch", photos, "-o", out, *QUICK, "--conf", 0.3)
+    assert len(hashes(out)) == 13
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--tile", 100], "--tile needs --tiled"),
+        (["--cores", 2], "--cores needs --engine ray"),
+        (["--tiled", "--predict"], "leave --tiled out"),
+        (["--tiled", "--min-stability", 0.5], "--min-stability and --max-box-leak are not known"),
+        (["--negative", "grass"], "negatives need a text"),
+        (["--model", "/none.pt"], "no weights at /none.pt"),
+    ],
+)
+def test_what_cannot_be_is_one_line_before_anything_is_done(words, said, photos, tmp_path):
+    assert said in one_error(run("batch", photos, "-o", tmp_path / "out", *words))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill", "Ctrl-C"])
+def test_a_run_that_is_ended_goes_on(how, photos, tmp_path, coins):
+    for k in range(60):
+        Image.fromarray(coins[k:200]).save(photos / f"more{k}.png")
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    words = [str(w) for w in ("batch", photos, "-o", out, "--shard", 4, *QUICK)]
+    running = subprocess.Popen([sys.executable, "-m", "fastsam_plugins", *words],
+                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    results = Results(str(out))
+    while len(results.done()) < 3:
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.send_signal(how)
+    _, said = running.communicate()
+    there = len(results.done())
+    if how == signal.SIGINT:
+        assert running.returncode == 130
+        assert f"Stopped: {4 * there} of 67 images are done" in said
+    assert 3 <= there < 17
+    done(*words)
+    done("batch", photos, "-o", whole, "--shard", 50, *QUICK)
+    assert hashes(out) == hashes(whole)
+
+
+def test_a_store_in_and_out_that_is_killed_in_the_middle(store, photos, tmp_path, coins):
+    for k in range(40):
+        Image.fromarray(coins[k:200]).save(photos / f"more{k}.png")
+    put(photos, "s3://bucket/photos")
+    words = [str(w) for w in ("batch", "s3://bucket/photos", "-o", "s3://bucket/out", "--shard", 4,
+                              *QUICK)]  # fmt: skip
+    running = subprocess.Popen([sys.executable, "-m", "fastsam_plugins", *words],
+                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    shards = store.folder / "bucket"
+    while len(list(shards.glob("*part-*"))) < 2:
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.01)
+    store.kill()
+    time.sleep(0.5)
+    store.start()
+    _, said = running.communicate()
+    assert running.returncode == 0, said
+    done("batch", photos, "-o", tmp_path / "out", *QUICK)
+    assert hashes("s3://bucket/out") == hashes(tmp_path / "out")
+    assert len(hashes("s3://bucket/out")) == 47

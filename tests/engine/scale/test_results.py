@@ -1,0 +1,172 @@
+"""results.py: plan, shards and manifest: whole or not there, and never of two kinds."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow.dataset
+import pyarrow.parquet as pq
+import pytest
+
+from fastsam_plugins.scale import places, rows
+from fastsam_plugins.scale.inputs import Item
+from fastsam_plugins.scale.results import Manifest, Results, check_same, versions
+
+ITEMS = [Item(f"/photos/{k}.png") for k in range(5)]
+
+
+def manifest(**changes) -> Manifest:
+    known = {
+        "model": {"name": "n", "sha256": "0" * 64},
+        "options": {"segment": {"conf": 0.4}},
+        "running": {"backend": "torch", "precision": "f32"},
+        "versions": versions(),
+    }
+    return Manifest(**{**known, **changes})
+
+
+@pytest.fixture(params=["here", "store"])
+def results(request, tmp_path):
+    if request.param == "store":
+        request.getfixturevalue("store")
+        return Results("s3://bucket/out")
+    return Results(str(tmp_path / "out"))
+
+
+def fill(results, numbers, dummy):
+    for number, items in results.items(numbers):
+        found = [rows.of_instances(*i, dummy(seed=number), [0.5] * 12) for i in items[1:]]
+        results.write(number, [rows.of_error(*items[0], "bad"), *found])
+
+
+def test_shards_are_made_of_the_plan_and_counted(results, dummy):
+    assert results.manifest() is None
+    results.begin(manifest(), new=False)
+    assert results.manifest() == manifest()
+    assert results.add(ITEMS, 2) == 0
+    assert results.missing() == [0, 1, 2]
+    fill(results, [1], dummy)
+    again = Results(results.address)
+    assert (again.done(), again.missing()) == ([1], [0, 2])
+    assert [list(i) for _, i in again.items([2, 0])] == [ITEMS[4:], ITEMS[:2]]
+    assert (again.size([0, 2]), again.size([])) == (3, 0)
+    with pytest.raises(ValueError, match=r"2 shards of .* are not done"):
+        again.check_done()
+    fill(again, [0, 2], dummy)
+    again.check_done()
+    assert [r["image"] for r in again.rows()] == [i.image for i in ITEMS]
+    counts = again.counts(again.done())
+    assert (counts.images, counts.errors, counts.instances, counts.first) == (5, 3, 24, "bad")
+
+
+def test_new_images_come_into_shards_of_their_own(tmp_path):
+    results = Results(str(tmp_path))
+    results.begin(manifest(), new=False)
+    assert results.add([*ITEMS[:3], ITEMS[0]], 2) == 1
+    assert Results(str(tmp_path)).add(ITEMS, 3) == 0
+    again = Results(str(tmp_path))
+    assert [n for n, _ in again.items(again.missing())] == [0, 1, 2]
+    assert [i for _, part in again.items([0, 1, 2]) for i in part] == ITEMS
+
+
+def test_one_image_is_asked_one_thing(tmp_path):
+    results = Results(str(tmp_path))
+    with pytest.raises(ValueError, match="is listed several times, with different prompts"):
+        results.add([ITEMS[0], Item(ITEMS[0].image, '{"boxes":[]}')], 2)
+    results.add(ITEMS[:1], 2)
+    with pytest.raises(ValueError, match=r"something else is asked of /photos/0\.png than before"):
+        results.add([Item(ITEMS[0].image, '{"boxes":[]}')], 2)
+    with pytest.raises(ValueError, match="is not UTF-8"):
+        results.add([Item("/photos/\udcff.png")], 2)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"options": {"segment": {"conf": 0.3}}}, r"conf 0\.4, and now it is 0\.3"),
+        ({"model": {"name": "n", "sha256": "1" * 64}}, "sha256 '0000"),
+        ({"running": {"backend": "openvino", "precision": "auto"}}, "backend 'torch', and now"),
+        ({"versions": {}}, ""),
+        ({"running": {"backend": "auto", "precision": "auto"}}, ""),
+    ],
+)
+def test_others_are_refused_unless_new(other, said, tmp_path, dummy):
+    results = Results(str(tmp_path))
+    results.begin(manifest(), new=False)
+    results.add(ITEMS, 2)
+    fill(results, [0, 1, 2], dummy)
+    if not said:
+        check_same(manifest(), manifest(**other), "")
+        results.begin(manifest(**other), new=False)
+        assert results.manifest() == manifest()
+        return
+    with pytest.raises(ValueError, match=f"was made with {said}.*--new"):
+        results.begin(manifest(**other), new=False)
+    assert results.done() == [0, 1, 2]
+    results.begin(manifest(**other), new=True)
+    assert (results.done(), results.plan.num_rows) == ([], 0)
+    assert results.manifest() == manifest(**other)
+
+
+def test_shards_of_nobody_are_left_alone(tmp_path, dummy):
+    results = Results(str(tmp_path))
+    results.add(ITEMS, 5)
+    fill(results, [0], dummy)
+    with pytest.raises(ValueError, match=r"holds shards and no manifest\.json"):
+        results.begin(manifest(), new=False)
+    assert results.done() == [0]
+
+
+def test_the_same_rows_are_the_same_bytes(tmp_path, dummy):
+    one, two = Results(str(tmp_path / "1")), Results(str(tmp_path / "2"))
+    for results in (one, two):
+        results.add(ITEMS, 5)
+        fill(results, [0], dummy)
+    first, second = (places.read_bytes(r.shard(0)) for r in (one, two))
+    assert first == second
+
+
+def test_a_damaged_shard_is_one_line_that_says_what_to_do(tmp_path, dummy):
+    results = Results(str(tmp_path))
+    results.add(ITEMS, 5)
+    fill(results, [0], dummy)
+    with open(results.shard(0), "r+b") as file:
+        file.truncate(100)
+    for use in (lambda: list(results.rows()), lambda: results.counts([0])):
+        with pytest.raises(ValueError, match=r"part-000000\.parquet cannot be read .*: delete it"):
+            use()
+
+
+def test_a_manifest_that_is_none_is_one_line(tmp_path):
+    (tmp_path / "manifest.json").write_text('{"model": 7}')
+    with pytest.raises(ValueError, match=r"manifest\.json"):
+        Results(str(tmp_path)).manifest()
+    content = json.dumps({"model": {}, "running": {}, "options": {}, "versions": {}, "format": 99})
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(ValueError, match="of another version"):
+        Results(str(tmp_path)).manifest()
+    Results(str(tmp_path)).begin(manifest(), new=True)
+    assert Results(str(tmp_path)).manifest() == manifest()
+
+
+def test_one_run_at_a_time_writes_here(tmp_path):
+    results = Results(str(tmp_path / "out"))
+    with (
+        results.alone(),
+        pytest.raises(BlockingIOError, match="another process is at work"),
+        Results(results.address).alone(),
+    ):
+        pass
+
+
+def test_others_read_shards(tmp_path, dummy):
+    results = Results(str(tmp_path))
+    results.add(ITEMS, 2)
+    fill(results, [0, 1, 2], dummy)
+    shards = str(tmp_path / "shards")
+    assert pyarrow.dataset.dataset(shards).count_rows() == 5
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    table = pandas.read_parquet(shards)
+    assert list(table["image"]) == [i.image for i in ITEMS]
+    assert len(table["boxes"][1]) == len(table["rles"][1]) == 12
+    assert pq.read_schema(results.shard(0)).metadata[b"fastsam"] == b"1"

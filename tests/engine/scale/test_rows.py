@@ -1,0 +1,43 @@
+"""rows.py: instances as a row, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from fastsam_plugins.scale import rows
+
+
+def through_a_table(row):
+    (back,) = pa.Table.from_pylist([row], rows.schema()).to_pylist()
+    return back
+
+
+def test_a_row_holds_what_was_found(dummy):
+    seg = dummy()
+    row = through_a_table(rows.of_instances("a.png", "", seg, seg.stability.tolist()))
+    back = rows.segmentation(row)
+    assert np.array_equal(back.boxes, seg.boxes)
+    assert np.array_equal(back.scores, seg.scores)
+    assert back.rles() == seg.rles() == rows.masks(row)
+    assert np.array_equal(back.prompts, seg.prompts)
+    assert row["areas"] == seg.areas.tolist()
+    assert np.allclose(back.stability, seg.stability)
+    assert not np.isnan(seg.stability).any()
+    assert (row["width"], row["height"], row["error"]) == (130, 90, None)
+
+
+def test_nothing_found_is_a_row_and_so_is_an_error(dummy):
+    seg = dummy()[:0]
+    back = rows.segmentation(through_a_table(rows.of_instances("a.png", "", seg, [])))
+    assert (len(back), back.shape) == (0, (90, 130))
+    row = through_a_table(rows.of_error("a.png", "", "a.png is cut short"))
+    with pytest.raises(ValueError, match=r"a\.png is cut short"):
+        rows.segmentation(row)
+
+
+def test_stability_that_is_not_known_is_null(dummy):
+    row = rows.of_instances("a.png", "", dummy(count=1), [float("nan")])
+    assert through_a_table(row)["stability"] == [None]
+    assert np.isnan(rows.segmentation(through_a_table(row)).stability).all()
