@@ -40,6 +40,8 @@ class Labelled:
         How its label image was read; empty where there is none.
     labels : list of path
         The files that its instances were read from.
+    exhaustive : bool
+        Whether every object is labelled; else what is not labelled is unknown.
     """
 
     image: Path
@@ -50,6 +52,7 @@ class Labelled:
     beside: Counter[str] = field(default_factory=Counter)
     read_as: str = ""
     labels: list[Path] = field(default_factory=list)
+    exhaustive: bool = True
 
     @property
     def files(self) -> list[Path]:
@@ -154,6 +157,7 @@ def _coco(path: Path, folder: Path | None = None) -> Iterator[Labelled]:
         tried = [place / image.name for place in places]
         place = next((p for p in tried if is_file(p)), tried[0])
         labelled = _labelled(place, image, regions, path)
+        labelled.exhaustive = content.exhaustive
         labelled.beside, left_out = left_out, Counter()
         yield labelled
 

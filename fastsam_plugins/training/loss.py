@@ -8,15 +8,19 @@ import torch
 import torch.nn.functional as F
 
 from fastsam_plugins.network import shape_terms
-from fastsam_plugins.network.ultralytics_guard import crop_mask, v8SegmentationLoss
+from fastsam_plugins.network.ultralytics_guard import crop_mask, make_anchors, v8SegmentationLoss
+from fastsam_plugins.training import partial
 
 
 class MaskLoss(v8SegmentationLoss):
-    """Ultralytics' loss, with Dice added to the cross-entropy of masks.
+    """Ultralytics' loss, with Dice added to the cross-entropy of masks, and no more than is known.
 
     Cross-entropy asks for the right probability of every pixel. Where a mask is uncertain, the
     pixels above one half are fewer than those that would overlap the object best; Dice (Milletari
     et al. 2016, "V-Net"), close to IoU, asks for the overlap itself, which recall is counted by.
+
+    Where an image is labelled in part (:mod:`fastsam_plugins.training.partial`), anchors outside
+    all labelled boxes are not taught that they have no object.
 
     Parameters
     ----------
@@ -37,6 +41,23 @@ class MaskLoss(v8SegmentationLoss):
         self._dice, self._gain, self._per_image = dice, gain, per_image
         self._shaped = isinstance(model.model[-1], shape_terms.ShapedSegment)
         self._mean = 0.0  # anchors per image of the batch, of the images that have any
+        self._unknown: torch.Tensor | None = None  # (images, anchors) of the batch
+        self._entropy = torch.nn.BCEWithLogitsLoss(reduction="none")
+        self.bce = self._known_entropy
+
+    def loss(self, preds: dict[str, Any], batch: dict[str, Any]) -> Any:
+        """Ultralytics' own, of a batch whose unknown parts are taken out."""
+        anchors, strides = make_anchors(preds["feats"], self.stride, 0.5)
+        finest = preds["feats"][0]
+        sides = anchors.new_tensor([finest.shape[3], finest.shape[2]]) * self.stride[0]
+        batch, self._unknown = partial.split(batch, anchors * strides / sides, len(finest))
+        return super().loss(preds, batch)
+
+    def _known_entropy(self, scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        entropy: torch.Tensor = self._entropy(scores, targets)
+        if self._unknown is None:
+            return entropy
+        return entropy.masked_fill(self._unknown[..., None] & (targets == 0), 0)
 
     def calculate_segmentation_loss(self, fg_mask: torch.Tensor, *rest: Any) -> torch.Tensor:
         """Mean over the anchors of a batch, ``fg_mask`` (images, anchors); ultralytics' own."""

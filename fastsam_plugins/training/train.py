@@ -27,6 +27,7 @@ def train(
     device: str = "auto",
     trusted: WeightsOptions | None = None,
     reading: DataOptions | None = None,
+    partial: Sequence[str | Path] = (),
 ) -> Path:
     """Train a one-class YOLOv8-seg network on labelled images.
 
@@ -44,6 +45,8 @@ def train(
         About the weights to start from.
     reading : DataOptions, optional
         How the data are read.
+    partial : paths or names
+        More data, in whose images not every object is labelled: what is not is unknown.
 
     Returns
     -------
@@ -63,13 +66,13 @@ def train(
         If the weights to start from cannot be read.
     """
     _check_ours(output)
-    training_data.check_outside(data, output)
+    training_data.check_outside([*data, *partial], output)
     imgsz = SCRATCH
     if options.weights:
         imgsz = weights.read_checked(options.weights, trusted)[0].imgsz
     options = options.replace(imgsz=options.imgsz or imgsz)
     with atomic.making(output), atomic.alone(output, wait=False):
-        report = training_data.convert(data, output / DATA, options, reading, output)
+        report = training_data.convert(data, output / DATA, options, reading, output, partial)
         print(f"Training on {report}.", file=sys.stderr)
         atomic.write_text(output / RECIPE, json.dumps(dataclasses.asdict(options), indent=2))
         return _run(output, options, device, False, trusted)

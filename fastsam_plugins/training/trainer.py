@@ -30,7 +30,7 @@ from fastsam_plugins.network.weights import read_checked
 from fastsam_plugins.options import TrainOptions, WeightsOptions
 from fastsam_plugins.training import curves
 from fastsam_plugins.training.augmented_dataset import Mixed
-from fastsam_plugins.training.data import DATA, RUN
+from fastsam_plugins.training.data import DATA, PARTIAL, RUN
 from fastsam_plugins.training.loss import MaskLoss
 
 SUCCESS = "mask AR@1000"  # what makes weights the best
@@ -95,8 +95,14 @@ class Trainer(SegmentationTrainer):
         """Training images with scenes and pasted objects among them."""
         dataset = super().build_dataset(img_path, mode, batch)
         if mode == "train":
-            Mixed(dataset, self.options.synthetic, self.options.paste, self.options.seed)
+            options = self.options
+            Mixed(dataset, options.synthetic, options.paste, options.seed, self._partial())
         return dataset
+
+    def _partial(self) -> list[str]:
+        """Names of the images in which not every object is labelled."""
+        listed = self.truth.parent / PARTIAL  # a training of an older version has none
+        return listed.read_text().splitlines() if listed.is_file() else []
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
         """A network from scratch, from a file read without running code in it, or to go on with."""
