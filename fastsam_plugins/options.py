@@ -49,6 +49,9 @@ class WeightsOptions(Options):
     allow_unknown_weights: bool = option(
         False, "Use a file named FastSAM-s or FastSAM-x although its SHA-256 is not the known one"
     )
+    agnostic: bool = option(
+        False, "Use a network of many classes: what it takes for any of them is an object"
+    )
     connect_timeout: float = option(
         10.0, "Give up a download whose server cannot be reached for this long", unit="s", ge=0.1
     )
@@ -358,7 +361,7 @@ class TrainOptions(Options):
     reg_max: int = option(
         16,
         "Values a box edge's distance is regressed over: reaches reg_max - 1 strides "
-        "(from scratch only)",
+        "(from scratch only; YOLO26 has none of them)",
         ge=2,
         le=64,
     )

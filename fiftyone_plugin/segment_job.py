@@ -25,6 +25,7 @@ from fastsam_plugins.options import (
     ReadOptions,
     SegmentOptions,
     TileOptions,
+    WeightsOptions,
 )
 from fastsam_plugins.parameters import Options, parameters
 from fastsam_plugins.segmentation import Segmentation
@@ -323,12 +324,11 @@ def loaded(
     name: str,
     device: str = "auto",
     limits: LimitOptions | None = None,
-    allow_unknown_weights: bool = False,
+    trusted: WeightsOptions | None = None,
     backend: str = "auto",
     precision: str = "auto",
 ) -> FastSAM:
     """The network used last: prompts come one after another."""
     return FastSAM(
-        name, device, backend, None, limits, precision=precision,
-        allow_unknown_weights=allow_unknown_weights,
+        name, device, backend, trusted, limits, precision=precision,
     )  # fmt: skip

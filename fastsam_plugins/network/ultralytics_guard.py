@@ -32,7 +32,9 @@ from unittest import mock
 
 _HOMES = {
     "Instances": "utils.instance",
+    "E2ELoss": "utils.loss",
     "Segment": "nn.modules.head",
+    "Segment26": "nn.modules.head",
     "SegmentLoss26": "utils.loss",
     "SegmentationModel": "nn.tasks",
     "SegmentationTrainer": "models.yolo.segment",

@@ -33,9 +33,33 @@ def mark(label: dict[str, Any]) -> None:
     label["cls"] = np.r_[label["cls"], np.array([[UNKNOWN]], np.float32)]
 
 
-def split(
-    batch: dict[str, Any], centres: torch.Tensor, images: int
-) -> tuple[dict[str, Any], torch.Tensor | None]:
+class Unknown:
+    """Which places of a batch lie in an image that is labelled in part, and in no object's box.
+
+    Parameters
+    ----------
+    wholes, objects : dict
+        ``batch_idx`` (N,) and ``bboxes`` (N, 4), centre and sides in 0 to 1.
+    images : int
+        Of the batch.
+    """
+
+    def __init__(self, wholes: dict[str, Any], objects: dict[str, Any], images: int) -> None:
+        self._wholes, self._objects, self._images = wholes, objects, images
+
+    def at(self, places: torch.Tensor) -> torch.Tensor:
+        """For places (A, 2), x and y in 0 to 1: booleans (images, A)."""
+        return self._reached(self._wholes, places) & ~self._reached(self._objects, places)
+
+    def _reached(self, part: dict[str, Any], places: torch.Tensor) -> torch.Tensor:
+        image, boxes = part["batch_idx"].to(places.device).long(), part["bboxes"].to(places)
+        away = (places[None] - boxes[:, None, :2]).abs()  # (N, A, 2)
+        inside = (away <= boxes[:, None, 2:] / 2).all(2)
+        count = torch.zeros(self._images, len(places), device=places.device)
+        return count.index_add_(0, image, inside.to(count)) > 0
+
+
+def split(batch: dict[str, Any], images: int) -> tuple[dict[str, Any], Unknown | None]:
     """Take the unknown out of a batch.
 
     Parameters
@@ -43,8 +67,6 @@ def split(
     batch : dict
         As ultralytics collates it: ``batch_idx`` (N,), ``cls`` (N, 1), ``bboxes`` (N, 4) centre
         and sides in 0 to 1, ``masks`` (N, H, W).
-    centres : tensor (A, 2)
-        Of the anchors, x and y in 0 to 1.
     images : int
         How many there are, those without an instance included.
 
@@ -52,8 +74,8 @@ def split(
     -------
     dict
         The batch with objects alone.
-    tensor of bool (images, A), or None
-        Which anchors lie in the unknown and in no object's box; None if there is none.
+    Unknown or None
+        None if all is known.
     """
     whole = batch["cls"].view(-1) == UNKNOWN
     if not whole.any():
@@ -61,17 +83,5 @@ def split(
     objects = {k: batch[k][~whole] for k in ("batch_idx", "cls", "bboxes", "masks")}
     if "sem_masks" in batch:  # the class of each pixel, which is 0 for objects as for nothing
         objects["sem_masks"] = torch.zeros_like(batch["sem_masks"])
-    unknown = _reached(batch["batch_idx"][whole], batch["bboxes"][whole], centres, images)
-    known = _reached(objects["batch_idx"], objects["bboxes"], centres, images)
-    return {**batch, **objects}, unknown & ~known
-
-
-def _reached(
-    image: torch.Tensor, boxes: torch.Tensor, centres: torch.Tensor, images: int
-) -> torch.Tensor:
-    """Which anchors lie in a box of their image (images, A)."""
-    boxes = boxes.to(centres)
-    away = (centres[None] - boxes[:, None, :2]).abs()  # (N, A, 2)
-    inside = (away <= boxes[:, None, 2:] / 2).all(2)
-    count = torch.zeros(images, len(centres), device=centres.device)
-    return count.index_add_(0, image.to(centres.device).long(), inside.to(count)) > 0
+    wholes = {k: batch[k][whole] for k in ("batch_idx", "bboxes")}
+    return {**batch, **objects}, Unknown(wholes, objects, images)

@@ -72,7 +72,7 @@ def test_the_unknown_is_the_red_image_but_for_boxes_whatever_becomes_of_it(datas
     both = 0
     for i in range(40):
         item = dataset[i % 8]
-        batch, unknown = partial.split(item, centres(SIDE), 1)
+        batch, unknown = partial.split(item, 1)
         assert (batch["cls"] == 0).all()
         assert len(batch["masks"]) == len(batch["bboxes"]) == len(batch["batch_idx"])
         image = item["img"].permute(1, 2, 0).int().numpy()
@@ -83,7 +83,9 @@ def test_the_unknown_is_the_red_image_but_for_boxes_whatever_becomes_of_it(datas
             left, right = np.ceil(x - w / 2 - 0.5), np.floor(x + w / 2 - 0.5)
             top, bottom = np.ceil(y - h / 2 - 0.5), np.floor(y + h / 2 - 0.5)
             expected[max(int(top), 0) : int(bottom) + 1, max(int(left), 0) : int(right) + 1] = False
-        found = np.zeros_like(red) if unknown is None else unknown.view(SIDE, SIDE).numpy()
+        found = np.zeros_like(red)
+        if unknown is not None:
+            found = unknown.at(centres(SIDE)).view(SIDE, SIDE).numpy()
         both += bool(red.any() and blue.any())
         if red.mean() < 0.01 and not found.any():
             continue  # dropped: hardly anything of it is left
