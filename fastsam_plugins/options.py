@@ -352,6 +352,14 @@ class DataOptions(Options):
 
 
 @dataclass(frozen=True)
+class SampleOptions(Options):
+    """Which images of SA-1B are taken."""
+
+    share: float = option(0.02, "Share of all images; the paper took two in a hundred", ge=0, le=1)
+    seed: int = option(0, "Decides which", ge=0)
+
+
+@dataclass(frozen=True)
 class TrainOptions(Options):
     """A training recipe (section 4.1 of the paper), carried out by ultralytics' trainer."""
 

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from fastsam_plugins import __version__
-from fastsam_plugins.cli import liking, predicting
+from fastsam_plugins.cli import liking, predicting, sampling
 from fastsam_plugins.cli.benchmark import benchmark
 from fastsam_plugins.cli.common import (
     Commands,
@@ -62,6 +62,7 @@ def main() -> None:
 main.add_command(evaluate)
 main.add_command(predicting.train_decoder)
 main.add_command(benchmark)
+main.add_command(sampling.sample_sa1b)
 
 
 class _Spelled(click.ParamType):

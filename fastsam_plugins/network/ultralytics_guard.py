@@ -39,6 +39,7 @@ _HOMES = {
     "SegmentationModel": "nn.tasks",
     "SegmentationTrainer": "models.yolo.segment",
     "crop_mask": "utils.ops",
+    "get_flops": "utils.torch_utils",
     "make_anchors": "utils.tal",
     "parse_model": "nn.tasks",
     "resample_segments": "utils.ops",

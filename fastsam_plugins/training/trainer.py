@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import ctypes
 import functools
 import os
@@ -25,6 +26,7 @@ from fastsam_plugins.network.checkpoints import SHAPE_TERMS, Checkpoint, Weights
 from fastsam_plugins.network.ultralytics_guard import (
     E2ELoss,
     SegmentationTrainer,
+    get_flops,
     strip_optimizer,
     unwrap_model,
     yaml_model_load,
@@ -126,6 +128,7 @@ class Trainer(SegmentationTrainer):
             _begin_with(model, start, path)
         if self.options.shape_terms and not began:
             shape_terms.begin(model)
+        print(_size(model, self.args.imgsz), file=sys.stderr)
         return model
 
     def validate(self) -> tuple[dict[str, float], float]:
@@ -275,6 +278,15 @@ def _write(model: torch.nn.Module, imgsz: int, path: Path) -> None:
     architecture = dict(model.yaml)
     checkpoint = checkpoints.Checkpoint(dict(model.state_dict()), architecture, imgsz, classes=1)
     checkpoints.save(checkpoint, path)
+
+
+def _size(model: torch.nn.Module, imgsz: int) -> str:
+    """How large a network is, in a line."""
+    parameters = sum(p.numel() for p in model.parameters())
+    text = f"The network has {parameters / 1e6:.1f} M parameters"
+    # Of a copy: counting leaves its marks on a network.
+    flops = get_flops(copy.deepcopy(model), imgsz)
+    return text + (f", {flops:.0f} GFLOPs for an image of {imgsz} x {imgsz} px." if flops else ".")
 
 
 def _begin_with(model: torch.nn.Module, start: Checkpoint, path: Path) -> None:
