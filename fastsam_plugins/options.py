@@ -380,7 +380,9 @@ class TrainOptions(Options):
     weights: str | None = option(None, "Weights to start from instead of from scratch")
     freeze: int = option(0, "First layers kept as they are; the backbone is 10", ge=0, le=22)
     balance: bool = option(
-        False, "Show the images of each source (COCO field images.source) equally often"
+        False,
+        "Show the images of each DATA, and of each source in it (COCO field images.source), "
+        "equally often",
     )
     held_out: float = option(
         0.1, "Share of images to measure recall on instead of training on them", ge=0, le=0.5

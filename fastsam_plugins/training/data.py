@@ -95,8 +95,9 @@ def convert(
         It appears when it is complete, in place of one that a conversion made before. Nothing is
         written through a link.
     options : TrainOptions
-        ``balance`` lists the images of each kind (COCO's field ``images.source``) about equally
-        often; ``held_out`` takes that share of each kind, evenly spread, at most 64.
+        ``balance`` lists the images of each data, and each kind in them (COCO's field
+        ``images.source``, unless every image has another), about equally often; ``held_out`` takes
+        that share of each kind, evenly spread, at most 64.
     reading : DataOptions
         How label images are read, and where images lie.
     root : path, optional
@@ -233,13 +234,16 @@ def _convert(
 def _read(
     data: Collection[str | Path], partial: Collection[str | Path], reading: DataOptions
 ) -> Iterator[Labelled]:
-    """All images; those of ``partial`` are not exhaustive, whatever their files say."""
-    for source in data:
-        yield from read(source, reading)
-    for source in partial:
-        for labelled in read(source, reading):
-            labelled.exhaustive = False
-            yield labelled
+    """All images; those of ``partial`` are not exhaustive, whatever their files say.
+
+    Of different data they are of different kinds.
+    """
+    for part, sources_ in (False, data), (True, partial):
+        for number, source in enumerate(sources_):
+            for labelled in read(source, reading):
+                labelled.exhaustive &= not part
+                labelled.kind = f"{part} {number} {labelled.kind}"
+                yield labelled
 
 
 class _HeldOut:
