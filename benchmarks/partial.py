@@ -66,8 +66,8 @@ def main(
                 out = folder / f"{title} {seed}"
                 trained = fastsam(
                     "train", *given, "--images", images, "-o", out, "--weights", model,
-                    "--imgsz", str(imgsz), "--epochs", str(epochs), "--held-out", "0", "--seed", str(seed),
-                    "--json",
+                    "--imgsz", str(imgsz), "--epochs", str(epochs), "--held-out", "0",
+                    "--seed", str(seed), "--json",
                 )  # fmt: skip
                 _measure(title, str(seed), measured, json.loads(trained)["weights"], imgsz)
 
