@@ -1,6 +1,6 @@
 """Fine-tuning on a few labelled images: recall on the rest, before and after.
 
-    python -m benchmarks.finetune ../shared/data/dev/anomaly
+    python -m benchmarks.finetune ../shared/data/dev/anomaly [--model FastSAM-n]
 
 Every other image (folders ``images`` and ``masks``) is trained on, the others are measured. The
 commands that a person would type are run, and printed. Images whose mask falls into more than
@@ -52,21 +52,22 @@ def fastsam(*words: str | Path) -> str:
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path, exists=True))
+@click.option("--model", default="FastSAM-n", show_default=True, help="What training starts from.")
 @click.option("--most", default=50, show_default=True, help="Parts that a mask has at most.")
-def main(data: Path, most: int) -> None:
+def main(data: Path, model: str, most: int) -> None:
     """Print a table."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         parts = split(data, folder, most)
         trained = fastsam("train", folder / "few", "-o", folder / "out", "--preset", "finetune",
-                          "--json")  # fmt: skip
+                          "--weights", model, "--json")  # fmt: skip
         weights = json.loads(trained)["weights"]
         print(f"{len(parts['few'])} images trained on, {len(parts['rest'])} measured\n")
         row("", *FIGURES)
         row(*["---"] * (len(FIGURES) + 1))
-        for title, model in (("before", "FastSAM-n"), ("after", weights)):
+        for title, network in (("before", model), ("after", weights)):
             found = json.loads(
-                fastsam("evaluate", "everything", folder / "rest", "--model", model, "--json")
+                fastsam("evaluate", "everything", folder / "rest", "--model", network, "--json")
             )
             row(title, *(f"{found[figure]:.3f}" for figure in FIGURES))
 

@@ -358,7 +358,7 @@ class FastSAM:
 
     def _warn_of_short_reach(self, side: int) -> None:
         reach = 2 * (self.network.reg_max - 1) * self.network.stride
-        if side > reach and not self._warned:
+        if side > reach > 0 and not self._warned:
             self._warned = True
             warnings.warn(
                 f"{self.network.name} has reg_max {self.network.reg_max}: boxes longer than "

@@ -49,6 +49,9 @@ class WeightsOptions(Options):
     allow_unknown_weights: bool = option(
         False, "Use a file named FastSAM-s or FastSAM-x although its SHA-256 is not the known one"
     )
+    agnostic: bool = option(
+        False, "Use a network of many classes: what it takes for any of them is an object"
+    )
     connect_timeout: float = option(
         10.0, "Give up a download whose server cannot be reached for this long", unit="s", ge=0.1
     )
@@ -389,6 +392,14 @@ class DataOptions(Options):
 
 
 @dataclass(frozen=True)
+class SampleOptions(Options):
+    """Which images of SA-1B are taken."""
+
+    share: float = option(0.02, "Share of all images; the paper took two in a hundred", ge=0, le=1)
+    seed: int = option(0, "Decides which", ge=0)
+
+
+@dataclass(frozen=True)
 class TrainOptions(Options):
     """A training recipe (section 4.1 of the paper), carried out by ultralytics' trainer."""
 
@@ -398,7 +409,7 @@ class TrainOptions(Options):
     reg_max: int = option(
         16,
         "Values a box edge's distance is regressed over: reaches reg_max - 1 strides "
-        "(from scratch only)",
+        "(from scratch only; YOLO26 has none of them)",
         ge=2,
         le=64,
     )
@@ -409,7 +420,9 @@ class TrainOptions(Options):
     weights: str | None = option(None, "Weights to start from instead of from scratch")
     freeze: int = option(0, "First layers kept as they are; the backbone is 10", ge=0, le=22)
     balance: bool = option(
-        False, "Show the images of each source (COCO field images.source) equally often"
+        False,
+        "Show the images of each DATA, and of each source in it (COCO field images.source), "
+        "equally often",
     )
     held_out: float = option(
         0.1, "Share of images to measure recall on instead of training on them", ge=0, le=0.5

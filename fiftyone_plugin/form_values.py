@@ -35,10 +35,10 @@ def looking(params: dict[str, Any]) -> dict[str, Any]:
     asked = forms.read(params, own.NetworkOptions)
     limits = forms.read(params, LimitOptions)
     model: Any = asked.model
-    as_it_is = forms.read(params, WeightsOptions).allow_unknown_weights
-    if as_it_is or (asked.backend, asked.precision) != ("auto", "auto"):
+    trusted = forms.read(params, WeightsOptions)
+    if trusted != WeightsOptions() or (asked.backend, asked.precision) != ("auto", "auto"):
         model = sample_segmenter.loaded(
-            model, limits=limits, allow_unknown_weights=as_it_is, backend=asked.backend,
+            model, limits=limits, trusted=trusted, backend=asked.backend,
             precision=asked.precision,
         )  # fmt: skip
     return {

@@ -41,6 +41,7 @@ WORDS = {
     "seam_iou": "One object across a seam from this overlap on",
     "whole": "Look at the whole image too",
     "allow_unknown_weights": "Trust unknown weights",
+    "agnostic": "Any class is an object",
     "label": "Label to give",
     "top_k": "Most objects",
     "threshold": "Least similarity",

@@ -14,7 +14,13 @@ from fastsam_plugins.geometry import Window
 from fastsam_plugins.io import open_raster, read_image
 from fastsam_plugins.network import weights
 from fastsam_plugins.network.interrupting import Interrupted
-from fastsam_plugins.options import LimitOptions, ReadOptions, SegmentOptions, TileOptions
+from fastsam_plugins.options import (
+    LimitOptions,
+    ReadOptions,
+    SegmentOptions,
+    TileOptions,
+    WeightsOptions,
+)
 from fastsam_plugins.parameters import Options, parameters
 from fiftyone_plugin.kept_files import Kept
 from fiftyone_plugin.parameters import NetworkOptions
@@ -136,12 +142,9 @@ def loaded(
     name: str,
     device: str = "auto",
     limits: LimitOptions | None = None,
-    allow_unknown_weights: bool = False,
+    trusted: WeightsOptions | None = None,
     backend: str = "auto",
     precision: str = "auto",
 ) -> FastSAM:
     """The network used last: prompts come one after another."""
-    return FastSAM(
-        name, device, backend, None, limits, precision=precision,
-        allow_unknown_weights=allow_unknown_weights,
-    )  # fmt: skip
+    return FastSAM(name, device, backend, trusted, limits, precision=precision)

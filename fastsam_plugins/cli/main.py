@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from fastsam_plugins import __version__
-from fastsam_plugins.cli import liking, predicting
+from fastsam_plugins.cli import liking, predicting, sampling
 from fastsam_plugins.cli.batch import batch, filters, picked_filters
 from fastsam_plugins.cli.benchmark import benchmark
 from fastsam_plugins.cli.common import (
@@ -67,6 +67,7 @@ main.add_command(predicting.train_decoder)
 main.add_command(benchmark)
 main.add_command(batch)
 main.add_command(paper)
+main.add_command(sampling.sample_sa1b)
 
 
 class _Spelled(click.ParamType):
@@ -362,6 +363,11 @@ def doctor(as_json: bool) -> None:
     help="A recipe; options given beside it change it.",
 )  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with the training in the output folder.")
+@click.option(
+    "--partial", multiple=True, metavar="DATA",
+    help="More DATA, in whose images not every object is labelled: what is not is no background. "
+    "May be given several times.",
+)  # fmt: skip
 @device
 @flags(TrainOptions, PRESETS)
 @flags(DataOptions)
@@ -369,7 +375,7 @@ def doctor(as_json: bool) -> None:
 @as_json
 @click.pass_context
 def train(context: click.Context, data: tuple[str, ...], output: Path, preset: str, resume: bool,
-          device: str, as_json: bool, **values: Any) -> None:  # fmt: skip
+          partial: tuple[str, ...], device: str, as_json: bool, **values: Any) -> None:  # fmt: skip
     """Train a one-class YOLOv8-seg network on DATA.
 
     Each DATA is a COCO instance file, a folder of SA-1B (an image and a JSON each), a folder
@@ -379,9 +385,9 @@ def train(context: click.Context, data: tuple[str, ...], output: Path, preset: s
     trusted, reading = pick(WeightsOptions, values), pick(DataOptions, values)
     read_so = [p.name for p in parameters(DataOptions) if given(context, p.name)]
     chosen = {name: value for name, value in values.items() if given(context, name)}
-    if resume and (data or chosen or read_so or given(context, "preset")):
+    if resume and (data or partial or chosen or read_so or given(context, "preset")):
         raise ValueError("--resume keeps the data and options it was started with: give none")
-    if not resume and not data:
+    if not resume and not data and not partial:
         raise ValueError("nothing to train on: name DATA, or --resume with an output folder")
     from fastsam_plugins.training import train as rooms
 
@@ -389,7 +395,7 @@ def train(context: click.Context, data: tuple[str, ...], output: Path, preset: s
         trained = rooms.resume(output, device, trusted)
     else:
         options = TrainOptions(**{**PRESETS[preset], **chosen})
-        trained = rooms.train(data, output, options, device, trusted, reading)
+        trained = rooms.train(data, output, options, device, trusted, reading, partial)
     if as_json:
         print_result(
             json.dumps({"weights": str(trained), "curves": str(output / "run" / "curves.png")})

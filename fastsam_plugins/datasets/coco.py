@@ -121,6 +121,12 @@ class Dataset(Struct):
     images: list[Image]
     annotations: list[Annotation]
     categories: list[Category] | None = None
+    info: Any = None
+
+    @property
+    def exhaustive(self) -> bool:
+        """Whether every object of its images is labelled; ``info.exhaustive`` may say it is not."""
+        return not isinstance(self.info, dict) or self.info.get("exhaustive", True) is True
 
 
 class SingleImage(Struct):
@@ -255,6 +261,11 @@ def typed_images(images: list[Record], path: Path) -> list[Image]:
 
 
 def _check(dataset: Dataset, path: Path) -> None:
+    said = dataset.info.get("exhaustive", True) if isinstance(dataset.info, dict) else True
+    if not isinstance(said, bool):
+        raise ValueError(
+            f"{path}: info.exhaustive: expected true or false, got {typed_json.shown(said)}"
+        )
     sizes: dict[Id, R.Shape] = {}
     for i, image in enumerate(dataset.images):
         if image.id is None:

@@ -31,7 +31,8 @@ class Labelled:
     shape : (H, W)
     masks : list of run arrays
     kind : str
-        What the image is of, where the source says so (COCO field ``images.source``).
+        What the image is of, where the data say so (COCO field ``images.source``, unless every
+        image has another).
     dropped : Counter
         How many instances were left out, by reason.
     beside : Counter
@@ -40,6 +41,8 @@ class Labelled:
         How its label image was read; empty where there is none.
     labels : list of path
         The files that its instances were read from.
+    exhaustive : bool
+        Whether every object is labelled; else what is not labelled is unknown.
     """
 
     image: Path
@@ -50,6 +53,7 @@ class Labelled:
     beside: Counter[str] = field(default_factory=Counter)
     read_as: str = ""
     labels: list[Path] = field(default_factory=list)
+    exhaustive: bool = True
 
     @property
     def files(self) -> list[Path]:
@@ -150,10 +154,14 @@ def _coco(path: Path, folder: Path | None = None) -> Iterator[Labelled]:
     if strange := sum(map(len, by_image.values())):
         left_out["instances of images that are not listed"] = strange
     places = image_places(path, folder)
+    # Where each image has a source of its own, as its address, that says nothing of its kind.
+    same_kind = len({image.kind for image, _ in images}) == len(images)
     for image, regions in images:
         tried = [place / image.name for place in places]
         place = next((p for p in tried if is_file(p)), tried[0])
         labelled = _labelled(place, image, regions, path)
+        labelled.exhaustive = content.exhaustive
+        labelled.kind = "" if same_kind else image.kind
         labelled.beside, left_out = left_out, Counter()
         yield labelled
 
@@ -169,7 +177,7 @@ def _sa1b(files: list[Path], folder: Path) -> Iterator[Labelled]:
 def _labelled(
     place: Path, image: coco.Image, regions: Sequence[coco.Region], path: Path
 ) -> Labelled:
-    out = Labelled(place, image.shape, kind=image.kind, labels=[path])
+    out = Labelled(place, image.shape, labels=[path])
     for region in regions:
         if region.iscrowd:
             out.dropped["crowd regions"] += 1

@@ -186,7 +186,8 @@ def _names(prefixes: str, classes: str) -> set[str]:
     return {f"{p}.{c}" for p in prefixes.split() for c in classes.split()}
 
 
-# All that checkpoints of YOLOv8-seg networks name, from the first releases to today's.
+# All that checkpoints of YOLOv8-seg, YOLO11-seg and YOLO26-seg networks name, from the first
+# releases to today's.
 ALLOWED = (
     _names("torch.nn.modules.container", "Sequential ModuleList")
     | _names("torch.nn.modules.conv", "Conv2d ConvTranspose2d")
@@ -198,14 +199,18 @@ ALLOWED = (
     | _names(
         "ultralytics.nn.modules ultralytics.nn.modules.conv ultralytics.nn.modules.block "
         "ultralytics.nn.modules.head ultralytics.yolo.nn.modules",
-        "Conv Concat Bottleneck C2f SPPF Proto DFL Detect Segment",
+        "Conv DWConv Concat Bottleneck C2f C3k C3k2 Attention PSABlock C2PSA SPPF Proto Proto26 "
+        "DFL Detect Segment Segment26",
     )
     # The first is what it was called when older checkpoints were written.
     | _names("fastsam_plugins.shape fastsam_plugins.network.shape_terms", "ShapedSegment")
     | _names("ultralytics.nn.tasks ultralytics.yolo.nn.tasks", "SegmentationModel DetectionModel")
     | _names("ultralytics.utils ultralytics.yolo.utils", "IterableSimpleNamespace")
-    | _names("ultralytics.utils.loss", "v8SegmentationLoss v8DetectionLoss BboxLoss DFLoss")
-    | _names("ultralytics.utils.tal", "TaskAlignedAssigner")
+    | _names(
+        "ultralytics.utils.loss",
+        "v8SegmentationLoss v8DetectionLoss BboxLoss DFLoss E2ELoss SegmentLoss26 BCEDiceLoss",
+    )
+    | _names("ultralytics.utils.tal", "TaskAlignedAssigner SegTaskAlignedAssigner")
     | _names("torch.nn.modules.loss", "BCEWithLogitsLoss")
     | _names("numpy.core.multiarray numpy._core.multiarray", "scalar")
     | _names("numpy", "dtype")
@@ -276,7 +281,7 @@ def _checkpoint(content: Any, path: Path) -> Checkpoint:
     if type(model).__name__ != "SegmentationModel":
         raise WeightsError(
             f"{path} holds a {type(model).__name__}, which predicts no masks: FastSAM needs a "
-            "YOLOv8-seg network"
+            "YOLOv8-seg, YOLO11-seg or YOLO26-seg network"
         )
     arguments = content.get("train_args")
     arguments = arguments if isinstance(arguments, dict) else vars(arguments or _Record())

@@ -57,6 +57,8 @@ def give(model: Any) -> None:
     wanted = model.yaml.get(SHAPE_TERMS, 0)
     if wanted not in (0, TERMS):
         raise ValueError(f"{SHAPE_TERMS} is {wanted}, this version knows {TERMS}")
+    if wanted and (type(model.model[-1]) is not Segment or model.model[-1].nc != 1):
+        raise ValueError("shape terms are for the head of YOLOv8-seg and YOLO11-seg, of one class")
     if wanted:
         model.model[-1].__class__ = ShapedSegment
 

@@ -32,11 +32,14 @@ from unittest import mock
 
 _HOMES = {
     "Instances": "utils.instance",
+    "E2ELoss": "utils.loss",
     "Segment": "nn.modules.head",
+    "Segment26": "nn.modules.head",
     "SegmentLoss26": "utils.loss",
     "SegmentationModel": "nn.tasks",
     "SegmentationTrainer": "models.yolo.segment",
     "crop_mask": "utils.ops",
+    "get_flops": "utils.torch_utils",
     "make_anchors": "utils.tal",
     "parse_model": "nn.tasks",
     "resample_segments": "utils.ops",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 DOWNLOADS = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
 MIRROR_VARIABLE = "FASTSAM_WEIGHTS_URL"
 FOLDER_VARIABLE = "FASTSAM_WEIGHTS_DIR"
-_VERSION = 1  # of what is kept about networks
+_VERSION = 2  # of what is kept about networks
 
 
 @dataclass(frozen=True)
@@ -77,17 +77,21 @@ class Facts(msgspec.Struct, frozen=True):
     imgsz : int
         The input size it was trained for, in pixels.
     reg_max : int
-        Bins of the box head: a side of a box lies at most ``reg_max - 1`` strides from its anchor.
+        Bins of the box head: a side of a box lies at most ``reg_max - 1`` strides from its anchor;
+        1 where there are none, and boxes of any size.
     stride : int
         Coarsest stride in pixels.
     channels : int
         Of the first layer.
+    classes : int
+        That it was trained with.
     """
 
     imgsz: int
     reg_max: int
     stride: int
     channels: int
+    classes: int
 
 
 @dataclass(frozen=True)
@@ -276,49 +280,87 @@ def load(
     ------
     WeightsError
         If the file cannot be found, is damaged, holds anything but parameters of a known kind, is
-        named like official weights and is something else, or is not a one-class segmentation
-        network.
+        named like official weights and is something else, is no segmentation network, or one of
+        many classes without ``agnostic``.
     """
-    path, digest = _resolve(name, WeightsOptions.of(options))
+    options = WeightsOptions.of(options)
+    path, digest = _resolve(name, options)
     kept = f"{cache.key(digest, _VERSION)}.network"
     try:
         facts = msgspec.json.decode(cache.peek(kept) or b"", type=Facts)
+        _check_classes(facts.classes, path, options)
         return Network(path.stem, path, digest, facts, limits)
     except msgspec.DecodeError:  # nothing is known yet
         pass
     checkpoint = _checked(path, limits)
+    _check_classes(checkpoint.classes, path, options)
     module, reg_max = _build(checkpoint, path, limits or DEFAULT)
     channels = next(module.parameters()).shape[0]
-    facts = Facts(checkpoint.imgsz, reg_max, int(module.stride.max()), channels)
+    stride = int(module.stride.max())
+    facts = Facts(checkpoint.imgsz, reg_max, stride, channels, checkpoint.classes)
     cache.keep(kept, msgspec.json.encode(facts))
     network = Network(path.stem, path, digest, facts, limits)
     network.__dict__["module"] = module  # as cached_property keeps it
     return network
 
 
+def _check_classes(count: int, path: Path, options: WeightsOptions) -> None:
+    if count != 1 and not options.agnostic:
+        raise WeightsError(
+            f"{path} knows {count} classes, FastSAM none: take the likeliest for any object with "
+            "--agnostic (agnostic=True in Python), or use weights trained with one class "
+            "(`fastsam train` makes them)"
+        )
+
+
 # --- building -----------------------------------------------------------------------------------
 
 _KEYS = ("backbone", "head", "scales", "scale", "depth_multiple", "width_multiple", "max_channels",
-         SHAPE_TERMS)  # fmt: skip
-_LAYERS = {"Conv", "C2f", "SPPF", "Concat", "nn.Upsample", "Segment"}
+         "end2end", SHAPE_TERMS)  # fmt: skip
 
 
-def clean_architecture(architecture: dict[str, Any], reg_max: int, path: Path) -> dict[str, Any]:
+def describe(checkpoint: Checkpoint, path: Path, limits: LimitOptions = DEFAULT) -> dict[str, Any]:
     """The parts of an ultralytics model description that say what the network is.
 
     Ultralytics evaluates other keys (``activation``) as code: they are left out here.
+
+    Raises
+    ------
+    WeightsError
+        If it is none of a network that can be used, or of another than the parameters are of.
     """
+    from fastsam_plugins.network import architecture as described
+
+    bins = [v for k, v in checkpoint.state.items() if k.endswith("dfl.conv.weight")]
+    try:
+        reg_max = int(bins[0].shape[1]) if bins else 1
+        wanted = _clean(checkpoint.architecture, path)
+        wanted |= {"nc": checkpoint.classes, "reg_max": reg_max}
+        described.check(wanted, checkpoint.state, limits)
+    except WeightsError:
+        raise
+    except Exception as error:  # a description may be wrong in any way
+        raise WeightsError(f"{path} describes no network that works ({one_line(error)})") from error
+    return wanted
+
+
+def _clean(architecture: dict[str, Any], path: Path) -> dict[str, Any]:
+    from fastsam_plugins.network import families
+
     layers = [*architecture.get("backbone", ()), *architecture.get("head", ())]
     kinds = [layer[2] for layer in layers]
-    if not kinds or kinds[-1] != "Segment":
+    if not kinds or kinds[-1] not in families.HEADS:
         raise WeightsError(
-            f"{path} predicts no masks: FastSAM needs a YOLOv8-seg network, whose head is Segment"
+            f"{path} predicts no masks: FastSAM needs a YOLOv8-seg, YOLO11-seg or YOLO26-seg "
+            "network, whose head is Segment or Segment26"
         )
-    strange = sorted({str(k) for k in kinds} - _LAYERS)
+    strange = sorted({str(k) for k in kinds} - families.LAYERS)
     if strange:
-        raise WeightsError(f"{path} has layers that YOLOv8-seg has not: {', '.join(strange)}")
-    kept = {k: architecture[k] for k in _KEYS if k in architecture}
-    return {**kept, "nc": 1, "reg_max": reg_max}
+        raise WeightsError(
+            f"{path} has layers that YOLOv8-seg, YOLO11-seg and YOLO26-seg have not: "
+            f"{', '.join(strange)}"
+        )
+    return {k: architecture[k] for k in _KEYS if k in architecture}
 
 
 def _build(
@@ -326,26 +368,15 @@ def _build(
 ) -> tuple[torch.nn.Module, int]:
     import torch
 
-    from fastsam_plugins.network import architecture as described
-    from fastsam_plugins.network import shape_terms
+    from fastsam_plugins.network import families, shape_terms
     from fastsam_plugins.network.ultralytics_guard import SegmentationModel
 
-    if checkpoint.classes != 1:
-        raise WeightsError(
-            f"{path} knows {checkpoint.classes} classes: FastSAM is class-agnostic, use weights "
-            "trained with one class (`fastsam train` makes them)"
-        )
-    bins = [v for k, v in checkpoint.state.items() if k.endswith("dfl.conv.weight")]
+    architecture = describe(checkpoint, path, limits)
     try:
-        reg_max = int(bins[0].shape[1]) if bins else 16
-        architecture = clean_architecture(checkpoint.architecture, reg_max, path)
-        described.check(architecture, checkpoint.state, limits)
         # Initialising draws random numbers: leave the caller's generator as it was.
         with torch.random.fork_rng(devices=[]):
-            module = SegmentationModel(architecture, ch=3, nc=1, verbose=False)
+            module = SegmentationModel(architecture, ch=3, verbose=False)
         shape_terms.give(module)
-    except WeightsError:
-        raise
     except Exception as error:  # a description may be wrong in any way
         raise WeightsError(f"{path} describes no network that works ({one_line(error)})") from error
     state = {k: v.float() if v.is_floating_point() else v for k, v in checkpoint.state.items()}
@@ -362,5 +393,6 @@ def _build(
             f"{len(unexpected)} unknown)"
         )
     module.eval()
+    families.as_usual(module)
     module.fuse(verbose=False)
-    return module.requires_grad_(False), reg_max
+    return module.requires_grad_(False), architecture["reg_max"]

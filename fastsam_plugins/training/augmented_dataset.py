@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from fastsam_plugins.datasets.synthetic import Scene, scene
 from fastsam_plugins.io import read_image
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.polygons import keyhole_polygon
+from fastsam_plugins.training import partial
 from fastsam_plugins.training.copy_paste import Cutouts, Label, centres_and_sides
 
 TEXTURES = 64  # real images kept in memory to cut textures from
@@ -37,12 +39,21 @@ class Mixed:
     seed : int
         Of the scenes; which one is drawn next follows Python's random numbers, which ultralytics
         seeds in every process that loads images.
+    unknown : collection of str
+        Names of the image files in which not every object is labelled.
     """
 
-    def __init__(self, dataset: Any, synthetic: float, paste: float, seed: int) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        synthetic: float,
+        paste: float,
+        seed: int,
+        unknown: Collection[str] = frozenset(),
+    ) -> None:
         self._load = dataset.get_image_and_label
         self._size, self._seed = int(dataset.imgsz), seed
-        self._synthetic, self._paste = synthetic, paste
+        self._synthetic, self._paste, self._partial = synthetic, paste, frozenset(unknown)
         labelled = zip(dataset.im_files, dataset.labels, strict=True)
         files = [file for file, label in labelled if len(label["cls"]) <= CROWDED]
         step = max(1, len(files) // TEXTURES)
@@ -85,6 +96,8 @@ class Mixed:
                 self._cutouts.paste(label)
             elif real:
                 self._cutouts.collect(label)
+        if real and Path(label["im_file"]).name in self._partial:
+            partial.mark(label)
         label.pop("keypoints", None)
         segments = list(label.pop("segments"))
         points = max([OUTLINE, *(len(s) + 1 for s in segments)])

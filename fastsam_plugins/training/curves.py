@@ -8,7 +8,11 @@ from pathlib import Path
 from fastsam_plugins.io import atomic
 from fastsam_plugins.io.overlay import figure
 
-LOSSES = {"box_loss": "boxes", "seg_loss": "masks", "cls_loss": "objectness", "dfl_loss": "edges"}
+LOSSES = {
+    "box_loss": "boxes", "seg_loss": "masks", "cls_loss": "objectness", "dfl_loss": "edges",
+    "l1_loss": "edges",
+}  # fmt: skip
+"""By ultralytics' names; a network has one of the last two."""
 
 
 def read(table: Path) -> dict[str, list[float]]:
@@ -26,7 +30,8 @@ def draw(table: Path, picture: Path) -> None:
     recalls = [name for name in columns if name.startswith("recall/")]
     drawn, (losses, *recall) = figure(2 if recalls else 1)
     for name, label in LOSSES.items():
-        losses.plot(epochs, columns[f"train/{name}"], marker=".", label=label)
+        if values := columns.get(f"train/{name}"):
+            losses.plot(epochs, values, marker=".", label=label)
     losses.set(title="Training loss", xlabel="epoch", yscale="log")
     losses.legend()
     for plot in recall:

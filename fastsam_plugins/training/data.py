@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,9 @@ from fastsam_plugins.options import DataOptions, TrainOptions
 MISSING_CURE = "name the folder that they are in with --images (DataOptions.images in Python)"
 
 DATA, RUN = "data", "run"  # folders of a training, in its output folder
+PARTIAL = "partial.txt"
+"""Names the images in which not every object is labelled, one a line."""
+
 MARK = "conversion.json"
 """In every folder that a conversion made, and nowhere else: only such a folder is replaced."""
 
@@ -37,6 +40,8 @@ class Report:
     ----------
     images, instances : int
         How many were kept, those held out included.
+    partial : int
+        Images in which not every object is labelled.
     held_out : int
         Images that are not trained on.
     mean_iou, lowest_iou : float
@@ -49,6 +54,7 @@ class Report:
 
     images: int = 0
     instances: int = 0
+    partial: int = 0
     held_out: int = 0
     mean_iou: float = 0.0
     lowest_iou: float = 1.0
@@ -60,6 +66,8 @@ class Report:
             f"{self.images} images with {self.instances} instances (polygons keep "
             f"{self.mean_iou:.1%} of the masks, {self.lowest_iou:.0%} of the worst)"
         )
+        if self.partial:
+            text += f", {self.partial} of the images labelled in part"
         if self.held_out:
             text += f", {self.held_out} of the images held out to measure recall on"
         more = sources.summary(self.read_as, self.dropped)
@@ -72,6 +80,7 @@ def convert(
     options: TrainOptions | None = None,
     reading: DataOptions | None = None,
     root: Path | None = None,
+    partial: Collection[str | Path] = (),
 ) -> Report:
     """Write an ultralytics segmentation dataset of one class.
 
@@ -81,16 +90,20 @@ def convert(
         See :func:`fastsam_plugins.datasets.sources.read`.
     output : path
         Folder to write: ``images/`` (links, or PNG of what is not 8-bit), ``labels/`` (polygons),
-        ``train.txt`` and ``data.yaml``; ``held_out.json``, COCO instances, if images are held out.
+        ``train.txt``, ``partial.txt`` (file names of images that are labelled in part) and
+        ``data.yaml``; ``held_out.json``, COCO instances, if images are held out.
         It appears when it is complete, in place of one that a conversion made before. Nothing is
         written through a link.
     options : TrainOptions
-        ``balance`` lists the images of each kind (COCO's field ``images.source``) about equally
-        often; ``held_out`` takes that share of each kind, evenly spread, at most 64.
+        ``balance`` lists the images of each data, and each kind in them (COCO's field
+        ``images.source``, unless every image has another), about equally often; ``held_out`` takes
+        that share of each kind, evenly spread, at most 64.
     reading : DataOptions
         How label images are read, and where images lie.
     root : path, optional
         The folder of the training that this is for.
+    partial : paths or names
+        More data, in whose images not every object is labelled: what is not is unknown.
 
     Raises
     ------
@@ -101,9 +114,9 @@ def convert(
     options = TrainOptions.of(options)
     check_ours(output)
     root = root or output
-    check_outside(data, root)
+    check_outside([*data, *partial], root)
     with atomic.replacing_folder(output) as folder:
-        return _convert(data, folder, root, options, reading or DataOptions())
+        return _convert(data, partial, folder, root, options, reading or DataOptions())
 
 
 def check_ours(output: Path) -> None:
@@ -139,6 +152,7 @@ def check_outside(data: Iterable[str | Path], output: Path) -> None:
 
 def _convert(
     data: Collection[str | Path],
+    partial: Collection[str | Path],
     folder: Path,
     root: Path,
     options: TrainOptions,
@@ -152,7 +166,8 @@ def _convert(
     held_out = _HeldOut(options.held_out)
     ious: list[float] = []
     first: dict[str, Path] = {}
-    for labelled in (item for source in data for item in read(source, reading)):
+    in_part: list[str] = []
+    for labelled in _read(data, partial, reading):
         report.dropped.update(labelled.beside)
         reason = _unusable(labelled)
         if reason:
@@ -168,6 +183,7 @@ def _convert(
         placed = f"images/{file}"
         report.images += 1
         report.instances += len(labelled.masks)
+        report.partial += not labelled.exhaustive
         if held_out.takes(labelled, placed):
             continue
         lines = []
@@ -178,16 +194,16 @@ def _convert(
             lines.append("0 " + " ".join(f"{v:.6f}" for v in points.ravel()))
         (folder / "labels" / f"{name}.txt").write_text("\n".join(lines))
         by_kind[labelled.kind].append(placed)
+        if not labelled.exhaustive:
+            in_part.append(file)
     if not ious:
         reasons = ", ".join(
             f"{n} {why}" + (f", as {first[why]}" if why in first else "")
             for why, n in report.dropped.items()
         )
         missing = f": {MISSING_CURE}" if sources.MISSING in report.dropped else ""
-        raise ValueError(
-            f"{', '.join(map(str, data))}: nothing to train on ({reasons or 'no image at all'})"
-            f"{missing}"
-        )
+        named = ", ".join(map(str, [*data, *partial]))
+        raise ValueError(f"{named}: nothing to train on ({reasons or 'no image at all'}){missing}")
     report.mean_iou, report.lowest_iou = float(np.mean(ious)), float(np.min(ious))
     report.held_out = held_out.write(folder / "held_out.json")
 
@@ -202,12 +218,32 @@ def _convert(
     (folder / "train.txt").write_text("\n".join(listed))
     # The trainer wants images to validate on, which it will not do: one is enough.
     (folder / "val.txt").write_text(listed[0])
+    (folder / PARTIAL).write_text("\n".join(in_part))
     description = {"names": {0: "object"}}
     files = {"train": "train.txt", "val": "val.txt"}
     (folder / "data.yaml").write_text(json.dumps({**description, **files}))
-    made = {"made by": "fastsam train", "of": [str(d) for d in data], "kept": str(report)}
+    made = {
+        "made by": "fastsam train",
+        "of": [str(d) for d in [*data, *partial]],
+        "kept": str(report),
+    }
     (folder / MARK).write_text(json.dumps(made, indent=2))
     return report
+
+
+def _read(
+    data: Collection[str | Path], partial: Collection[str | Path], reading: DataOptions
+) -> Iterator[Labelled]:
+    """All images; those of ``partial`` are not exhaustive, whatever their files say.
+
+    Of different data they are of different kinds.
+    """
+    for part, sources_ in (False, data), (True, partial):
+        for number, source in enumerate(sources_):
+            for labelled in read(source, reading):
+                labelled.exhaustive &= not part
+                labelled.kind = f"{part} {number} {labelled.kind}"
+                yield labelled
 
 
 class _HeldOut:

@@ -8,15 +8,19 @@ import torch
 import torch.nn.functional as F
 
 from fastsam_plugins.network import shape_terms
-from fastsam_plugins.network.ultralytics_guard import crop_mask, v8SegmentationLoss
+from fastsam_plugins.network.ultralytics_guard import crop_mask, make_anchors, v8SegmentationLoss
+from fastsam_plugins.training import partial
 
 
 class MaskLoss(v8SegmentationLoss):
-    """Ultralytics' loss, with Dice added to the cross-entropy of masks.
+    """Ultralytics' loss, with Dice added to the cross-entropy of masks, and no more than is known.
 
     Cross-entropy asks for the right probability of every pixel. Where a mask is uncertain, the
     pixels above one half are fewer than those that would overlap the object best; Dice (Milletari
     et al. 2016, "V-Net"), close to IoU, asks for the overlap itself, which recall is counted by.
+
+    Where an image is labelled in part (:mod:`fastsam_plugins.training.partial`), anchors outside
+    all labelled boxes are not taught that they have no object.
 
     Parameters
     ----------
@@ -28,15 +32,42 @@ class MaskLoss(v8SegmentationLoss):
     per_image : bool
         Count all images alike instead of all anchors that answer for an object: beside a field of
         a hundred cells a street with seven objects would hardly count.
+    **assigning
+        How many anchors answer for an object, where ultralytics' loss of two heads says so.
     """
 
     def __init__(
-        self, model: torch.nn.Module, dice: float, gain: float = 1.0, per_image: bool = False
+        self,
+        model: torch.nn.Module,
+        dice: float,
+        gain: float = 1.0,
+        per_image: bool = False,
+        **assigning: int,
     ) -> None:
-        super().__init__(model)
+        super().__init__(model, **assigning)
         self._dice, self._gain, self._per_image = dice, gain, per_image
         self._shaped = isinstance(model.model[-1], shape_terms.ShapedSegment)
         self._mean = 0.0  # anchors per image of the batch, of the images that have any
+        self._unknown: torch.Tensor | None = None  # (images, anchors) of the batch
+        self._entropy = torch.nn.BCEWithLogitsLoss(reduction="none")
+        self.bce = self._known_entropy
+
+    def loss(self, preds: dict[str, Any], batch: dict[str, Any]) -> Any:
+        """Ultralytics' own, of a batch whose unknown parts are taken out."""
+        anchors, strides = make_anchors(preds["feats"], self.stride, 0.5)
+        finest = preds["feats"][0]
+        sides = anchors.new_tensor([finest.shape[3], finest.shape[2]]) * self.stride[0]
+        batch, unknown = partial.split(batch, len(finest))
+        self._unknown = unknown.at(anchors * strides / sides) if unknown else None
+        if unknown and isinstance(preds["proto"], tuple):
+            preds = {**preds, "proto": _known_pixels(preds["proto"], unknown)}
+        return super().loss(preds, batch)
+
+    def _known_entropy(self, scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        entropy: torch.Tensor = self._entropy(scores, targets)
+        if self._unknown is None:
+            return entropy
+        return entropy.masked_fill(self._unknown[..., None] & (targets == 0), 0)
 
     def calculate_segmentation_loss(self, fg_mask: torch.Tensor, *rest: Any) -> torch.Tensor:
         """Mean over the anchors of a batch, ``fg_mask`` (images, anchors); ultralytics' own."""
@@ -73,6 +104,22 @@ class MaskLoss(v8SegmentationLoss):
         return self._gain * weight * loss
 
 
+def _known_pixels(
+    found: tuple[torch.Tensor, torch.Tensor], unknown: partial.Unknown
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Prototypes, and YOLO26's logits of what is an object: that none is, where it is unknown."""
+    prototypes, semantic = found
+    h, w = semantic.shape[2:]
+    y, x = torch.meshgrid(
+        (torch.arange(h, device=semantic.device) + 0.5) / h,
+        (torch.arange(w, device=semantic.device) + 0.5) / w,
+        indexing="ij",
+    )
+    hidden = unknown.at(torch.stack([x.flatten(), y.flatten()], 1)).view(-1, 1, h, w)
+    return prototypes, semantic.masked_fill(hidden, _NONE)
+
+
+_NONE = -30.0  # a logit that says no, without a doubt that could be taught
 TOGETHER = 128  # masks at a time
 
 

@@ -27,6 +27,7 @@ def train(
     device: str = "auto",
     trusted: WeightsOptions | None = None,
     reading: DataOptions | None = None,
+    partial: Sequence[str | Path] = (),
 ) -> Path:
     """Train a one-class YOLOv8-seg network on labelled images.
 
@@ -44,6 +45,8 @@ def train(
         About the weights to start from.
     reading : DataOptions, optional
         How the data are read.
+    partial : paths or names
+        More data, in whose images not every object is labelled: what is not is unknown.
 
     Returns
     -------
@@ -55,24 +58,31 @@ def train(
     Raises
     ------
     ValueError
-        If the data cannot be used, or the folder already holds a training, or things of the
-        person's own where a training would write.
+        If the data cannot be used, several devices are named, or the folder already holds a
+        training, or things of the person's own where a training would write.
     BlockingIOError
         If another training is at work in the folder.
     WeightsError
         If the weights to start from cannot be read.
     """
+    _check_device(device)
     _check_ours(output)
-    training_data.check_outside(data, output)
+    training_data.check_outside([*data, *partial], output)
     imgsz = SCRATCH
     if options.weights:
         imgsz = weights.read_checked(options.weights, trusted)[0].imgsz
     options = options.replace(imgsz=options.imgsz or imgsz)
     with atomic.making(output), atomic.alone(output, wait=False):
-        report = training_data.convert(data, output / DATA, options, reading, output)
+        report = training_data.convert(data, output / DATA, options, reading, output, partial)
         print(f"Training on {report}.", file=sys.stderr)
         atomic.write_text(output / RECIPE, json.dumps(dataclasses.asdict(options), indent=2))
         return _run(output, options, device, False, trusted)
+
+
+def _check_device(name: str) -> None:
+    """Refuse several devices: ultralytics would start processes that know nothing of all this."""
+    if "," in name:
+        raise ValueError(f"a training runs on one device, got {name}: name one, such as cuda:0")
 
 
 def _check_ours(output: Path) -> None:
@@ -105,6 +115,7 @@ def resume(output: Path, device: str = "auto", trusted: WeightsOptions | None = 
     if not recipe.is_file():
         raise ValueError(f"{output} holds no training to resume: there is no {RECIPE}")
     options = read_recipe(recipe)
+    _check_device(device)
     with atomic.alone(output, wait=False):
         return _go_on(output, options, device, trusted)
 

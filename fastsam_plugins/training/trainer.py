@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import ctypes
+import functools
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,18 +22,20 @@ from fastsam_plugins.evaluation.everything import measure
 from fastsam_plugins.io import atomic
 from fastsam_plugins.model import FastSAM
 from fastsam_plugins.network import checkpoints, shape_terms, ultralytics_guard
-from fastsam_plugins.network.checkpoints import SHAPE_TERMS
+from fastsam_plugins.network.checkpoints import SHAPE_TERMS, Checkpoint, WeightsError
 from fastsam_plugins.network.ultralytics_guard import (
+    E2ELoss,
     SegmentationTrainer,
+    get_flops,
     strip_optimizer,
     unwrap_model,
     yaml_model_load,
 )
-from fastsam_plugins.network.weights import read_checked
+from fastsam_plugins.network.weights import describe, read_checked
 from fastsam_plugins.options import TrainOptions, WeightsOptions
 from fastsam_plugins.training import curves
 from fastsam_plugins.training.augmented_dataset import Mixed
-from fastsam_plugins.training.data import DATA, RUN
+from fastsam_plugins.training.data import DATA, PARTIAL, RUN
 from fastsam_plugins.training.loss import MaskLoss
 
 SUCCESS = "mask AR@1000"  # what makes weights the best
@@ -95,8 +100,14 @@ class Trainer(SegmentationTrainer):
         """Training images with scenes and pasted objects among them."""
         dataset = super().build_dataset(img_path, mode, batch)
         if mode == "train":
-            Mixed(dataset, self.options.synthetic, self.options.paste, self.options.seed)
+            options = self.options
+            Mixed(dataset, options.synthetic, options.paste, options.seed, self._partial())
         return dataset
+
+    def _partial(self) -> list[str]:
+        """Names of the images in which not every object is labelled."""
+        listed = self.truth.parent / PARTIAL  # a training of an older version has none
+        return listed.read_text().splitlines() if listed.is_file() else []
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
         """A network from scratch, from a file read without running code in it, or to go on with."""
@@ -106,17 +117,18 @@ class Trainer(SegmentationTrainer):
             return model
         start = None
         if self.options.weights:
-            start, *_ = read_checked(self.options.weights, self.trusted)
-        architecture = start.architecture if start else _architecture(self.options)
+            start, path, _ = read_checked(self.options.weights, self.trusted)
+        architecture = describe(start, path) if start else _architecture(self.options)
         began = bool(architecture.get(SHAPE_TERMS))
         if self.options.shape_terms:
             architecture = {**architecture, SHAPE_TERMS: shape_terms.TERMS}
         model = super().get_model(architecture, None, verbose)
         shape_terms.give(model)
         if start:
-            model.load_state_dict(start.state, strict=False)
+            _begin_with(model, start, path)
         if self.options.shape_terms and not began:
             shape_terms.begin(model)
+        print(_size(model, self.args.imgsz), file=sys.stderr)
         return model
 
     def validate(self) -> tuple[dict[str, float], float]:
@@ -179,7 +191,12 @@ def _prepare(trainer: Trainer) -> None:
     # Only now: a network that gets saved must not carry a class that ultralytics does not know.
     model = unwrap_model(trainer.model)
     options = trainer.options
-    model.criterion = trainer.mask_loss(model, options.dice, options.mask_gain, options.per_image)
+    loss = functools.partial(
+        trainer.mask_loss, dice=options.dice, gain=options.mask_gain, per_image=options.per_image
+    )
+
+    two_heads = getattr(model.model[-1], "one2one_cv2", None) is not None  # YOLO26
+    model.criterion = E2ELoss(model, loss) if two_heads else loss(model)
     trainer.ema.decay = averaging
     trainer.model.to(memory_format=torch.channels_last)  # a tenth faster
     if trainer.device.type == "cpu":  # ultralytics leaves one processor idle
@@ -241,14 +258,19 @@ def _settings(output: Path, options: TrainOptions, device: str) -> dict[str, Any
         "seed": options.seed,
     }
     if options.lr0:
-        settings |= {"optimizer": "AdamW", "lr0": options.lr0}
+        # Ultralytics begins biases at a rate of 0.1 unless it chooses the optimizer: by AdamW each
+        # step moves all of them by that much, and what the weights knew is lost.
+        settings |= {"optimizer": "AdamW", "lr0": options.lr0, "warmup_bias_lr": 0.0}
     return settings
 
 
 def _architecture(options: TrainOptions) -> dict[str, Any]:
-    """Ultralytics' description of the network to train from scratch, with our reg_max."""
+    """Ultralytics' description of the network to train from scratch, with our reg_max.
+
+    YOLO26's own says that it has no bins.
+    """
     architecture: dict[str, Any] = yaml_model_load(f"{options.architecture}.yaml")
-    return {**architecture, "reg_max": options.reg_max}
+    return {"reg_max": options.reg_max, **architecture}
 
 
 def _write(model: torch.nn.Module, imgsz: int, path: Path) -> None:
@@ -256,6 +278,35 @@ def _write(model: torch.nn.Module, imgsz: int, path: Path) -> None:
     architecture = dict(model.yaml)
     checkpoint = checkpoints.Checkpoint(dict(model.state_dict()), architecture, imgsz, classes=1)
     checkpoints.save(checkpoint, path)
+
+
+def _size(model: torch.nn.Module, imgsz: int) -> str:
+    """How large a network is, in a line."""
+    parameters = sum(p.numel() for p in model.parameters())
+    text = f"The network has {parameters / 1e6:.1f} M parameters"
+    # Of a copy: counting leaves its marks on a network.
+    flops = get_flops(copy.deepcopy(model), imgsz)
+    return text + (f", {flops:.0f} GFLOPs for an image of {imgsz} x {imgsz} px." if flops else ".")
+
+
+def _begin_with(model: torch.nn.Module, start: Checkpoint, path: Path) -> None:
+    """Give a one-class network the parameters of a file, but those that tell many classes apart."""
+    own = model.state_dict()
+    fitting = {k: v for k, v in start.state.items() if k in own and v.shape == own[k].shape}
+    left = [k for k in own if k not in fitting and not k.endswith("num_batches_tracked")]
+    classes = re.compile(rf"model\.{len(model.model) - 1}\.((one2one_)?cv3|proto\.semseg)\.")
+    strange = [k for k in left if start.classes == 1 or not classes.match(k)]
+    if strange:
+        raise WeightsError(
+            f"{path}: parameters and architecture do not fit ({strange[0]} is missing or of "
+            "another shape)"
+        )
+    if start.classes != 1:
+        print(
+            f"{path.name} knows {start.classes} classes: what tells an object is learned anew.",
+            file=sys.stderr,
+        )
+    model.load_state_dict(fitting, strict=False)
 
 
 @contextlib.contextmanager

@@ -333,3 +333,21 @@ def test_a_mean_of_weights_does_not_replace_one_of_them(tmp_path):
     result = run("average", weights_file, weights.BUNDLED, "-o", weights_file)
     assert "would overwrite the input" in one_error(result)
     assert weights_file.read_bytes() == weights.BUNDLED.read_bytes()
+
+
+def test_data_labelled_in_part_are_named_apart(tmp_path, monkeypatch):
+    from fastsam_plugins.training import train as rooms
+
+    started = []
+    monkeypatch.setattr(rooms, "train", lambda *given: started.append(given) or Path("w"))
+    done("train", "a", "-o", tmp_path, "--partial", "b", "--partial", "c")
+    done("train", "-o", tmp_path, "--partial", "b")
+    assert [(given[0], given[-1]) for given in started] == [(("a",), ("b", "c")), ((), ("b",))]
+    line = one_error(run("train", "--resume", "-o", tmp_path, "--partial", "b"))
+    assert "--resume keeps the data" in line
+
+
+def test_several_devices_are_refused(tmp_path):
+    line = one_error(run("train", __file__, "-o", tmp_path / "out", "--device", "0,1"))
+    assert "a training runs on one device, got 0,1" in line
+    assert not (tmp_path / "out").exists()

@@ -330,6 +330,7 @@ def test_a_network_of_80_classes_is_refused(tmp_path):
     torch.save(content(SegmentationModel(describe(), verbose=False)), tmp_path / "coco.pt")
     message = error_of(tmp_path / "coco.pt")
     assert "80 classes" in message
+    assert "--agnostic" in message
     assert "fastsam train" in message
 
 

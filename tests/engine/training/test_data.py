@@ -334,3 +334,54 @@ def test_an_error_leaves_the_conversion_before(tmp_path):
         training_data.convert([tmp_path / "bad.json"], tmp_path / "data")
     assert hashes(tmp_path / "data") == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.json", "data", "set"]
+
+
+def set_of(folder, count, info=None, sources=()):
+    """COCO instances of a few like images."""
+    (disk,) = disks((20, 20), [(10, 10, 5)])
+    segmentation = {"size": [20, 20], "counts": R.to_counts(R.from_bitmap(disk), 400).tolist()}
+    content = {"images": [], "annotations": []} | ({} if info is None else {"info": info})
+    for k in range(count):
+        save(folder / f"{k}.png", np.zeros((20, 20), np.uint8))
+        image = {"id": k, "file_name": f"{k}.png", "width": 20, "height": 20}
+        content["images"].append(image | ({"source": sources[k]} if sources else {}))
+        content["annotations"].append({"id": k, "image_id": k, "segmentation": segmentation})
+    (folder / "instances.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("info", "as_partial", "partial"),
+    [
+        (None, False, False),
+        ({"exhaustive": True, "year": 2017}, False, False),
+        ({"exhaustive": False}, False, True),
+        ({"exhaustive": True}, True, True),
+        ("from somewhere", False, False),
+    ],
+)
+def test_data_that_are_labelled_in_part_are_listed(tmp_path, info, as_partial, partial):
+    part = set_of(tmp_path / "part", 2, info)
+    whole = set_of(tmp_path / "whole", 1)
+    data, given = ([whole], [part]) if as_partial else ([whole, part], [])
+    report = training_data.convert(data, tmp_path / "out", partial=given)
+    listed = (tmp_path / "out" / training_data.PARTIAL).read_text().splitlines()
+    assert listed == (["000001.png", "000002.png"] if partial else [])
+    assert report.partial == len(listed)
+    assert ("2 of the images labelled in part" in str(report)) == partial
+
+
+def test_a_file_that_says_neither_true_nor_false_is_refused(tmp_path):
+    data = set_of(tmp_path / "a", 1, {"exhaustive": "no"})
+    with pytest.raises(ValueError, match=r"info\.exhaustive: expected true or false, got 'no'"):
+        training_data.convert([data], tmp_path / "out")
+
+
+def test_data_without_kinds_are_balanced_one_by_one(tmp_path):
+    """A source of its own for each image, as its address, is no kind."""
+    many = set_of(tmp_path / "many", 6, sources=[f"https://a/{k}.png" for k in range(6)])
+    few = set_of(tmp_path / "few", 2)
+    options = TrainOptions(balance=True, held_out=0.0)
+    training_data.convert([many], tmp_path / "out", options, partial=[few])
+    listed = (tmp_path / "out" / "train.txt").read_text().splitlines()
+    assert sorted(listed.count(f"./images/{k:06d}.png") for k in range(8)) == [1] * 6 + [3] * 2
