@@ -135,10 +135,14 @@ class TextOptions(Options):
     threshold: float = option(
         -1.0, "Keep only instances at least this similar to the text (cosine)", ge=-1, le=1
     )
-    features: Literal["crops", "dense"] = option(
+    features: Literal["auto", "crops", "dense"] = option(
         "crops",
-        "What is compared with the text: each instance cut out (the paper), or one pass over the "
-        "image pooled under each mask, which takes equally long for any number of instances",
+        "What is compared with the text: each instance cut out (crops, the paper), one pass over "
+        "the image pooled under each mask (dense, in no more time for many instances), or crops of "
+        "those alone that dense finds promising (auto)",
+    )
+    shortlist: int = option(
+        10, "Instances that features=auto cuts out for each text; with top_k, so many more", ge=1
     )
     clip: str = option(
         "ViT-B-32/openai",
@@ -155,7 +159,8 @@ class TextOptions(Options):
     chunk: int = option(32, "Instances cut out that go through CLIP together", ge=1)
     dense_size: int | None = option(
         None,
-        "Longest side of the image for features=dense; by default twice what CLIP was trained with",
+        "Longest side of the image for dense; by default twice what CLIP was trained with, more "
+        "where masks are small",
         unit="px",
         ge=32,
         le=8192,

@@ -56,6 +56,20 @@ def input_size(visual: Any, shape: R.Shape, longest: int | None) -> tuple[int, i
     return h, w
 
 
+CELLS = 2  # that an object wants to span, and
+MOST = 24  # cells across the image at most: see docs/text.md
+
+
+def fitting_size(visual: Any, shape: R.Shape, side: float) -> int:
+    """The longest side in pixels at which what is ``side`` pixels wide spans two cells.
+
+    No less than twice what the tower was trained with; no more than that and 24 cells either.
+    """
+    step = max(_pair(getattr(visual, "patch_size", _RESNET_STRIDE)))
+    least = 2 * max(own_size(visual))
+    return int(np.clip(CELLS * step * max(shape) / max(side, 1), least, max(least, MOST * step)))
+
+
 def _attention(visual: Any, tokens: int) -> int:
     """About the bytes that a tower takes: every token's attention to every other, in each head."""
     if hasattr(visual, "attnpool"):  # convolutions: attention only pools, which is left out here
@@ -64,12 +78,16 @@ def _attention(visual: Any, tokens: int) -> int:
     return int(4 * heads * tokens**2)
 
 
+class NoTokensError(ValueError):
+    """A tower has no tokens that can be compared with words."""
+
+
 def tokens(visual: Any, batch: torch.Tensor) -> torch.Tensor:
     """Tokens (B, D, h, w) of images (B, 3, H, W) that are prepared as the network wants them.
 
     Raises
     ------
-    ValueError
+    NoTokensError
         If the tower has no such tokens.
     """
     if hasattr(visual, "attnpool"):
@@ -79,7 +97,7 @@ def tokens(visual: Any, batch: torch.Tensor) -> torch.Tensor:
     if hasattr(visual, "trunk"):
         return _by_cell(_last(visual, batch), lambda c: _timm_head(visual, c))
     if getattr(visual, "ln_post", None) is None or getattr(visual, "attn_pool", None) is not None:
-        raise ValueError(
+        raise NoTokensError(
             f"{type(visual).__name__} pools its tokens by attention, so that none can be compared "
             "with words: use features=crops"
         )
@@ -165,7 +183,7 @@ def _timm_head(visual: Any, cells: torch.Tensor) -> torch.Tensor:
             alone = flat[:, None].expand(-1, prefix + 1, -1)
         out = visual.head(visual.trunk.forward_head(alone))
     except (RuntimeError, TypeError, AttributeError, IndexError, AssertionError) as error:
-        raise ValueError(
+        raise NoTokensError(
             f"the tokens of this timm network ({type(visual.trunk).__name__}) cannot be compared "
             "with words: use features=crops"
         ) from error

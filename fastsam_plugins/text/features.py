@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from fastsam_plugins.images.windowed_image import WindowedImage
 from fastsam_plugins.masks.sources import MaskSource, Rows
 from fastsam_plugins.options import TextOptions
+from fastsam_plugins.text import dense
 from fastsam_plugins.text.clip import Clip, Floats, pooled
 from fastsam_plugins.text.precision import is_half
 
@@ -48,31 +50,50 @@ class ImageFeatures:
     def of(self, source: MaskSource, rows: Rows, clip: Clip, options: TextOptions) -> Floats:
         """Features (len(rows), D) of masks; those asked for before are not computed again.
 
-        Unit vectors; NaN for masks of less than ``options.min_pixels``.
+        Unit vectors; NaN for masks of less than ``options.min_pixels``. With ``features="auto"``
+        they are those of crops, as what it picks is decided by them.
         """
-        how = (clip, is_half(options.clip_precision, clip.device), options.features, *(
-            (options.dense_size,) if options.features == "dense" else (options.background,)
-        ))  # fmt: skip
+        dense_size = (
+            self._dense_size(source, clip, options) if options.features == "dense" else None
+        )
+        how = (clip, is_half(options.clip_precision, clip.device),
+               options.background if dense_size is None else dense_size)  # fmt: skip
         table = self._tables.setdefault(source, {}).setdefault(how, _Table(len(source)))
         looked_at = source.areas(rows) >= options.min_pixels
         missing = np.unique(rows[looked_at & ~table.known[rows]])
         if len(missing):
-            table.put(missing, self._compute(source, missing, clip, options, how))
+            table.put(missing, self._compute(source, missing, clip, options, dense_size))
         out = np.full((len(rows), table.width), np.nan, np.float32)
         out[looked_at] = table.values[rows[looked_at]]
         return out
 
+    def _dense_size(self, source: MaskSource, clip: Clip, options: TextOptions) -> int:
+        """The longest side at which the image is seen whole: the same for all views of a source."""
+        if options.dense_size is not None:
+            return options.dense_size
+        areas = source.areas(np.arange(len(source)))
+        areas = areas[areas >= options.min_pixels]
+        smallest = float(np.quantile(areas, _SMALL)) if len(areas) else 1.0
+        return dense.fitting_size(clip.model.visual, source.shape, math.sqrt(smallest))
+
     def _compute(
-        self, source: MaskSource, rows: Rows, clip: Clip, options: TextOptions, how: Any
+        self,
+        source: MaskSource,
+        rows: Rows,
+        clip: Clip,
+        options: TextOptions,
+        dense_size: int | None,
     ) -> Floats:
         masks = (source.runs(row) for row in rows.tolist())
-        if options.features == "crops":
+        if dense_size is None:
             return clip.crop_features(self.image, masks, options)
+        how = clip, is_half(options.clip_precision, clip.device), dense_size
         if how not in self._tokens:
-            self._tokens[how] = clip.image_tokens(
-                self.image, options.dense_size, options.clip_precision
-            )
+            self._tokens[how] = clip.image_tokens(self.image, dense_size, options.clip_precision)
         return pooled(self._tokens[how], masks, source.shape)
+
+
+_SMALL = 0.1  # share of masks that may be too small for a look at the whole image
 
 
 class _Table:

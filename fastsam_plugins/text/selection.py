@@ -18,7 +18,9 @@ from fastsam_plugins.parameters import Options
 from fastsam_plugins.prompts import ALONE, Texts, check_texts
 from fastsam_plugins.selection import Selection
 from fastsam_plugins.text.clip import Clip
+from fastsam_plugins.text.dense import NoTokensError
 from fastsam_plugins.text.features import ImageFeatures
+from fastsam_plugins.text.shortlist import WORTH, shortlist
 
 if TYPE_CHECKING:
     from fastsam_plugins.segmentation import Segmentation
@@ -52,7 +54,8 @@ def select(
     """See :meth:`fastsam_plugins.Segmentation.select`."""
     texts = check_texts("text", text)
     against = check_texts("negatives", negatives) if negatives is not None else []
-    cosines = similarity(seg, [*texts, *against], options, clip)
+    among = _promising(seg, texts, against, options, clip)
+    cosines = similarity(seg[among], [*texts, *against], options, clip)
     wanted, unwanted = cosines[:, : len(texts)], cosines[:, len(texts) :]
     allowed = wanted >= options.threshold  # never true of NaN
     if against:
@@ -64,8 +67,32 @@ def select(
         chosen.append(best)
         answers.append(np.full(len(best), t))
     return Selection(
-        np.concatenate([np.empty(0, np.int64), *chosen]),
+        among[np.concatenate([np.empty(0, np.int64), *chosen])],
         np.concatenate([np.empty(0, np.int64), *answers]),
+    )
+
+
+def _promising(
+    seg: Segmentation,
+    texts: list[str],
+    against: list[str],
+    options: TextOptions,
+    clip: Clip | None,
+) -> NDArray[np.int64]:
+    """The instances (K,) that a text may pick: all, but for what ``auto`` need not cut out."""
+    every = np.arange(len(seg))
+    few = options.shortlist + options.top_k - 1
+    if options.features != "auto" or not options.top_k or len(seg) <= WORTH * few:
+        return every
+    try:
+        rough = similarity(seg, [*texts, *against], options.replace(features="dense"), clip)
+    except NoTokensError:
+        return every
+    return shortlist(
+        rough[:, : len(texts)],
+        rough[:, len(texts) :],
+        lambda some: similarity(seg[some], texts, options, clip),
+        few,
     )
 
 
