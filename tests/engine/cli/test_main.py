@@ -285,8 +285,9 @@ def test_presets_are_recipes_that_help_shows_and_flags_change(preset, monkeypatc
     started = []
     monkeypatch.setattr(rooms, "train", lambda *given: started.append(given) or Path("w"))
     done("train", __file__, "-o", tmp_path, "--preset", preset, "--epochs", "7")
-    (data, output, options, device, trusted, reading) = started[0]
+    (data, output, options, device, trusted, reading, partial) = started[0]
     assert reading == DataOptions()
+    assert partial == ()
     assert (data, output, device) == ((__file__,), tmp_path, "auto")
     assert trusted == WeightsOptions()
     assert options == TrainOptions(**{**PRESETS[preset], "epochs": 7})

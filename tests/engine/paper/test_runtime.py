@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from fastsam_plugins.paper import runtime
@@ -17,6 +18,7 @@ def test_grids_cover_the_image():
     assert len(np.unique(runtime.grid((30, 40), 256), axis=0)) == 256
 
 
+@pytest.mark.filterwarnings("ignore:FastSAM-n has reg_max 16")  # at the paper's 1024 px
 def test_the_network_is_timed_by_both_modes(setting, monkeypatch):
     monkeypatch.setattr(runtime, "seconds", lambda work: (work() and 0.0) or 0.5)
     found = runtime.run_time(setting)
