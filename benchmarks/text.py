@@ -2,10 +2,13 @@
 
     python -m benchmarks.text
     python -m benchmarks.text --only right
-    python -m benchmarks.text --only speed --network ViT-B-32      # or memory
+    python -m benchmarks.text --only speed --network ViT-B-32      # or memory, crowded
 
 Right: a tiny CLIP trained by this repository (support/tiny_clip), on drawn scenes that it was not
 trained on. Each object of a scene is asked for by its colour and shape, among all of the scene.
+
+Crowded: the same on scenes of another generator (support/tiny_clip/crowds.py), which it was not
+trained on, of objects large and small.
 
 Speed: CLIPs of random weights, since time does not depend on them. One crop at a time is what
 others do: every mask cut out, prepared by open_clip's own transform and sent through the network
@@ -33,11 +36,14 @@ from fastsam_plugins.text import dense
 from fastsam_plugins.text.clip import Clip
 from fastsam_plugins.text.crops import cut_out
 from fastsam_plugins.text.loading import load
+from fastsam_plugins.text.selection import promising
 from support.memory import peak_extra_megabytes
 from support.tiny_clip import FOLDER
+from support.tiny_clip.crowds import crowd
 from support.tiny_clip.scenes import Scene, scene
 
 SCENES, SEED = 200, 2024  # support/tiny_clip/train.py draws from another seed
+CROWDS, CROWD_SEED = 50, 31
 DENSE_SIZE = 448
 DENSE_SIZES = (96, 144, 192, 224, 288, 336, DENSE_SIZE)
 NETWORKS = ("ViT-B-32", "ViT-B-16")
@@ -112,9 +118,7 @@ def drawn(s: Scene, clip: Clip, options: TextOptions) -> list[bool]:
 
 def proposed(s: Scene, seg: Segmentation, clip: Clip, options: TextOptions) -> list[bool]:
     """For each object that any proposal fits: was one that fits it picked?"""
-    masks = seg.masks()
-    shared = np.einsum("ahw,bhw->ab", masks, s.masks, dtype=np.float32)
-    iou = shared / (seg.areas[:, None] + s.masks.sum((1, 2)) - shared)
+    iou = ious(s, seg)
     found = seg.select(text=s.captions, options=options, clip=clip)
     there = np.flatnonzero(iou.max(0) >= 0.5)
     rows = {int(r): i for i, r in enumerate(seg.rows)}
@@ -125,6 +129,74 @@ def percents(picked: list[list[bool]]) -> tuple[str, str]:
     """Share of scenes whose first object was picked, and share of all objects."""
     first, every = (np.concatenate(p) for p in ([p[:1] for p in picked], picked))
     return f"{first.mean():.1%}", f"{every.mean():.1%}"
+
+
+def crowded() -> None:
+    """Another generator than the tiny CLIP's own; what ``auto`` cuts out for a first text."""
+    clip = load(FOLDER, "cpu")
+    model = FastSAM("FastSAM-n", device="cpu")
+    scenes = [crowd(CROWD_SEED, k) for k in range(CROWDS)]
+    areas = np.concatenate([s.masks.sum((1, 2)) for s in scenes])
+    low, high = np.quantile(areas, (0.25, 0.75))
+    print(f"\n{CROWDS} scenes, {len(areas)} objects, exact masks\n")
+    row("features", "dense_size", "all", "largest quarter", "smallest quarter")
+    row(*["---"] * 5)
+    crops, whole = (o.replace(clip_precision="full") for o in (CROPS, DENSE))
+    ways = [crops, *(whole.replace(dense_size=size) for size in (192, 384, 576, None))]
+    for options in ways:
+        found = [cosines(s, clip, options).argmax(0) == np.arange(len(s.names)) for s in scenes]
+        hit = np.concatenate(found)
+        parts = hit, hit[areas >= high], hit[areas <= low]
+        size = options.dense_size or "by the masks"
+        row(options.features, size if options.features == "dense" else "",
+            *(f"{np.mean(p):.1%}" for p in parts))  # fmt: skip
+    segs = [model.segment(s.image, conf=0.1).with_image(s.image, "cpu") for s in scenes]
+    print(f"\nFastSAM-n's masks, {np.mean([len(seg) for seg in segs]):.0f} of an image\n")
+    row("features", "dense_size", "right", "crops for a first text", "all cut out")
+    row(*["---"] * 5)
+    autos = [crops.replace(features="auto", dense_size=size) for size in (None, 576, 384, 192)]
+    for options in (crops, whole, *autos):
+        asked = [in_crowd(s, seg, clip, options) for s, seg in zip(scenes, segs, strict=True)]
+        right, cut, every = np.concatenate(asked).T
+        size = options.dense_size or "by the masks"
+        row(options.features, size if options.features != "crops" else "", f"{right.mean():.1%}",
+            f"{cut.mean():.0f}", f"{every.mean():.0%}")  # fmt: skip
+    for control, pick in {
+        "the largest mask": lambda seg, rng: int(seg.areas.argmax()),
+        "any mask": lambda seg, rng: int(rng.integers(len(seg))),
+    }.items():
+        rng = np.random.default_rng(0)
+        hits = [
+            overlaps[pick(seg, rng), k] >= 0.5
+            for s, seg in zip(scenes, segs, strict=True)
+            for overlaps in [ious(s, seg)]
+            for k in np.flatnonzero(overlaps.max(0) >= 0.5)
+        ]
+        row(control, "", f"{np.mean(hits):.1%}", "", "")
+
+
+def in_crowd(s: Scene, seg: Segmentation, clip: Clip, options: TextOptions) -> np.ndarray:
+    """For each object that a mask fits (K, 3): was one picked, crops made, were all made?
+
+    Counted as if every text were the first that is asked of the image.
+    """
+    overlaps = ious(s, seg)
+    there = np.flatnonzero(overlaps.max(0) >= 0.5)
+    answers = []
+    for k in there.tolist():
+        text = s.captions[k]
+        among = promising(seg, [text], [], options, clip)
+        cut = 0 if options.features == "dense" else len(among)
+        best = among[seg[among].similarity(text, options, clip).argmax()]
+        answers.append((overlaps[best, k] >= 0.5, cut, cut == len(seg)))
+    return np.array(answers, float).reshape(-1, 3)
+
+
+def ious(s: Scene, seg: Segmentation) -> np.ndarray:
+    """IoU (N, K) of proposals with the objects of a scene."""
+    masks = seg.masks()
+    shared = np.einsum("ahw,bhw->ab", masks, s.masks, dtype=np.float32)
+    return shared / (seg.areas[:, None] + s.masks.sum((1, 2)) - shared)
 
 
 def speed(name: str) -> None:
@@ -241,11 +313,13 @@ def memory() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=["right", "speed", "memory"])
+    parser.add_argument("--only", choices=["right", "crowded", "speed", "memory"])
     parser.add_argument("--network", choices=NETWORKS, help="The only one whose speed is measured.")
     args = parser.parse_args()
     if args.only in (None, "right"):
         right()
+    if args.only in (None, "crowded"):
+        crowded()
     if args.only in (None, "speed"):
         for name in [args.network] if args.network else NETWORKS:
             speed(name)

@@ -54,7 +54,7 @@ def select(
     """See :meth:`fastsam_plugins.Segmentation.select`."""
     texts = check_texts("text", text)
     against = check_texts("negatives", negatives) if negatives is not None else []
-    among = _promising(seg, texts, against, options, clip)
+    among = promising(seg, texts, against, options, clip)
     cosines = similarity(seg[among], [*texts, *against], options, clip)
     wanted, unwanted = cosines[:, : len(texts)], cosines[:, len(texts) :]
     allowed = wanted >= options.threshold  # never true of NaN
@@ -72,7 +72,7 @@ def select(
     )
 
 
-def _promising(
+def promising(
     seg: Segmentation,
     texts: list[str],
     against: list[str],
