@@ -174,6 +174,7 @@ print(json.dumps([[p.group, p.name] for p in loaded]))
         ("console_scripts", "fastsam"),
         ("fastsam_plugins.commands", "fiftyone"),
         ("fastsam_plugins.demos", "fiftyone"),
+        ("fastsam_plugins.images", "fiftyone"),
         ("fastsam_plugins.labels", "fiftyone"),
         ("fastsam_plugins.labels", "napari"),
     ]
