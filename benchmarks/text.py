@@ -29,8 +29,8 @@ import torch
 from PIL import Image
 
 from benchmarks.common import network_output, row
-from benchmarks.prompts import ours
 from fastsam_plugins import FastSAM, Segmentation, TextOptions, read_image
+from fastsam_plugins.masks.prototypes import PrototypeMasks
 from fastsam_plugins.paths import SAMPLES
 from fastsam_plugins.text import dense
 from fastsam_plugins.text.clip import Clip
@@ -256,7 +256,12 @@ def instances() -> tuple[np.ndarray, Segmentation]:
     """An image, and as many instances of it as are counted."""
     image = cv2.resize(read_image(SAMPLES / "coffee.jpg"), (SIZE, SIZE))
     output = network_output(SIZE, max(COUNTS))
-    seg = ours(output, np.linspace(1, 0, max(COUNTS), dtype=np.float32))
+    source = PrototypeMasks(
+        output.prototypes.numpy(), output.coefficients.numpy(), output.boxes.numpy(),
+        output.letterbox,
+    )  # fmt: skip
+    scores = np.linspace(1, 0, max(COUNTS), dtype=np.float32)
+    seg = Segmentation.from_source(source, source.boxes, scores)
     assert (seg.areas > 0).all()
     return image, seg
 
