@@ -15,18 +15,18 @@ from fastsam_plugins.cli.common import (
     Command,
     as_json,
     check_model,
+    check_none_given,
     flags,
-    given,
     log,
     network,
     pick,
+    picked_filters,
     print_result,
+    segment_flags,
 )
 from fastsam_plugins.options import (
     BatchOptions,
-    CleanOptions,
     ClusterOptions,
-    FilterOptions,
     LimitOptions,
     PromptOptions,
     ReadOptions,
@@ -36,7 +36,6 @@ from fastsam_plugins.options import (
     TileOptions,
     WeightsOptions,
 )
-from fastsam_plugins.parameters import parameters
 
 if TYPE_CHECKING:
     from fastsam_plugins.scale.results import Counts, Results
@@ -63,36 +62,6 @@ def batch() -> None:
     """Segment whole data sets, on one machine or many; `fastsam batch export` makes COCO of it."""
 
 
-def filters(command: Any) -> Any:
-    """Flags that say which instances stay, and what is made of their masks.
-
-    ``--min-area`` is one of :class:`SegmentOptions`, and holds before and after.
-    """
-    bounds = [p.name for p in parameters(FilterOptions) if p.name != "min_area"]
-    cleaning = [p.name for p in parameters(CleanOptions) if p.name != "min_area"]
-    return flags(FilterOptions, names=bounds)(flags(CleanOptions, names=cleaning)(command))
-
-
-def picked_filters(
-    values: dict[str, Any], least: int, tiled: bool
-) -> tuple[FilterOptions, CleanOptions]:
-    """What :func:`filters` made flags for; masks below ``least`` pixels go after cleaning too.
-
-    Raises
-    ------
-    ValueError
-        If windows do not keep what a bound is about.
-    """
-    filtering = pick(FilterOptions, values | {"min_area": 0})
-    cleaning = pick(CleanOptions, values | {"min_area": least})
-    for p in (*parameters(FilterOptions), *parameters(CleanOptions)):
-        values.pop(p.name, None)
-    if tiled and (filtering.min_stability > 0 or filtering.max_box_leak < 1):
-        raise ValueError("--min-stability and --max-box-leak are not known of masks that windows "
-                         "were put together for: leave them out, or --tiled")  # fmt: skip
-    return filtering, cleaning
-
-
 @batch.command(name="run")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-o", "--output", required=True,
@@ -110,13 +79,7 @@ def picked_filters(
 @flags(BatchOptions)
 @flags(ClusterOptions)
 @network("batch", "decoder")
-@flags(SegmentOptions)
-@filters
-@click.option("--tiled", is_flag=True, help="Look at images in windows.")
-@flags(TileOptions)
-@flags(PromptOptions)
-@flags(TextOptions)
-@flags(ReadOptions)
+@segment_flags
 @as_json
 @click.pass_context
 def run(context: click.Context, inputs: tuple[str, ...], output: str, engine: str, new: bool,
@@ -132,11 +95,10 @@ def run(context: click.Context, inputs: tuple[str, ...], output: str, engine: st
     from fastsam_plugins.scale import inputs as sources
     from fastsam_plugins.scale.results import Results
 
-    for options, wanted, flag in ((TileOptions, values["tiled"], "--tiled"),
-                                  (ClusterOptions, engine == "ray", "--engine ray")):  # fmt: skip
-        for p in parameters(options):
-            if given(context, p.name) and not wanted:
-                raise ValueError(f"--{p.name.replace('_', '-')} needs {flag}")
+    if not values["tiled"]:
+        check_none_given(context, TileOptions, "needs --tiled")
+    if engine != "ray":
+        check_none_given(context, ClusterOptions, "needs --engine ray")
     how, cluster = pick(BatchOptions, values), pick(ClusterOptions, values)
     if engine == "local":
         check_model(values)

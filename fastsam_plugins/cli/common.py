@@ -21,7 +21,18 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from fastsam_plugins.options import LimitOptions, RunOptions, WeightsOptions
+from fastsam_plugins.options import (
+    CleanOptions,
+    FilterOptions,
+    LimitOptions,
+    PromptOptions,
+    ReadOptions,
+    RunOptions,
+    SegmentOptions,
+    TextOptions,
+    TileOptions,
+    WeightsOptions,
+)
 from fastsam_plugins.parameters import Options, parameters
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -173,6 +184,53 @@ def pick(options: type[O], values: dict[str, Any]) -> O:
 def given(context: click.Context, name: str) -> bool:
     """Whether the person wrote a flag, rather than left its default."""
     return context.get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
+def check_none_given(context: click.Context, options: type[Options], why: str) -> None:
+    """Refuse flags of an options class that are of no use here; ``why`` follows their name."""
+    for p in parameters(options):
+        if given(context, p.name):
+            raise ValueError(f"--{p.name.replace('_', '-')} {why}")
+
+
+def _filters(command: F) -> F:
+    """Flags that say which instances stay, and what is made of their masks.
+
+    ``--min-area`` is one of :class:`SegmentOptions`, and holds before and after.
+    """
+    bounds = [p.name for p in parameters(FilterOptions) if p.name != "min_area"]
+    cleaning = [p.name for p in parameters(CleanOptions) if p.name != "min_area"]
+    return flags(FilterOptions, names=bounds)(flags(CleanOptions, names=cleaning)(command))
+
+
+def segment_flags(command: F) -> F:
+    """Flags for how images are looked at and prompted, and what stays of what is found."""
+    tiled = click.option(
+        "--tiled", is_flag=True, help="Look at images in windows: for those too large for one look."
+    )
+    for options in (ReadOptions, TextOptions, PromptOptions, TileOptions):
+        command = flags(options)(command)
+    return flags(SegmentOptions)(_filters(tiled(command)))
+
+
+def picked_filters(
+    values: dict[str, Any], least: int, tiled: bool
+) -> tuple[FilterOptions, CleanOptions]:
+    """Of :func:`segment_flags`; masks below ``least`` pixels go after cleaning too.
+
+    Raises
+    ------
+    ValueError
+        If windows do not keep what a bound is about.
+    """
+    filtering = pick(FilterOptions, values | {"min_area": 0})
+    cleaning = pick(CleanOptions, values | {"min_area": least})
+    for p in (*parameters(FilterOptions), *parameters(CleanOptions)):
+        values.pop(p.name, None)
+    if tiled and (filtering.min_stability > 0 or filtering.max_box_leak < 1):
+        raise ValueError("--min-stability and --max-box-leak are not known of masks that windows "
+                         "were put together for: leave them out, or --tiled")  # fmt: skip
+    return filtering, cleaning
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable results.")

@@ -16,11 +16,12 @@ import click
 
 from fastsam_plugins import __version__
 from fastsam_plugins.cli import liking, predicting, sampling
-from fastsam_plugins.cli.batch import batch, filters, picked_filters
+from fastsam_plugins.cli.batch import batch
 from fastsam_plugins.cli.benchmark import benchmark
 from fastsam_plugins.cli.common import (
     Commands,
     as_json,
+    check_none_given,
     device,
     flags,
     folder,
@@ -29,8 +30,10 @@ from fastsam_plugins.cli.common import (
     log,
     network,
     pick,
+    picked_filters,
     print_result,
     progress,
+    segment_flags,
     trust,
 )
 from fastsam_plugins.cli.evaluate import evaluate
@@ -124,16 +127,8 @@ class _Spelled(click.ParamType):
 @click.option("--like-box", "like_boxes", multiple=True, type=_Spelled("boxes", "X1,Y1,X2,Y2"),
               help="A box around an example, as --like.")  # fmt: skip
 @network("batch", "decoder")
-@flags(SegmentOptions)
-@filters
+@segment_flags
 @flags(BatchOptions, names=("max_errors",))
-@click.option(
-    "--tiled", is_flag=True, help="Look at images in windows: for those too large for one look."
-)
-@flags(TileOptions)
-@flags(PromptOptions)
-@flags(TextOptions)
-@flags(ReadOptions)
 @as_json
 @click.pass_context
 def segment(context: click.Context, images: tuple[Path, ...], output: Path, points: Any,
@@ -151,9 +146,8 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     wording, reading = pick(TextOptions, values), pick(ReadOptions, values)
     filtering, cleaning = picked_filters(values, segmenting.min_area, tiled)
     tiling, limits = pick(TileOptions, values), pick(LimitOptions, dict(values))
-    for p in parameters(TileOptions):
-        if given(context, p.name) and not tiled:
-            raise ValueError(f"--{p.name.replace('_', '-')} is about windows: it needs --tiled")
+    if not tiled:
+        check_none_given(context, TileOptions, "is about windows: it needs --tiled")
     check_count("batch", batch)
     io.check_output(output, images)
     prompt = prompts.parse(points, boxes, texts, negatives)
