@@ -30,8 +30,7 @@ from fastsam_plugins.evaluation.edge_files import evaluate_boundaries
 from fastsam_plugins.evaluation.everything import PROPOSALS, measure
 from fastsam_plugins.evaluation.instances import average_precision, prompt_with_boxes
 from fastsam_plugins.evaluation.prompt_iou import BOXES_MODES, POINTS_MODES, evaluate_prompts
-from fastsam_plugins.masks import rle
-from fastsam_plugins.masks import runs as R
+from fastsam_plugins.paper.boxes import filled
 
 
 def everything(model: FastSAM, folder: Path) -> None:
@@ -86,20 +85,6 @@ def unseen(truth: dict[str, Any], trained_on: Path | None) -> dict[str, Any]:
     ids = {i["id"] for i in images}
     annotations = [a for a in truth["annotations"] if a["image_id"] in ids]
     return {**truth, "images": images, "annotations": annotations}
-
-
-def filled(truth: dict[str, Any], boxes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The control: every box as a mask of its own."""
-    shapes = {i["id"]: (i["height"], i["width"]) for i in truth["images"]}
-    results = []
-    for box in boxes:
-        height, width = shapes[box["image_id"]]
-        x, y, w, h = box["bbox"]
-        mask = np.zeros((height, width), bool)
-        mask[round(y) : round(y + h), round(x) : round(x + w)] = True
-        (text,) = rle.encode([R.from_bitmap(mask)], (height, width))
-        results.append({**box, "segmentation": text})
-    return results
 
 
 def instances(model: FastSAM, folder: Path, trained_on: Path | None) -> None:

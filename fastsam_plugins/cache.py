@@ -53,6 +53,7 @@ def processor_name() -> str:
     return _cpuinfo().get("model name", platform.processor())
 
 
+@functools.cache
 def _cpuinfo() -> dict[str, str]:
     file = Path("/proc/cpuinfo")
     if not file.is_file():

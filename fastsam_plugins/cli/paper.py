@@ -9,8 +9,7 @@ from typing import Any
 import click
 
 from fastsam_plugins.cli.common import check_model, load, log, network, print_result, progress
-
-PEERS = ("SAM-B", "SAM-H", "MobileSAM", "SAM2-T")
+from fastsam_plugins.evaluation.published import PEERS
 
 
 @click.command()
@@ -22,7 +21,7 @@ PEERS = ("SAM-B", "SAM-H", "MobileSAM", "SAM2-T")
 )  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), help="Most images of each data set.")
 @click.option(
-    "--peer", "peers", multiple=True, type=click.Choice(PEERS),
+    "--peer", "peers", multiple=True, type=click.Choice(list(PEERS)),
     help="Time this network beside, with random numbers for weights; repeatable.",
 )  # fmt: skip
 @click.option(

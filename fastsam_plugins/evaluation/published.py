@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 SOURCE = "Zhao et al. 2023, arXiv:2306.12156"
 OURS = "FastSAM"
+PEERS = {"SAM-B": "build_sam_vit_b", "SAM-H": "build_sam_vit_h",
+         "MobileSAM": "build_mobile_sam", "SAM2-T": "build_sam2_t"}  # fmt: skip
+"""Networks whose running time can be measured beside, and what makes them in ultralytics."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,12 @@ def edges(setting: Setting) -> Finding:
     rows: list[tuple[str, tuple[Any, ...]]] = []
     shown: dict[str, Map] = {}
     with tempfile.TemporaryDirectory() as name:
+        truth = Path(name) / "truth"
+        truth.mkdir()
+        for _, drawn in pairs:
+            shutil.copy(drawn, truth / drawn.name)
         for way, made in ways.items():
-            scores, first = _measured(Path(name) / way, way, made, pairs, setting)
+            scores, first = _measured(truth, Path(name) / way, way, made, pairs, setting)
             shown[way] = first
             values = tuple(100 * float(scores[c]) for c in BOUNDARIES.columns)
             rows.append((f"{way}, measured here", values))
@@ -88,31 +93,24 @@ def edges(setting: Setting) -> Finding:
 
 
 def _measured(
-    folder: Path,
+    truth: Path,
+    maps: Path,
     way: str,
     made: Callable[[Image], Map],
     pairs: list[tuple[Path, Path]],
     setting: Setting,
 ) -> tuple[dict[str, float | int], Map]:
     """Figures, and the map of the first image."""
-    import shutil
-
     from PIL import Image as Files
 
-    maps, truth = folder / "maps", folder / "truth"
-    maps.mkdir(parents=True)
-    truth.mkdir()
+    maps.mkdir()
     first: Map | None = None
 
-    def work() -> Iterator[tuple[Path, Path]]:
-        yield from setting.progress(way, len(pairs))(pairs)
-
-    for image, drawn in work():
+    for image, _ in setting.progress(way, len(pairs))(pairs):
         strength = made(read_image(image))
         first = strength if first is None else first
         scaled = np.round(strength * 65535).astype(np.uint16)
         Files.fromarray(scaled).save(maps / f"{image.stem}.png")
-        shutil.copy(drawn, truth / drawn.name)
     compare = setting.progress(f"{way}: comparing", len(pairs))
     scores = evaluate_boundaries(truth, maps, workers=2, progress=compare)
     assert first is not None

@@ -31,19 +31,19 @@ _SHOWN = 3  # images in a picture
 
 def anomalies(setting: Setting) -> Finding:
     """Figure 7."""
-    return _gallery(setting, "anomaly", "mvtec")
+    return _gallery(setting, *_objects(setting, "anomaly", "mvtec"))
 
 
 def salient(setting: Setting) -> Finding:
     """Figure 8."""
-    return _gallery(setting, "saliency", "redweb_s")
+    return _gallery(setting, *_objects(setting, "saliency", "redweb_s"))
 
 
 def buildings(setting: Setting) -> Finding:
     """Figure 9, and what the paper says of points on shadows."""
-    found = _gallery(setting, "buildings", "whu")
-    _, labelled = setting.labelled("buildings", "whu")
-    dark, light = _on_shadows(setting, without_specks(labelled))
+    name, labelled = _objects(setting, "buildings", "whu")
+    found = _gallery(setting, name, labelled)
+    dark, light = _on_shadows(setting, labelled)
     found.notes.append(
         "The paper says that points on shadows still find the building. A point in the middle of "
         f"the darkest tenth of a building's pixels selects (`best`) a mean IoU of {dark:.1f} with "
@@ -52,12 +52,17 @@ def buildings(setting: Setting) -> Finding:
     return found
 
 
-def _gallery(setting: Setting, *names: str) -> Finding:
+def _objects(setting: Setting, *names: str) -> tuple[str, list[Labelled]]:
+    """The name of a folder of data, and its images with their objects."""
     name, labelled = setting.labelled(*names)
     labelled = without_specks(labelled)
-    count = sum(len(item.masks) for item in labelled)
-    if not count:
+    if not any(item.masks for item in labelled):
         raise Missing(f"`{name}/` has no labelled object")
+    return name, labelled
+
+
+def _gallery(setting: Setting, name: str, labelled: Sequence[Labelled]) -> Finding:
+    count = sum(len(item.masks) for item in labelled)
     scores = evaluate_prompts(
         setting.model, labelled, OPTIONS, setting.progress("Prompting", len(labelled))
     ).summary()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.evaluation.published import RUN_TIME
+from fastsam_plugins.evaluation.published import PEERS, RUN_TIME
 from fastsam_plugins.io import read_image
 from fastsam_plugins.network import ultralytics_guard
 from fastsam_plugins.options import SegmentOptions
@@ -17,8 +17,6 @@ from fastsam_plugins.paper.report import Finding
 from fastsam_plugins.paper.setting import Setting
 from fastsam_plugins.paths import samples
 
-_BUILDERS = {"SAM-B": "build_sam_vit_b", "SAM-H": "build_sam_vit_h",
-             "MobileSAM": "build_mobile_sam", "SAM2-T": "build_sam2_t"}  # fmt: skip
 _COUNTS = {"1": 1, "10": 10, "100": 100, "16x16": 256, "32x32": 1024, "64x64": 4096}
 _TOGETHER = 64  # point prompts that SAM's generator decodes in one go
 _ROUNDS = 3
@@ -82,7 +80,7 @@ def _peer(name: str, device: Any) -> list[float]:
     """Milliseconds for each number of points."""
     import torch
 
-    build = getattr(ultralytics_guard.module("models.sam.build"), _BUILDERS[name])
+    build = getattr(ultralytics_guard.module("models.sam.build"), PEERS[name])
     network = build(checkpoint=None).to(device).eval()
     image = torch.zeros(1, 3, 1024, 1024, device=device)
 

@@ -41,7 +41,12 @@ def weaknesses(setting: Setting) -> Finding:
 def _of(setting: Setting, labelled: Any) -> tuple[float, ...]:
     from scipy.stats import spearmanr
 
-    fills, true_fills, borders, scores, worths, ious = [], [], ([], []), [], [], []  # type: ignore[var-annotated]
+    fills: list[float] = []
+    true_fills: list[float] = []
+    borders: tuple[list[float], list[float]] = [], []  # of tiny and of large masks
+    scores: list[float] = []
+    worths: list[float] = []
+    ious: list[float] = []
     failed: dict[str, str] = {}
     wrapped = setting.progress("Segmenting", len(labelled))
     for item, seg in segmented(setting.model, labelled, _SETTINGS, failed, wrapped):
