@@ -96,6 +96,16 @@ class Letterbox:
         return canvas
 
 
+def xyxy_to_xywh(boxes: NDArray) -> NDArray[np.float64]:
+    """Boxes (N, 4) by corner and sides, as COCO has them, of such by two corners.
+
+    >>> xyxy_to_xywh(np.array([[10, 20, 40, 60]])).tolist()
+    [[10.0, 20.0, 30.0, 40.0]]
+    """
+    corners = np.asarray(boxes, np.float64)
+    return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+
+
 def box_areas(boxes: NDArray) -> NDArray:
     """Areas (N,) of xyxy boxes (N, 4) in square pixels; inverted boxes count as empty."""
     return np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0)

@@ -12,6 +12,7 @@ from fastsam_plugins.batch import Skipped, segment_images
 from fastsam_plugins.datasets.sources import Labelled
 from fastsam_plugins.evaluation.proposals import ProposalRecall
 from fastsam_plugins.evaluation.regions import Regions
+from fastsam_plugins.geometry import xyxy_to_xywh
 from fastsam_plugins.images.contrast import ImageError
 from fastsam_plugins.io import read_image
 from fastsam_plugins.masks import runs as R
@@ -111,10 +112,8 @@ def measure(
         height = item.shape[0]
         truth = Regions.of_masks(item.masks, height)
         areas = np.array([R.area(m) for m in item.masks], np.float64)
-        boxes = seg.boxes.astype(np.float64)
-        boxes[:, 2:] -= boxes[:, :2]
         scores = seg.scores.astype(np.float64)
-        recall.boxes.add(Regions(truth.boxes), areas, Regions(boxes), scores)
+        recall.boxes.add(Regions(truth.boxes), areas, Regions(xyxy_to_xywh(seg.boxes)), scores)
         proposals = Regions.of_masks([seg.runs(i) for i in range(len(seg))], height)
         recall.masks.add(truth, areas, proposals, scores)
     return recall

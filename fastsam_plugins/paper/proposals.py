@@ -18,6 +18,7 @@ from fastsam_plugins.evaluation.proposal_files import evaluate_proposals
 from fastsam_plugins.evaluation.proposals import ProposalRecall
 from fastsam_plugins.evaluation.published import COCO_PROPOSALS, LVIS_BOXES, LVIS_MASKS, Table
 from fastsam_plugins.evaluation.regions import Regions
+from fastsam_plugins.geometry import xyxy_to_xywh
 from fastsam_plugins.io import atomic, overlay, read_image
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.paper.report import Finding
@@ -61,8 +62,7 @@ def _recall(labelled: Sequence[Labelled], propose: Callable[[Path], Boxes]) -> P
     """Of a way to propose boxes xyxy (N, 4), the best first."""
     recall = ProposalRecall()
     for item in labelled:
-        boxes = propose(item.image)[:MOST]
-        boxes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+        boxes = xyxy_to_xywh(propose(item.image)[:MOST])
         areas = np.array([R.area(m) for m in item.masks], np.float64)
         truth = Regions(Regions.of_masks(item.masks, item.shape[0]).boxes)
         recall.add(truth, areas, Regions(boxes), -np.arange(len(boxes), dtype=np.float64))
@@ -166,8 +166,7 @@ def _records(
         if outcome.segmentation is None:
             raise ValueError(outcome.error)
         seg = outcome.segmentation
-        boxes = seg.boxes.astype(np.float64)
-        boxes[:, 2:] -= boxes[:, :2]
+        boxes = xyxy_to_xywh(seg.boxes)
         for box, score, mask in zip(boxes.tolist(), seg.scores.tolist(), seg.rles(), strict=True):
             yield {"image_id": outcome.item["id"], "category_id": 1, "bbox": box, "score": score,
                    "segmentation": mask}  # fmt: skip

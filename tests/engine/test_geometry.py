@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastsam_plugins.geometry import Letterbox, box_iou, snap_to_canvas
+from fastsam_plugins.geometry import Letterbox, box_iou, snap_to_canvas, xyxy_to_xywh
 
 sizes = st.tuples(st.integers(1, 5000), st.integers(1, 5000))
 imgszs = st.integers(1, 64).map(lambda k: 32 * k)
@@ -105,3 +106,12 @@ def test_full_frame_rule_becomes_the_frame_above_090_iou_only():
 def test_full_frame_rule_leaves_small_objects_near_the_border_alone():
     nucleus = np.array([[8, 9, 22, 25]], np.float32)
     assert np.array_equal(snap_to_canvas(nucleus, (256, 256), (20, 20)), nucleus)
+
+
+def test_corner_and_sides_are_those_of_torchvision():
+    from torchvision.ops import box_convert
+
+    boxes = np.random.default_rng(0).uniform(0, 99, (20, 4))
+    expected = box_convert(torch.as_tensor(boxes), "xyxy", "xywh").numpy()
+    assert np.array_equal(xyxy_to_xywh(boxes), expected)
+    assert xyxy_to_xywh(np.zeros((0, 4), np.float32)).shape == (0, 4)
