@@ -6,7 +6,6 @@ import dataclasses
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -111,17 +110,16 @@ def test_it_stops_between_windows_and_works_again(network, coins):
     assert network._process is process, "the same one: nothing was loaded again"
 
 
-def test_it_stops_in_the_middle_and_works_again(network, coins):
-    large = np.tile(coins, (4, 4, 1))
-    slow = SegmentOptions(imgsz=4096)
-    stop = threading.Event()
-    timer = threading.Timer(0.7, stop.set)
-    timer.start()
-    start = time.monotonic()
-    with pytest.raises(Stopped):
-        network.segment(large, large.shape[:2], NAME, slow, stop)
-    assert time.monotonic() - start < 5
+def test_it_stops_in_the_middle_and_works_again(network, coins, monkeypatch):
+    """That it stops within one image is tested of the engine; here, that it is the same process."""
+    monkeypatch.setattr("napari_plugin.inference.network.PATIENCE", 120.0)  # of a busy machine
+    network.segment(coins, coins.shape[:2], NAME, QUICK, threading.Event())
     process = network._process
+    stop = threading.Event()
+    threading.Timer(0.7, stop.set).start()
+    large = np.tile(coins, (4, 4, 1))
+    with pytest.raises(Stopped):
+        network.segment(large, large.shape[:2], NAME, SegmentOptions(imgsz=4096), stop)
     assert len(network.segment(coins, coins.shape[:2], NAME, QUICK, threading.Event())) > 10
     assert network._process is process, "the same one: nothing was loaded again"
 
