@@ -20,9 +20,9 @@ from fastsam_plugins.decoder import weights as decoders
 from fastsam_plugins.decoder.encoding import CONF, Encoding
 from fastsam_plugins.geometry import Letterbox, Window
 from fastsam_plugins.images.contrast import to_rgb
+from fastsam_plugins.images.reduced_image import ReducedImage
 from fastsam_plugins.images.windowed_image import WindowedImage
 from fastsam_plugins.instances import instances, look
-from fastsam_plugins.masks import runs as R
 from fastsam_plugins.network import backends, interrupting, weights
 from fastsam_plugins.network.devices import device_name, pick_device
 from fastsam_plugins.network.nms import nms
@@ -164,10 +164,9 @@ class FastSAM:
         >>> model.segment(image, conf=0.25)
         Segmentation(... instances, image 384 x 303)
         """
-        if shape is None:
-            return next(self.segment_many([image], options, batch=1, **changes))
-        options = SegmentOptions.of(options, **changes)
-        return self._segment_batch([to_rgb(image)], options, [R.check_shape(shape)])[0]
+        if shape is not None:
+            image = ReducedImage(to_rgb(image), shape)
+        return next(self.segment_many([image], options, batch=1, **changes))
 
     @contextlib.contextmanager
     def interruptible(self, stop: Callable[[], bool]) -> Iterator[None]:
@@ -203,14 +202,14 @@ class FastSAM:
         Images of a batch go through the network together where their letterboxed sizes agree; on
         a processor they do so side by side, each on one core, and the next one starts when one is
         done. No result depends on what other images there are, and an iterator of them is read no
-        further ahead than one batch.
+        further ahead than one batch. In place of an image there may be a :class:`ReducedImage`.
 
         >>> [seg.shape for seg in model.segment_many([image, image[:90]], imgsz=320)]
         [(303, 384), (90, 384)]
         """
         options = SegmentOptions.of(options, **changes)
         batch = check_count("batch", batch)
-        source = map(to_rgb, images)
+        source = map(ReducedImage.of, images)
         while chunk := list(islice(source, batch)):
             if self.backend.in_batches or len(chunk) == 1:
                 yield from self._segment_batch(chunk, options)
@@ -312,20 +311,15 @@ class FastSAM:
         return found.with_image(shown, self._device)
 
     def _segment_batch(
-        self,
-        images: Sequence[NDArray[np.uint8]],
-        options: SegmentOptions,
-        shapes: Sequence[tuple[int, int]] | None = None,
+        self, images: Sequence[ReducedImage], options: SegmentOptions
     ) -> list[Segmentation]:
-
         imgsz = options.imgsz or self.imgsz
-        sizes = shapes or [i.shape[:2] for i in images]
-        boxes = [Letterbox.fit(size, imgsz, self.network.stride) for size in sizes]
+        boxes = [Letterbox.fit(image.shape, imgsz, self.network.stride) for image in images]
         together = min(self._together(letterbox) for letterbox in boxes)
         self._warn_of_short_reach(max(max(letterbox.input_shape) for letterbox in boxes))
 
         def segmented(members: list[int]) -> list[Segmentation]:
-            some = [images[k] for k in members], [boxes[k] for k in members]
+            some = [images[k].pixels for k in members], [boxes[k] for k in members]
             return look(self.backend, *some, options, self.decoder)
 
         groups: dict[tuple[int, int], list[int]] = {}
@@ -336,12 +330,12 @@ class FastSAM:
             for k in range(0, len(members), together):
                 part = members[k : k + together]
                 by_image.update(zip(part, segmented(part), strict=True))
-        found = [by_image[k] for k in range(len(images))]
-        if shapes is not None:  # these are not the images themselves
-            found = [seg.with_picture(image) for seg, image in zip(found, images, strict=True)]
-            return found
-        pairs = zip(found, images, strict=True)
-        return [seg.with_image(image, self._device) for seg, image in pairs]
+        return [self._pictured(by_image[k], image) for k, image in enumerate(images)]
+
+    def _pictured(self, seg: Segmentation, image: ReducedImage) -> Segmentation:
+        if image.whole is None:
+            return seg.with_picture(image.pixels)
+        return seg.with_image(image.whole, self._device)
 
     def _together(self, letterbox: Letterbox) -> int:
         """How many such inputs may go through the network at once; refused if not one."""

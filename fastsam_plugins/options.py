@@ -283,6 +283,11 @@ class ReadOptions(Options):
     low: float = option(0.0, "Value shown black with fixed contrast")
     high: float = option(255.0, "Value shown white with fixed contrast")
     nan: float | None = option(None, "Value shown in place of NaN and infinite ones")
+    reduced: bool = option(
+        False,
+        "Read a JPEG file that is at least twice as large as the network's input at a part of its "
+        "size: sooner done, and masks of another outline",
+    )
 
     def __post_init__(self) -> None:
         """Refuse what no image can be shown with, before any is read."""

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from fastsam_plugins import FastSAM, ImageError
 from fastsam_plugins.batch import Outcome, segment_images
-from fastsam_plugins.io import read_image
+from fastsam_plugins.images.reduced_image import ReducedImage
+from fastsam_plugins.io import read_for_network
 from fastsam_plugins.options import (
     LimitOptions,
     PromptOptions,
@@ -37,7 +38,7 @@ ERROR = "fastsam_error"
 class Item:
     """One sample as a data loader hands it over: an image, or why there is none."""
 
-    image: NDArray | None
+    image: NDArray | ReducedImage | None
     boxes: Any = None
     points: Any = None
     prompted: bool = False
@@ -55,6 +56,8 @@ class FastSAMGetItem(fout.GetItem):
         field_mapping: dict[str, str] | None = None,
         reading: ReadOptions | None = None,
         limits: LimitOptions | None = None,
+        side: int = 0,
+        whole: bool = True,
     ) -> None:
         mapping = dict(field_mapping or {})
         either = mapping.pop(prompts.EITHER, None)
@@ -64,6 +67,7 @@ class FastSAMGetItem(fout.GetItem):
         self._either = either is not None
         self._keys = ["filepath", *(k for k in (prompts.BOXES, prompts.POINTS) if k in mapping)]
         self._reading, self._limits = reading or ReadOptions(), limits
+        self._side, self._whole = side, whole
         super().__init__(field_mapping=mapping)
 
     @property
@@ -80,7 +84,9 @@ class FastSAMGetItem(fout.GetItem):
             if points is boxes:  # neither: complain of it once
                 points = None
         try:
-            image = read_image(d["filepath"], self._reading, self._limits)
+            image = read_for_network(
+                d["filepath"], lambda: self._side, self._reading, self._limits, self._whole
+            )
         except (ImageError, OSError) as error:
             return Item(None, error=str(error))
         return Item(image, boxes, points, prompted=len(self._keys) > 1)
@@ -178,7 +184,9 @@ class FastSAMModel(fom.Model, fom.SupportsGetItem):
 
     def build_get_item(self, field_mapping: dict[str, str] | None = None) -> FastSAMGetItem:
         """What loads the samples."""
-        return FastSAMGetItem(field_mapping, self.reading, self.limits)
+        side = (self.segmenting.imgsz or self.engine.imgsz) if self.reading.reduced else 0
+        whole = bool(self.words) or self.prompting.predict
+        return FastSAMGetItem(field_mapping, self.reading, self.limits, side, whole)
 
     def predict(self, arg: Any) -> Any:
         """Detections of one image (H, W[, C]) or item."""
@@ -211,7 +219,7 @@ class FastSAMModel(fom.Model, fom.SupportsGetItem):
         return detections(given.select(seg, self.prompting), given.labels, given.sources)
 
 
-def _image(item: Item) -> NDArray:
+def _image(item: Item) -> Any:
     if item.image is None:
         raise ImageError(item.error)
     return item.image

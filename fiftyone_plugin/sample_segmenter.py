@@ -11,7 +11,7 @@ from typing import Any
 from fastsam_plugins import FastSAM
 from fastsam_plugins.batch import segment_images
 from fastsam_plugins.geometry import Window
-from fastsam_plugins.io import open_raster, read_image
+from fastsam_plugins.io import open_raster, read_for_network, read_image
 from fastsam_plugins.network import weights
 from fastsam_plugins.network.interrupting import Interrupted
 from fastsam_plugins.options import (
@@ -46,7 +46,7 @@ class SampleSegmenter:
     Raises
     ------
     ValueError
-        If there are no such weights.
+        If there are no such weights, or options do not go together.
     """
 
     model: FastSAM | str = "FastSAM-n"
@@ -57,6 +57,8 @@ class SampleSegmenter:
     batch: int = 8
 
     def __post_init__(self) -> None:
+        if self.tiling and self.reading and self.reading.reduced:
+            raise ValueError("reduced is about images looked at whole: it goes with no windows")
         if isinstance(self.model, FastSAM):
             return
         NetworkOptions(self.model)
@@ -81,10 +83,26 @@ class SampleSegmenter:
 
     def read(self, file: str) -> Any:
         """An image (H, W, 3), or one that is read window by window where it is looked at so."""
-        limits = self.limits
-        if limits is None and isinstance(self.model, FastSAM):
-            limits = self.model.limits
-        return (open_raster if self.tiling else read_image)(file, self.reading, limits)
+        return (open_raster if self.tiling else read_image)(file, self.reading, self._limits)
+
+    @property
+    def _limits(self) -> LimitOptions | None:
+        if self.limits is None and isinstance(self.model, FastSAM):
+            return self.model.limits
+        return self.limits
+
+    def _network(self) -> FastSAM:
+        if isinstance(self.model, FastSAM):
+            return self.model
+        return loaded(self.model, limits=self.limits)
+
+    def _read_for_network(self, file: str) -> Any:
+        if self.tiling:
+            return self.read(file)
+        imgsz = self.segmenting and self.segmenting.imgsz
+        return read_for_network(
+            file, lambda: imgsz or self._network().imgsz, self.reading, self._limits
+        )
 
     def segment(self, items: Iterator[tuple[str, str]], report: Report) -> Iterator[Result]:
         """What the network finds for samples and their files, ahead of being saved."""
@@ -96,12 +114,10 @@ class SampleSegmenter:
                     raise Interrupted("stopped on request")
                 yield place
 
-        network: Any = self.model
-        if isinstance(network, str):
-            network = functools.partial(loaded, network, limits=self.limits)
         outcomes = segment_images(
-            network, items, lambda item: self.read(item[1]), self.segmenting or SegmentOptions(),
-            self.tiling, self.batch, ahead=self.batch, progress=windows,
+            self._network, items, lambda item: self._read_for_network(item[1]),
+            self.segmenting or SegmentOptions(), self.tiling, self.batch, ahead=self.batch,
+            progress=windows,
         )  # fmt: skip
         try:
             for outcome in outcomes:

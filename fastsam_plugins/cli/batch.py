@@ -153,11 +153,12 @@ def _settings(values: dict[str, Any]) -> Settings:
 
     words = TextPrompt.parse(list(values.pop("texts")), list(values.pop("negatives")))
     segmenting = pick(SegmentOptions, values)
-    filtering, cleaning = picked_filters(values, segmenting.min_area, values["tiled"])
+    reading = pick(ReadOptions, values)
+    filtering, cleaning = picked_filters(values, segmenting.min_area, values["tiled"], reading)
     tiling = pick(TileOptions, values)
     made = Settings(
         pick(RunOptions, values), segmenting, filtering, cleaning, pick(PromptOptions, values),
-        pick(TextOptions, values), pick(ReadOptions, values), pick(LimitOptions, values),
+        pick(TextOptions, values), reading, pick(LimitOptions, values),
         tiling if values.pop("tiled") else None, words.texts if words else (),
         words.negatives if words else (), pick(WeightsOptions, values),
     )  # fmt: skip

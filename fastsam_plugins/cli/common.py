@@ -214,15 +214,17 @@ def segment_flags(command: F) -> F:
 
 
 def picked_filters(
-    values: dict[str, Any], least: int, tiled: bool
+    values: dict[str, Any], least: int, tiled: bool, reading: ReadOptions
 ) -> tuple[FilterOptions, CleanOptions]:
     """Of :func:`segment_flags`; masks below ``least`` pixels go after cleaning too.
 
     Raises
     ------
     ValueError
-        If windows do not keep what a bound is about.
+        If windows do not keep what a bound is about, or are to be of reduced images.
     """
+    if tiled and reading.reduced:
+        raise ValueError("--reduced is about images looked at whole: leave it out, or --tiled")
     filtering = pick(FilterOptions, values | {"min_area": 0})
     cleaning = pick(CleanOptions, values | {"min_area": least})
     for p in (*parameters(FilterOptions), *parameters(CleanOptions)):

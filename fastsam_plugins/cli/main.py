@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -144,7 +144,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     # Everything that can be wrong is looked at before the network is loaded.
     segmenting, prompting = pick(SegmentOptions, values), pick(PromptOptions, values)
     wording, reading = pick(TextOptions, values), pick(ReadOptions, values)
-    filtering, cleaning = picked_filters(values, segmenting.min_area, tiled)
+    filtering, cleaning = picked_filters(values, segmenting.min_area, tiled, reading)
     tiling, limits = pick(TileOptions, values), pick(LimitOptions, dict(values))
     if not tiled:
         check_none_given(context, TileOptions, "is about windows: it needs --tiled")
@@ -160,15 +160,20 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
         chosen = {p.name for p in parameters(PromptOptions) if given(context, p.name)}
         predicting.check(prompting, prompt, mask, tiled, images, output, chosen)
     words = prompt if isinstance(prompt, prompts.TextPrompt) else None
+    drawn = output.suffix.lower() == ".png"
     if words:
         loading.find(wording.clip)
     skipped = Skipped(len(images), log)
     loaded: list[Any] = []  # the network, and CLIP if there are words, once an image was read
 
     def start() -> Any:
-        clip = loading.load(wording.clip, values["device"]) if words else None
-        loaded.extend((load(values), clip))
+        if not loaded:
+            clip = loading.load(wording.clip, values["device"]) if words else None
+            loaded.extend((load(values), clip))
         return loaded[0]
+
+    def side() -> int:
+        return segmenting.imgsz or start().imgsz
 
     def placed() -> Iterator[tuple[Path, io.Georeference | None]]:
         for path in images:
@@ -178,7 +183,9 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
                 skipped.add(path, str(error))
 
     def read(item: tuple[Path, Any]) -> Any:
-        return (io.open_raster if tiled else io.read_image)(item[0], reading, limits)
+        if tiled:
+            return io.open_raster(item[0], reading, limits)
+        return io.read_for_network(item[0], side, reading, limits, bool(words) or drawn)
 
     def windows(item: tuple[Path, Any], places: Sequence[Any]) -> Iterable[Any]:
         return progress(f"Segmenting {item[0].name}")(places)
@@ -261,8 +268,13 @@ def edges(images: tuple[Path, ...], output: Path, **values: Any) -> None:
     io.check_output(maps, images)
     skipped = Skipped(len(images), log)
     limits = pick(LimitOptions, dict(values))
-    read = partial(io.read_image, options=reading, limits=limits)
-    outcomes = segment_images(lambda: load(values), images, read, segmenting, batch=1)
+    network = cache(lambda: load(values))
+
+    def read(path: Path) -> Any:
+        side = lambda: segmenting.imgsz or network().imgsz  # noqa: E731
+        return io.read_for_network(path, side, reading, limits)
+
+    outcomes = segment_images(network, images, read, segmenting, batch=1)
     segmented = skipped.passing(outcomes, lambda path: path)
     for path, seg in progress("Segmenting", len(images))(segmented):
         with atomic.replacing(io.target(maps, path)) as part:

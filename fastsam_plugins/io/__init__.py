@@ -6,7 +6,14 @@ from fastsam_plugins.io.image_result import COLUMNS, ImageResult, coco, table
 from fastsam_plugins.io.label_tiff import write_labels
 from fastsam_plugins.io.raster import Georeference, Raster
 from fastsam_plugins.io.raw_values import Stored, read_stored
-from fastsam_plugins.io.read import TIFF, image_size, open_image, open_raster, read_image
+from fastsam_plugins.io.read import (
+    TIFF,
+    image_size,
+    open_image,
+    open_raster,
+    read_for_network,
+    read_image,
+)
 from fastsam_plugins.io.vectors import Feature, Layer, features, geojson, write_geopackage
 from fastsam_plugins.io.write import check_output, target, write_results
 
@@ -28,6 +35,7 @@ __all__ = [
     "image_size",
     "open_image",
     "open_raster",
+    "read_for_network",
     "read_image",
     "read_stored",
     "table",

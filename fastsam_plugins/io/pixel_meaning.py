@@ -183,9 +183,12 @@ def turned(stored: NDArray, orientation: int) -> NDArray:
 
 def upright_size(source: Any) -> tuple[int, int]:
     """(height, width) of a source that is turned upright."""
-    height, width = source.shape[:2]
-    lying = getattr(source, "orientation", 1) in (5, 6, 7, 8)
-    return (width, height) if lying else (height, width)
+    return upright(source.shape[:2], getattr(source, "orientation", 1))
+
+
+def upright(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """(height, width) of what is stored so, once it is turned as EXIF's orientation says."""
+    return size[::-1] if orientation in (5, 6, 7, 8) else size
 
 
 class Whole:

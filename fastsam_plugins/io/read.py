@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins import limits as L
 from fastsam_plugins.images.contrast import ImageError, from_rows
+from fastsam_plugins.images.reduced_image import ReducedImage
 from fastsam_plugins.images.windowed_image import WindowedImage
 from fastsam_plugins.io import raster
 from fastsam_plugins.io.formats import GEO_KEYS, is_tiff
@@ -24,6 +27,7 @@ from fastsam_plugins.io.pixel_meaning import (
     Whole,
     palette,
     turned_back,
+    upright,
     upright_size,
 )
 from fastsam_plugins.io.sidecars import Beside, aux_xml, mask_of
@@ -61,6 +65,50 @@ def read_image(
         return _shown(_opened(path, options.page, limits, L.Clock(limits)), options, path)
 
 
+def read_for_network(
+    path: str | Path,
+    side: Callable[[], int],
+    options: ReadOptions | None = None,
+    limits: LimitOptions | None = None,
+    whole: bool = False,
+) -> NDArray[np.uint8] | ReducedImage:
+    """Read an image file for a network whose input has a longest side of ``side()`` pixels.
+
+    With ``options.reduced``, a JPEG that is at least twice as large is decoded at half, a quarter
+    or an eighth of its size, no smaller than the input; with ``whole``, at its own size as well.
+    Everything else is read as by :func:`read_image`, which also says what is raised. ``side`` is
+    called for a JPEG alone, once its header was read.
+    """
+    options, limits = ReadOptions.of(options), limits or L.DEFAULT
+    path = Path(path)
+    if not options.reduced or options.page:
+        return read_image(path, options, limits)
+    with told(path):
+        check_there(path)
+        pixels, shape = None, (0, 0)
+        if not is_tiff(path):
+            with open_image(path, limits, L.Clock(limits)) as image:
+                if image.format in ("JPEG", "MPO"):
+                    orientation = image.getexif().get(ORIENTATION, 1)
+                    shape = upright(image.size[::-1], orientation)
+                    if _drafted(image, side()):
+                        source = PillowRows(image, limits)
+                        source.orientation = orientation  # type: ignore[attr-defined]
+                        pixels = _shown(source, options, path)
+        if pixels is None:
+            return read_image(path, options, limits)
+        return ReducedImage(pixels, shape, read_image(path, options, limits) if whole else None)
+
+
+def _drafted(image: Any, side: int) -> bool:
+    """Whether a JPEG that Pillow has opened will be decoded smaller, but no smaller than so."""
+    size = image.size
+    wanted = side / max(size)
+    if wanted < 1:
+        image.draft(None, [math.ceil(s * wanted) for s in size])
+    return bool(image.size != size)
+
+
 def image_size(path: str | Path, limits: LimitOptions | None = None) -> tuple[int, int]:
     """(height, width) of an image file as it is read, upright; pixels are not decoded.
 
@@ -75,9 +123,7 @@ def image_size(path: str | Path, limits: LimitOptions | None = None) -> tuple[in
         if is_tiff(path):
             return upright_size(_tiff_source(path, 0, limits, L.Clock(limits)))
         with open_image(path, limits) as image:
-            width, height = image.size
-            lying = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-            return (width, height) if lying else (height, width)
+            return upright(image.size[::-1], image.getexif().get(ORIENTATION, 1))
 
 
 def orientation(path: str | Path, limits: LimitOptions | None = None) -> int:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastsam_plugins import io
@@ -127,12 +128,18 @@ class Segmenter:
             except FileNotFoundError:
                 raise ImageError(f"there is no file {item.image}") from None
             try:
-                read = io.open_raster if s.tiling else io.read_image
-                pixels = read(path, s.reading, s.limits)
+                pixels = self._read(path, isinstance(prompt, TextPrompt))
             except (ImageError, OSError) as error:
                 raise ImageError(str(error).replace(str(path), item.image)) from None
             # Of windows, the file has to stay until the last one is read.
             return _Opened(pixels, prompt, files.pop_all() if s.tiling else contextlib.ExitStack())
+
+    def _read(self, path: Path, whole: bool) -> Any:
+        s = self.settings
+        if s.tiling:
+            return io.open_raster(path, s.reading, s.limits)
+        imgsz = s.segmenting.imgsz or self.network.imgsz
+        return io.read_for_network(path, lambda: imgsz, s.reading, s.limits, whole)
 
     def _row(self, item: Item, outcome: Outcome[Any], prompt: Prompt | None) -> Row:
         s = self.settings

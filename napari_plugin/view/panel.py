@@ -93,7 +93,7 @@ class Panel:
         self.advanced = Form(SegmentOptions, leave_out=("conf",))
         self.tiling = Form(TileOptions)
         self.layer_options = Form(LayerOptions)
-        self.reading = Form(ReadOptions, leave_out=("page",))
+        self.reading = Form(ReadOptions, leave_out=("page", "reduced"))
         # Of files that napari reads itself, nobody asks us.
         self.limits = Form(LimitOptions, leave_out=("max_pixels", "max_seconds"))
         self.hidden = Container(

@@ -14,6 +14,7 @@ from ultralytics.models.fastsam.utils import adjust_bboxes_to_image_border
 
 from fastsam_plugins import FastSAM, read_image
 from fastsam_plugins.geometry import Letterbox
+from fastsam_plugins.images.reduced_image import ReducedImage
 from fastsam_plugins.instances import instances
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.model import _say
@@ -304,3 +305,17 @@ def test_where_standard_error_is_closed_results_stay_clean(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stderr", None)
     _say("trying once ...")
     assert capsys.readouterr().out == ""
+
+
+def test_reduced_images_go_with_others_and_keep_what_is_whole(model, coins):
+    half, shape = np.ascontiguousarray(coins[::2, ::2]), coins.shape[:2]
+    alone = model.segment(half, imgsz=160, shape=shape)
+    images = [coins, ReducedImage(half, shape), ReducedImage(half, shape, coins)]
+    for batch in (1, 3):
+        plain, small, both = model.segment_many(images, batch=batch, imgsz=160)
+        assert plain.shape == small.shape == both.shape == shape
+        assert np.array_equal(small.areas, alone.areas)
+        assert np.array_equal(both.boxes, alone.boxes)
+        assert small.image is None
+        assert np.array_equal(both.image, coins)
+        assert not np.array_equal(plain.areas, alone.areas)

@@ -165,6 +165,15 @@ class Window:
             modifier, name = Qt.KeyboardModifier.ShiftModifier, name.removeprefix("Shift-")
         QTest.keyClick(self.canvas.native, getattr(Qt.Key, f"Key_{name}"), modifier)
 
+    def let_go_of_keys(self):
+        """Qt takes Shift for held, also in later windows, until a key comes without it."""
+        from qtpy.QtCore import Qt
+        from qtpy.QtTest import QTest
+        from qtpy.QtWidgets import QApplication
+
+        QTest.keyRelease(self.canvas.native, Qt.Key.Key_Shift, Qt.KeyboardModifier.NoModifier)
+        assert QApplication.keyboardModifiers() == Qt.KeyboardModifier.NoModifier
+
     def pixels(self):
         """What is on the canvas, (H, W, 4)."""
         self.wait()
@@ -213,6 +222,7 @@ def window(screen, shared_network, monkeypatch, tmp_path):
     viewer.window.resize(1300, 900)
     made = Window(viewer)
     made.wait(least=0.2)
+    made.let_go_of_keys()
     told = []
     made.told = told
     from napari.utils.notifications import notification_manager

@@ -115,3 +115,18 @@ def test_a_store_in_and_out_that_is_killed_in_the_middle(store, photos, tmp_path
     done("batch", photos, "-o", tmp_path / "out", *QUICK)
     assert hashes("s3://bucket/out") == hashes(tmp_path / "out")
     assert len(hashes("s3://bucket/out")) == 47
+
+
+def test_reduced_photos_are_what_segment_finds_in_them(coins, tmp_path):
+    photo = tmp_path / "large.jpg"
+    Image.fromarray(coins).resize((1536, 1212)).save(photo, quality=95)
+    coco, expected, whole = (tmp_path / f"{name}.json" for name in ("coco", "expected", "whole"))
+    done("batch", photo, "-o", tmp_path / "out", *QUICK, "--reduced")
+    done("batch", "export", tmp_path / "out", "-o", coco)
+    done("segment", photo, "-o", expected, *QUICK, "--reduced")
+    done("segment", photo, "-o", whole, *QUICK)
+    found = json.loads(coco.read_text())
+    assert len(found["annotations"]) > 5
+    assert found == json.loads(expected.read_text()) != json.loads(whole.read_text())
+    line = one_error(run("batch", photo, "-o", tmp_path / "out", *QUICK))
+    assert "was made with reduced True, and now it is False" in line

@@ -13,11 +13,20 @@ from PIL import Image
 
 from fastsam_plugins import io
 from fastsam_plugins.cli import main
+from fastsam_plugins.masks.edge_map import to_uint16
 from fastsam_plugins.network import checkpoints, weights
-from fastsam_plugins.options import PRESETS, DataOptions, TrainOptions, WeightsOptions
+from fastsam_plugins.options import (
+    PRESETS,
+    DataOptions,
+    ReadOptions,
+    SegmentOptions,
+    TrainOptions,
+    WeightsOptions,
+)
 from fastsam_plugins.paths import SAMPLES
 from tests.command import done, one_error, run
 
+ROOT = Path(__file__).parents[3]
 COINS = SAMPLES / "coins.png"
 QUICK = ("--imgsz", "160", "--device", "cpu", "--conf", "0.2")
 
@@ -116,8 +125,10 @@ def test_many_images_are_read_when_it_is_their_turn(tmp_path, monkeypatch):
         Image.fromarray(io.read_image(COINS)[:, : 200 + 32 * k]).save(name)
     done("segment", *names, "-o", tmp_path / "once.json", *QUICK, "--batch", "5")
     events = []
-    read, write = io.read_image, io.write.write_instances
-    monkeypatch.setattr(io, "read_image", lambda *a, **k: events.append("read") or read(*a, **k))
+    read, write = io.read_for_network, io.write.write_instances
+    monkeypatch.setattr(
+        io, "read_for_network", lambda *a, **k: events.append("read") or read(*a, **k)
+    )
     monkeypatch.setattr(io.write, "write_instances", lambda *a: events.append("write") or write(*a))
     done("segment", *names, "-o", tmp_path / "{stem}.tif", *QUICK, "--batch", "2")
     held = np.cumsum([1 if e == "read" else -1 for e in events])
@@ -250,6 +261,46 @@ def test_reading_options_reach_the_reader(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 40, 60), np.uint8))
     refused = run("segment", tmp_path / "a.tif", "-o", tmp_path / "b.csv", *QUICK, "--page", "2")
     assert "has 2 pages" in one_error(refused)
+
+
+@pytest.fixture
+def large_photo(tmp_path):
+    with Image.open(COINS) as coins:
+        coins.convert("RGB").resize((1536, 1212)).save(tmp_path / "large.jpg", quality=95)
+    return tmp_path / "large.jpg"
+
+
+def test_reduced_photos_are_what_the_engine_finds_in_them(model, large_photo, tmp_path):
+    small = io.read_for_network(large_photo, lambda: 256, ReadOptions(reduced=True))
+    assert small.pixels.shape == (303, 384, 3)
+    expected = model.segment(small.pixels, SegmentOptions(imgsz=256), small.shape)
+    assert len(expected) > 10
+    how = "--imgsz", 256, "--device", "cpu", "--reduced"
+    out = tmp_path / "out.json"
+    for more, count in (((), len(expected)), (("--box", "100,100,300,300"), 1)):
+        done("segment", large_photo, "-o", out, *how, *more)
+        written = json.loads(out.read_text())
+        assert [written["images"][0][k] for k in ("height", "width")] == [1212, 1536]
+        assert len(written["annotations"]) == count
+        if not more:
+            assert [a["area"] for a in written["annotations"]] == expected.areas.tolist()
+    done("segment", large_photo, "-o", tmp_path / "out.png", *how)
+    with Image.open(tmp_path / "out.png") as overlay:
+        assert overlay.size == (1536, 1212)
+    words = "--text", "a red disk", "--clip", ROOT / "support" / "tiny_clip"
+    done("segment", large_photo, "-o", out, *how, *words)
+    assert len(json.loads(out.read_text())["annotations"]) == 1
+    done("edges", large_photo, "-o", tmp_path / "edges", *how)
+    with Image.open(tmp_path / "edges" / "large.png") as edges:
+        assert np.array_equal(np.asarray(edges), to_uint16(expected.edges()))
+
+
+@pytest.mark.parametrize("words", [("segment",), ("batch",)])
+def test_windows_of_reduced_photos_are_refused(words, large_photo, tmp_path):
+    out = tmp_path / "out.json"
+    line = one_error(run(*words, large_photo, "-o", out, "--tiled", "--reduced"))
+    assert "leave it out, or --tiled" in line
+    assert not out.exists()
 
 
 # --- train ----------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from PIL import Image
 
 from fastsam_plugins import io
 from fastsam_plugins.images.contrast import ImageError, to_rgb
+from fastsam_plugins.images.reduced_image import ReducedImage
+from fastsam_plugins.options import LimitOptions, ReadOptions
 
 READERS = [io.read_image, io.open_raster, io.read_stored]
 
@@ -98,3 +100,84 @@ def test_pictures_that_nobody_here_reads_are_told_with_what_to_do(kind, tmp_path
     path.write_bytes(b"anything")
     with pytest.raises(ImageError, match=r"a\.png is not an image this can read"):
         io.read_image(path)
+
+
+def photo(path, size=(1600, 1200), orientation=1, mode="RGB"):
+    """A JPEG of bright disks, whose sides are not multiples of 8 where the size's are not."""
+    width, height = size
+    y, x = np.mgrid[:height, :width]
+    values = np.hypot((x % 200) - 100, (y % 200) - 100) < 60
+    pixels = np.stack([values * 200, values * 90 + x * 60 // width, y * 60 // height], -1)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(pixels.astype(np.uint8)).convert(mode)
+    image.save(path, "MPO" if path.suffix == ".mpo" else "JPEG", quality=90, exif=exif)
+    return path
+
+
+REDUCED = ReadOptions(reduced=True)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("name", "mode"), [("a.jpg", "RGB"), ("a.jpg", "L"), ("a.jpg", "CMYK"),
+                                            ("a.mpo", "RGB"), ("a.tif", "RGB")])  # fmt: skip
+def test_a_reduced_photo_is_the_photo_smaller(name, mode, orientation, tmp_path):
+    path = photo(tmp_path / name, (1603, 1201), orientation, mode)
+    whole = io.read_image(path)
+    read = io.read_for_network(path, lambda: 400, REDUCED, whole=True)
+    assert isinstance(read, ReducedImage)
+    assert read.shape == whole.shape[:2] == ((1201, 1603) if orientation < 5 else (1603, 1201))
+    assert sorted(read.pixels.shape[:2]) == [301, 401], "a quarter, and no smaller than the input"
+    assert np.array_equal(read.whole, whole)
+    height, width = whole.shape[0] // 4 * 4, whole.shape[1] // 4 * 4
+    mean = whole[:height, :width].reshape(height // 4, 4, width // 4, 4, 3).mean((1, 3))
+    same = read.pixels[: height // 4, : width // 4]
+    # libjpeg leaves frequencies out, which is no mean: alike, but at the edges of the disks.
+    assert np.abs(same - mean).mean() < 4
+    assert io.read_for_network(path, lambda: 400, REDUCED).whole is None
+
+
+@pytest.mark.parametrize(("side", "long"), [(200, 200), (201, 400), (400, 400), (801, None)])
+def test_it_is_never_smaller_than_the_input(side, long, tmp_path):
+    path = photo(tmp_path / "a.jpg")
+    read = io.read_for_network(path, lambda: side, REDUCED)
+    assert (max(read.pixels.shape) if isinstance(read, ReducedImage) else None) == long
+
+
+def test_what_is_no_jpeg_or_is_not_asked_for_is_read_whole(tmp_path):
+    def side():
+        raise AssertionError("nobody needs to know")
+
+    path = photo(tmp_path / "a.jpg")
+    assert np.array_equal(io.read_for_network(path, side), io.read_image(path))
+    png = tmp_path / "a.png"
+    Image.open(path).save(png)
+    for options in (REDUCED, REDUCED.replace(bands="2,1,0")):
+        read = io.read_for_network(png, side, options)
+        assert np.array_equal(read, io.read_image(png, options))
+
+
+def test_bands_and_contrast_are_those_of_the_whole(tmp_path):
+    path = photo(tmp_path / "a.jpg")
+    how = REDUCED.replace(bands="2,1,0", contrast="fixed", low=10, high=100)
+    read = io.read_for_network(path, lambda: 800, how, whole=True)
+    half = np.asarray(Image.fromarray(read.whole).resize((800, 600), Image.Resampling.BOX), float)
+    assert np.abs(read.pixels - half).mean() < 6
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff\xe0 no more", None])
+def test_a_damaged_photo_is_told_as_it_is_when_read_whole(content, tmp_path):
+    path = photo(tmp_path / "a.jpg")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] if content is None else content)
+    with pytest.raises(ImageError) as whole:
+        io.read_image(path)
+    with pytest.raises(ImageError) as reduced:
+        io.read_for_network(path, lambda: 400, REDUCED)
+    assert str(reduced.value) == str(whole.value)
+
+
+def test_limits_are_those_of_the_whole(tmp_path):
+    path = photo(tmp_path / "a.jpg")
+    with pytest.raises(ImageError, match="max_pixels is 1000000"):
+        io.read_for_network(path, lambda: 400, REDUCED, LimitOptions(max_pixels=1_000_000))
