@@ -10,6 +10,9 @@ trained on. Each object of a scene is asked for by its colour and shape, among a
 Crowded: the same on scenes of another generator (support/tiny_clip/crowds.py), which it was not
 trained on, of objects large and small.
 
+Head: what ``fastsam train-text-head`` makes of unlabelled scenes, on fresh ones of both generators
+(``--only head``). Trained on those of one, and on both.
+
 Speed: CLIPs of random weights, since time does not depend on them. One crop at a time is what
 others do: every mask cut out, prepared by open_clip's own transform and sent through the network
 by itself, in float32. Its features are checked to be those of the batched crops first.
@@ -19,8 +22,11 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import dataclasses
 import logging
+import tempfile
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -32,7 +38,7 @@ from benchmarks.common import network_output, row
 from fastsam_plugins import FastSAM, Segmentation, TextOptions, read_image
 from fastsam_plugins.masks.prototypes import PrototypeMasks
 from fastsam_plugins.paths import SAMPLES
-from fastsam_plugins.text import dense
+from fastsam_plugins.text import dense, head_training
 from fastsam_plugins.text.clip import Clip
 from fastsam_plugins.text.crops import cut_out
 from fastsam_plugins.text.loading import load
@@ -44,6 +50,7 @@ from support.tiny_clip.scenes import Scene, scene
 
 SCENES, SEED = 200, 2024  # support/tiny_clip/train.py draws from another seed
 CROWDS, CROWD_SEED = 50, 31
+FRESH, HEAD_SEED, LESSONS = 100, 11, 100  # scenes
 DENSE_SIZE = 448
 DENSE_SIZES = (96, 144, 192, 224, 288, 336, DENSE_SIZE)
 NETWORKS = ("ViT-B-32", "ViT-B-16")
@@ -161,6 +168,11 @@ def crowded() -> None:
         size = options.dense_size or "by the masks"
         row(options.features, size if options.features != "crops" else "", f"{right.mean():.1%}",
             f"{cut.mean():.0f}", f"{every.mean():.0%}")  # fmt: skip
+    controls(scenes, segs)
+
+
+def controls(scenes: list[Scene], segs: list[Segmentation]) -> None:
+    """What is right where nobody looks at the text."""
     for control, pick in {
         "the largest mask": lambda seg, rng: int(seg.areas.argmax()),
         "any mask": lambda seg, rng: int(rng.integers(len(seg))),
@@ -172,7 +184,7 @@ def crowded() -> None:
             for overlaps in [ious(s, seg)]
             for k in np.flatnonzero(overlaps.max(0) >= 0.5)
         ]
-        row(control, "", f"{np.mean(hits):.1%}", "", "")
+        row(control, f"{np.mean(hits):.1%}")
 
 
 def in_crowd(s: Scene, seg: Segmentation, clip: Clip, options: TextOptions) -> np.ndarray:
@@ -190,6 +202,65 @@ def in_crowd(s: Scene, seg: Segmentation, clip: Clip, options: TextOptions) -> n
         best = among[seg[among].similarity(text, options, clip).argmax()]
         answers.append((overlaps[best, k] >= 0.5, cut, cut == len(seg)))
     return np.array(answers, float).reshape(-1, 3)
+
+
+def head() -> None:
+    """Right objects and time of a head, on scenes that it did not see, beside the other ways."""
+    clip = load(FOLDER, "cpu")
+    model = FastSAM("FastSAM-n", device="cpu")
+    fresh = {"shapes": [scene(SEED, k) for k in range(FRESH)],
+             "crowds": [crowd(CROWD_SEED, k) for k in range(CROWDS)]}  # fmt: skip
+    segs = {name: [model.segment(s.image, conf=0.1) for s in scenes]
+            for name, scenes in fresh.items()}  # fmt: skip
+    lessons = {"shapes": [scene(HEAD_SEED, k).image for k in range(LESSONS)],
+               "crowds": [crowd(HEAD_SEED, k).image for k in range(LESSONS)]}  # fmt: skip
+    lessons["both"] = lessons["shapes"][::2] + lessons["crowds"][::2]
+    ways = {name: TextOptions(features=name, clip_precision="full")
+            for name in ("crops", "auto", "dense")}  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        for name, images in lessons.items():
+            path = Path(folder) / f"{name}.text-head.safetensors"
+            begun = time.perf_counter()
+            found = head_training.train_text_head(
+                model, clip, images, path, wording=ways["crops"], say=lambda line: None
+            )
+            took = time.perf_counter() - begun
+            print(f"\nA head from {LESSONS} images of {name} ({took:.0f} s, {path.stat().st_size} "
+                  "bytes), in images of those held out:")  # fmt: skip
+            print("\n".join(f"    {agreement}" for agreement in found))
+            ways[f"head, {name}"] = ways["crops"].replace(features="head", head=str(path))
+        for name, scenes in fresh.items():
+            many = np.mean([len(seg) for seg in segs[name]])
+            print(f"\n{FRESH if name == 'shapes' else CROWDS} fresh scenes of {name}, {many:.0f} "
+                  f"masks each, {torch.get_num_threads()} threads\n")  # fmt: skip
+            row("features", "right", "first text of an image", "another text")
+            row(*["---"] * 4)
+            for way, options in ways.items():
+                asked = [timed(s, seg, clip, options)
+                         for s, seg in zip(scenes, segs[name], strict=True)]  # fmt: skip
+                right, first, other = zip(*asked, strict=True)
+                times = [f"{1e3 * np.median(t):.1f} ms" for t in (first, other)]
+                row(way, f"{np.concatenate(right).mean():.1%}", *times)
+            controls(scenes, segs[name])
+
+
+def timed(
+    s: Scene, seg: Segmentation, clip: Clip, options: TextOptions
+) -> tuple[list[bool], float, float]:
+    """Picks as :func:`proposed`, and seconds of a first and a further text of a new image."""
+    encoding = dataclasses.replace(seg.encoding)  # which knows nothing of its instances yet
+    fresh = dataclasses.replace(seg, encoding=encoding).with_image(s.image, "cpu")
+    clip._texts.clear()
+    spent = []
+    for text in ("a thing", s.captions[0]):
+        begun = time.perf_counter()
+        fresh.select(text=text, options=options, clip=clip)
+        spent.append(time.perf_counter() - begun)
+    picked = [proposed(s, fresh, clip, options)] if options.features != "auto" else [
+        # As if each text were the first: auto's choice depends on what else is asked.
+        in_crowd(s, fresh, clip, options)[:, 0].astype(bool).tolist()
+    ]  # fmt: skip
+    return picked[0], *spent
 
 
 def ious(s: Scene, seg: Segmentation) -> np.ndarray:
@@ -318,13 +389,15 @@ def memory() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=["right", "crowded", "speed", "memory"])
+    parser.add_argument("--only", choices=["right", "crowded", "head", "speed", "memory"])
     parser.add_argument("--network", choices=NETWORKS, help="The only one whose speed is measured.")
     args = parser.parse_args()
     if args.only in (None, "right"):
         right()
     if args.only in (None, "crowded"):
         crowded()
+    if args.only in (None, "head"):
+        head()
     if args.only in (None, "speed"):
         for name in [args.network] if args.network else NETWORKS:
             speed(name)

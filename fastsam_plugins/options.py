@@ -135,11 +135,15 @@ class TextOptions(Options):
     threshold: float = option(
         -1.0, "Keep only instances at least this similar to the text (cosine)", ge=-1, le=1
     )
-    features: Literal["auto", "crops", "dense"] = option(
+    features: Literal["auto", "crops", "dense", "head"] = option(
         "crops",
         "What is compared with the text: each instance cut out (crops, the paper), one pass over "
-        "the image pooled under each mask (dense, in no more time for many instances), or crops of "
-        "those alone that dense finds promising (auto)",
+        "the image pooled under each mask (dense, in no more time for many instances), crops of "
+        "those alone that dense finds promising (auto), or what the network kept, by a head that "
+        "was trained for it (head; CLIP then reads texts alone)",
+    )
+    head: str | None = option(
+        None, "The head for features=head, a file that fastsam train-text-head wrote"
     )
     shortlist: int = option(
         10, "Instances that features=auto cuts out for each text; with top_k, so many more", ge=1
@@ -479,6 +483,22 @@ class DecoderOptions(Options):
     imgsz: int | None = like(SegmentOptions, "imgsz")
     batch: int = option(16, "Prompts per step", ge=2)
     lr: float = option(0.002, "Highest learning rate of AdamW", ge=0)
+    seed: int = option(0, "Seed of everything random", ge=0)
+
+
+@dataclass(frozen=True)
+class TextHeadOptions(Options):
+    """How a head for texts is trained."""
+
+    max_images: int = option(1000, "Most images to learn from; the others are left out", ge=2)
+    held_out: float = option(0.2, "Share of images to measure the head on first", ge=0.01, le=0.5)
+    conf: float = option(0.1, "Learn from instances that the detector trusts more", ge=0, le=1)
+    imgsz: int | None = like(SegmentOptions, "imgsz")
+    steps: int = option(2000, "Steps of 256 instances", ge=1, le=100_000)
+    width: int = option(256, "Numbers in each hidden layer", ge=8, le=4096)
+    relations: float = option(
+        1.0, "Weight of keeping how alike instances are, beside what each is like", ge=0
+    )
     seed: int = option(0, "Seed of everything random", ge=0)
 
 

@@ -46,6 +46,7 @@ WORDS = {
     "top_k": "Most objects",
     "threshold": "Least similarity",
     "features": "What is compared with the text",
+    "head": "File of the head",
     "clip": "CLIP",
     "across": "Look in all samples",
     "cluster": "Ray cluster",

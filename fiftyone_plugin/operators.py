@@ -122,7 +122,7 @@ class SegmentFromPrompts(Operation):
         how = TextOptions if ctx.params.get("text") else PromptOptions
         parts.options(
             ctx, inputs, (how, SegmentOptions, StoreOptions, ReadOptions, LimitOptions),
-            ("points_mode", "boxes_mode", "conf", "imgsz", "top_k", "threshold", "features",
+            ("points_mode", "boxes_mode", "conf", "imgsz", "top_k", "threshold", "features", "head",
              "clip"),
             leave_out=("keep", "iou_pred"),
         )  # fmt: skip

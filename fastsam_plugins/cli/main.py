@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from fastsam_plugins import __version__
-from fastsam_plugins.cli import liking, predicting, sampling
+from fastsam_plugins.cli import liking, predicting, sampling, text_head
 from fastsam_plugins.cli.batch import batch
 from fastsam_plugins.cli.benchmark import benchmark
 from fastsam_plugins.cli.common import (
@@ -71,6 +71,7 @@ main.add_command(benchmark)
 main.add_command(batch)
 main.add_command(paper)
 main.add_command(sampling.sample_sa1b)
+main.add_command(text_head.train_text_head)
 
 
 class _Spelled(click.ParamType):
@@ -163,6 +164,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
     drawn = output.suffix.lower() == ".png"
     if words:
         loading.find(wording.clip)
+        text_head.check(wording, tiled)
     skipped = Skipped(len(images), log)
     loaded: list[Any] = []  # the network, and CLIP if there are words, once an image was read
 

@@ -52,6 +52,8 @@ class Encoding:
     # What exemplars know of it: sums of its features, and vectors of its source's masks by row.
     pooling: list[Any] = field(default_factory=list, init=False, repr=False)
     vectors: dict[int, Floats] = field(default_factory=dict, init=False, repr=False)
+    # What heads for texts said of its source's masks (N, D), by their SHA-256; from a kept file.
+    spoken: dict[str, Floats] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def proposals(self) -> Proposals:

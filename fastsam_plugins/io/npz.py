@@ -3,7 +3,8 @@
 What is kept of an image are prototypes, coefficients and boxes, as numbers of 32 bit: answers are
 those that the segmentation itself would have given. Beside them is all that the network proposes,
 and its features as the decoder keeps them, from which ``predict`` answers. Masks that were merged,
-cleaned or loaded are kept as run arrays, those that were predicted as their maps.
+cleaned or loaded are kept as run arrays, those that were predicted as their maps. What a head for
+texts said of the instances is kept too.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ from fastsam_plugins.masks.sources import MaskSource, RunMasks
 from fastsam_plugins.messages import one_line
 from fastsam_plugins.options import LimitOptions
 from fastsam_plugins.segmentation import Segmentation
+from fastsam_plugins.text import head
 
 VERSION = 1
+_HEAD = "text_head_"  # and its SHA-256
 _AXES = 64  # bytes for each row and column of an image, of where prototypes are sampled
 
 
@@ -53,6 +56,7 @@ def write(seg: Segmentation, path: str | Path) -> None:
         arrays |= seg.source.arrays(seg.rows)
         if seg.encoding is not None and seg.encoding.source.shares(seg.source):
             arrays |= _encoded(seg.encoding)
+            arrays |= {f"{_HEAD}{name}": table for name, table in head.kept(seg).items()}
     elif isinstance(seg.source, LocalMasks):
         arrays["shape"] = np.array(seg.shape)
         arrays |= {"maps": seg.source.maps[seg.rows], "windows": seg.source.windows[seg.rows]}
@@ -186,9 +190,13 @@ def _encoding(arrays: dict[str, NDArray], source: MaskSource) -> Encoding | None
             maps.append(_array(arrays, f"features_{k}", "f", (kept, -1, -1)).astype(np.float16))
             if 0 in maps[-1].shape:
                 raise ValueError(f"its features_{k} are empty")
-    return Encoding(
+    encoding = Encoding(
         source, boxes, None, scores, coefficients.astype(np.float32), tuple(maps), decoder
     )
+    for name in (n for n in arrays if n.startswith(_HEAD)):
+        table = _array(arrays, name, "f", (len(source), -1)).astype(np.float32)
+        encoding.spoken[name.removeprefix(_HEAD)] = table
+    return encoding
 
 
 def _prototypes(arrays: dict[str, NDArray], limits: LimitOptions) -> MaskSource:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 
 _REMEMBERED = 1000  # texts
+_TOLD = 1000  # numbers of a parameter that a fingerprint is taken of
 
 
 class Clip:
@@ -56,6 +59,15 @@ class Clip:
 
     def __repr__(self) -> str:
         return f"Clip({self.name}, {self.device})"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells this CLIP from others: a SHA-256 of the first numbers of every parameter."""
+        digest = hashlib.sha256()
+        for name, values in sorted(self.model.state_dict().items()):
+            first = values.reshape(-1)[:_TOLD].float().cpu().numpy()
+            digest.update(name.encode() + str(tuple(values.shape)).encode() + first.tobytes())
+        return digest.hexdigest()
 
     def text_features(self, texts: Sequence[str]) -> Floats:
         """Unit vectors (T, D) of texts; those asked for lately are remembered."""

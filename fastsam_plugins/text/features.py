@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -58,14 +59,36 @@ class ImageFeatures:
         )
         how = (clip, is_half(options.clip_precision, clip.device),
                options.background if dense_size is None else dense_size)  # fmt: skip
+        return self.remembered(
+            source, rows, how, options.min_pixels,
+            lambda missing: self._compute(source, missing, clip, options, dense_size),
+        )  # fmt: skip
+
+    def remembered(
+        self,
+        source: MaskSource,
+        rows: Rows,
+        how: Any,
+        min_pixels: int,
+        compute: Callable[[Rows], Floats],
+    ) -> Floats:
+        """Features (len(rows), D) by a way of looking; ``compute`` gives those not known yet.
+
+        NaN for masks of less than ``min_pixels``, which are not looked at.
+        """
         table = self._tables.setdefault(source, {}).setdefault(how, _Table(len(source)))
-        looked_at = source.areas(rows) >= options.min_pixels
+        looked_at = source.areas(rows) >= min_pixels
         missing = np.unique(rows[looked_at & ~table.known[rows]])
         if len(missing):
-            table.put(missing, self._compute(source, missing, clip, options, dense_size))
+            table.put(missing, compute(missing))
         out = np.full((len(rows), table.width), np.nan, np.float32)
         out[looked_at] = table.values[rows[looked_at]]
         return out
+
+    def of_heads(self, source: MaskSource, rows: Rows) -> dict[str, Floats]:
+        """What heads said of masks, by their SHA-256; NaN where they were not asked."""
+        tables = self._tables.get(source, {})
+        return {how: t.values[rows] for how, t in tables.items() if isinstance(how, str)}
 
     def _dense_size(self, source: MaskSource, clip: Clip, options: TextOptions) -> int:
         """The longest side at which the image is seen whole: the same for all views of a source."""

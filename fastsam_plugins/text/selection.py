@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import TextOptions
 from fastsam_plugins.parameters import Options
 from fastsam_plugins.prompts import ALONE, Texts, check_texts
 from fastsam_plugins.selection import Selection
+from fastsam_plugins.text import head
 from fastsam_plugins.text.clip import Clip
 from fastsam_plugins.text.dense import NoTokensError
 from fastsam_plugins.text.features import ImageFeatures
@@ -31,12 +31,13 @@ def similarity(
 ) -> NDArray[np.float32]:
     """See :meth:`fastsam_plugins.Segmentation.similarity`."""
     texts = check_texts("text", text)
-    look = _look(seg.image_features, seg.shape)
+    if options.features != "head":
+        _look(seg.image_features)
     if not len(seg):
         cosines = np.empty((0, len(texts)), np.float32)
     else:
-        clip = clip or _load(options, look)
-        features = look.of(seg.source, seg.rows, clip, options)
+        clip = clip or _load(options, seg.image_features)
+        features = _features(seg, options, clip)
         # Masks too small to be looked at alone: there is nothing to multiply.
         cosines = np.full((len(seg), len(texts)), np.nan, np.float32)
         if features.shape[1]:
@@ -128,7 +129,13 @@ def check_alone(text: Texts | None, *others: Any) -> Texts:
     return text
 
 
-def _look(kept: ImageFeatures | None, shape: R.Shape) -> ImageFeatures:
+def _features(seg: Segmentation, options: TextOptions, clip: Clip) -> NDArray[np.float32]:
+    if options.features == "head":
+        return head.features(seg, options, clip)
+    return _look(seg.image_features).of(seg.source, seg.rows, clip, options)
+
+
+def _look(kept: ImageFeatures | None) -> ImageFeatures:
     if kept is None:
         raise ValueError(
             "text prompts look at the image, and these instances came without one: use "
@@ -137,7 +144,7 @@ def _look(kept: ImageFeatures | None, shape: R.Shape) -> ImageFeatures:
     return kept
 
 
-def _load(options: TextOptions, look: ImageFeatures) -> Clip:
+def _load(options: TextOptions, look: ImageFeatures | None) -> Clip:
     from fastsam_plugins.text.loading import load
 
-    return load(options.clip, look.device)
+    return load(options.clip, "auto" if look is None else look.device)
