@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ from fastsam_plugins.cli.common import (
     print_result,
     progress,
 )
+from fastsam_plugins.evaluation import bootstrap
+from fastsam_plugins.evaluation.bootstrap import Interval
 from fastsam_plugins.evaluation.published import Table, compare
 from fastsam_plugins.options import BoundaryOptions, DataOptions, PromptOptions, SegmentOptions
 
@@ -44,23 +46,35 @@ plot = click.option(
 )  # fmt: skip
 
 
-def report(summary: dict[str, Any], as_json: bool, table: Table | None = None) -> None:
+def report(
+    summary: dict[str, Any],
+    as_json: bool,
+    table: Table | None = None,
+    intervals: Mapping[str, Interval] | None = None,
+) -> None:
     """Print figures: a line each, or JSON, where null is what was not measured.
 
-    With a table of the paper, what it has of them stands beside them.
+    With a table of the paper, what it has of them stands beside them; with intervals, those do.
     """
+    ranges = {k: v for k, v in (intervals or {}).items() if v[0] == v[0]}
     beside = compare(summary, table) if table else []
     if as_json:
         # NaN is not JSON.
         content: dict[str, Any] = {k: None if v != v else v for k, v in summary.items()}
+        if intervals:
+            content["intervals"] = {k: ranges.get(k) for k in intervals}
         if table:
             content["paper"] = {"table": table.number, "protocol": table.protocol, "rows": beside}
         print_result(json.dumps(content))
         return
     width = max(map(len, summary)) + 1
     for name, value in summary.items():
-        shown = f"{value:.4f}" if isinstance(value, float) else value
+        shown = f"{value:.4f}" if isinstance(value, float) else str(value)
+        if name in ranges:
+            shown += "  {:.4f} to {:.4f}".format(*ranges[name])
         print_result(f"{name:<{width}} {shown}")
+    if ranges:
+        print_result(f"\n{bootstrap.TOLD}")
     if table:
         print_result(f"\nTable {table.number} of the paper: {table.title} ({table.protocol})")
         print_result(f"{'':<{width}} {'measured':>9} {'published':>9} {'difference':>10}")
@@ -137,7 +151,7 @@ def proposals(truth: Path, results: Path, iou_type: Any, against: str | None, pl
     summary = recall.summary() | {"iou_type": iou_type}
     if plot and as_json:
         summary["curves"] = plots.recall_data(recall)
-    report(summary, as_json, table)
+    report(summary, as_json, table, recall.intervals())
 
 
 @evaluate.command()
@@ -265,7 +279,7 @@ def everything(data: tuple[str, ...], imgsz: int | None, diverse: float, plot: P
         from fastsam_plugins.evaluation.plots import draw_recall
 
         draw_recall(recall.masks, plot)
-    report(recall.summary(), as_json)
+    report(recall.summary(), as_json, intervals=recall.intervals())
 
 
 @evaluate.command()

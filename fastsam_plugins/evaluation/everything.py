@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.batch import Skipped, segment_images
 from fastsam_plugins.datasets.sources import Labelled
+from fastsam_plugins.evaluation.bootstrap import Interval
 from fastsam_plugins.evaluation.proposals import ProposalRecall
 from fastsam_plugins.evaluation.regions import Regions
 from fastsam_plugins.geometry import xyxy_to_xywh
@@ -19,6 +21,8 @@ from fastsam_plugins.masks import runs as R
 from fastsam_plugins.model import FastSAM
 from fastsam_plugins.options import SegmentOptions
 from fastsam_plugins.segmentation import Segmentation
+
+Value = TypeVar("Value")
 
 PROPOSALS = SegmentOptions(conf=0.001, iou=0.9, max_det=1000)
 """The paper's settings for proposals; its script keeps 100, AR@1000 needs 1000."""
@@ -43,13 +47,17 @@ class EverythingRecall:
         """Both summaries, their names led by ``box`` and ``mask``; counts once."""
         boxes, masks = self.boxes.summary(), self.masks.summary()
         counts = {k: v for k, v in masks.items() if isinstance(v, int)}
-        both = {
-            f"{kind} {name}": value
-            for kind, summary in (("box", boxes), ("mask", masks))
-            for name, value in summary.items()
-            if name not in counts
-        }
+        both = {k: v for k, v in _named(boxes, masks).items() if not isinstance(v, int)}
         return both | counts | {"failed": len(self.failed)}
+
+    def intervals(self) -> dict[str, Interval]:
+        """Those of :meth:`ProposalRecall.intervals`, of both, named as in the summary."""
+        return _named(self.boxes.intervals(), self.masks.intervals())
+
+
+def _named(boxes: dict[str, Value], masks: dict[str, Value]) -> dict[str, Value]:
+    kinds = {"box": boxes, "mask": masks}
+    return {f"{kind} {k}": v for kind, values in kinds.items() for k, v in values.items()}
 
 
 def segmented(

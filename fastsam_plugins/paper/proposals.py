@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.batch import segment_images
 from fastsam_plugins.datasets.sources import Labelled
+from fastsam_plugins.evaluation import bootstrap
 from fastsam_plugins.evaluation.everything import PROPOSALS, measure
 from fastsam_plugins.evaluation.files import IouType, is_lvis, load_truth
 from fastsam_plugins.evaluation.proposal_files import evaluate_proposals
@@ -21,7 +22,7 @@ from fastsam_plugins.evaluation.regions import Regions
 from fastsam_plugins.geometry import xyxy_to_xywh
 from fastsam_plugins.io import atomic, overlay, read_image
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.paper.report import Finding
+from fastsam_plugins.paper.report import Estimate, Finding
 from fastsam_plugins.paper.setting import Missing, Setting
 
 Boxes = NDArray[np.float64]
@@ -47,15 +48,20 @@ def coco(setting: Setting) -> Finding:
     _draw(recalls | {masks[0]: own.masks}, setting.pictures / picture)
     notes.insert(0, f"{len(labelled)} images of `{name}/` at {setting.model.imgsz} px, "
                  f"{own.masks.summary()['ground_truths']} instances, every category one. In the "
-                 "paper: the 5,000 images of val2017 with its 80 kinds of things.")  # fmt: skip
+                 "paper: the 5,000 images of val2017 with its 80 kinds of things. "
+                 f"{bootstrap.TOLD}")  # fmt: skip
     return Finding(NAMES, rows, f"{len(labelled)} images of `{name}/`", notes,
                    {picture: "Average recall by number of proposals"})  # fmt: skip
 
 
-def figures(recall: ProposalRecall) -> tuple[float, ...]:
-    """In percent, in the order of ``NAMES``."""
-    summary = recall.summary()
-    return tuple(100 * float(summary[n]) for n in NAMES)
+def figures(recall: ProposalRecall, names: Sequence[str] = NAMES) -> tuple[Estimate, ...]:
+    """In percent, with their intervals."""
+    summary, ranges = recall.summary(), recall.intervals()
+    none = np.nan, np.nan
+    return tuple(
+        Estimate(*(100 * float(v) for v in (summary.get(n, np.nan), *ranges.get(n, none))))
+        for n in names
+    )
 
 
 def _recall(labelled: Sequence[Labelled], propose: Callable[[Path], Boxes]) -> ProposalRecall:
@@ -142,13 +148,12 @@ def _lvis(setting: Setting, iou_type: IouType, table: Table) -> Finding:
         part, results = Path(place) / "truth.json", Path(place) / "results.json"
         atomic.write_json(part, {**truth, "images": images, "annotations": kept})
         atomic.write_json(results, list(_records(setting, images, folder / "images")))
-        summary = evaluate_proposals(part, results, iou_type).summary()
-    measured = tuple(100 * float(summary.get(c, np.nan)) for c in table.columns)
+        measured = figures(evaluate_proposals(part, results, iou_type), table.columns)
     return Finding(
         table.columns, [(f"{name}, measured here", measured)],
         f"{len(images)} images of `{folder.name}/`",
         [f"{files[0].name} at {setting.model.imgsz} px, all categories as one. Of the paper's, "
-         "LVIS v1 is meant."],
+         f"LVIS v1 is meant. {bootstrap.TOLD}"],
     )  # fmt: skip
 
 
