@@ -32,4 +32,10 @@ def test_evaluate_proposals_prints_its_figures_and_nothing_else(tmp_path):
         assert found["intervals"]["AR@1000"] == [1, 1]
         assert found["intervals"]["AR@1000/large"] is None
     assert "AR@1000         1.0000  1.0000 to 1.0000" in printed_lines(truth, results)
+    printed = done("evaluate", "proposals", truth, results, "--pq", 0.4, "--iou-type", "boundary",
+                   "--json").stdout  # fmt: skip
+    found = json.loads(printed)
+    assert (found["AR@10"], found["PQ"], found["FN"], found["intervals"]["PQ"]) == (1, 1, 0, [1, 1])
+    refused = run("evaluate", "proposals", truth, results, "--pq", 0.4, "--iou-type", "bbox")
+    assert "--pq compares masks" in one_error(refused)
     assert "not JSON" in one_error(run("evaluate", "proposals", __file__, results))

@@ -8,6 +8,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import faster_coco_eval
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
@@ -306,6 +307,26 @@ def test_halves_of_lvis_add_up(lvis, tmp_path):
     whole = evaluate_proposals(path, tmp_path / "r.json", "bbox").summary()
     parts[0].merge(parts[1])
     assert parts[0].summary() == whole
+
+
+def test_recall_along_boundaries_is_faster_coco_evals_to_the_last_bit(real_data):
+    folder = real_data / "oracle" / "coco"
+    truth = json.loads((folder / "instances_val2014_100.json").read_text())
+    results = json.loads((folder / "instances_val2014_fakesegm100_results.json").read_text())
+    truth["annotations"] = [a for a in truth["annotations"] if not a["iscrowd"]]
+    found, masks = (ours(truth, results, kind) for kind in ("boundary", "segm"))
+    with contextlib.redirect_stdout(io.StringIO()):
+        gt = faster_coco_eval.COCO(truth)
+        evaluation = faster_coco_eval.COCOeval_faster(gt, gt.loadRes(results), "boundary")
+        evaluation.params.useCats = 0
+        evaluation.params.maxDets = LIMITS
+        evaluation.evaluate()
+        evaluation.accumulate()
+    expected = evaluation.eval["recall"].reshape(10, -1, 4, len(LIMITS))[:, 0]
+    for a, size in enumerate(SIZES):
+        recall = np.stack([found.recall(k, size) for k in LIMITS], axis=1)
+        assert np.array_equal(recall, expected[:, a]), size
+    assert 0 < found.average_recall(100) < masks.average_recall(100)
 
 
 def drawn_again(parts: list[ProposalRecall]) -> list[dict]:
