@@ -13,7 +13,7 @@ from fastsam_plugins.paper.setting import Missing
 
 def test_the_network_stands_beside_a_grid(setting):
     found = proposals.coco(setting)
-    rows = {name.split(",")[0]: values for name, values in found.rows[:2]}
+    rows = {name.split(",")[0]: values for name, values in found.rows[:3]}
     assert rows["FastSAM-n"][2].value > 95, "the truth is its own"
     assert rows["uniform grid"][2].value < 60
     value, *ends = rows["uniform grid"][2]
@@ -21,11 +21,15 @@ def test_the_network_stands_beside_a_grid(setting):
     assert (setting.pictures / "proposals.png").is_file()
 
 
-def test_the_grid_is_within_the_image(data):
-    boxes = proposals._grid(data / "coco" / "images" / "coins.png")
+def test_controls_are_within_the_image_and_the_truth_is_all_of_it(setting):
+    _, [item] = setting.labelled("coco")
+    boxes = proposals.grid(item)
     assert (boxes[:, :2] >= 0).all()
     assert (boxes[:, 2:] <= (384, 303)).all()
     assert len(boxes) <= proposals.MOST
+    recall = proposals._recall([item], proposals.true_boxes)
+    assert recall.average_recall(1000) == 1
+    assert recall.average_recall(10) == pytest.approx(10 / len(item.masks))
 
 
 def test_lvis_is_told_by_size_and_frequency(setting, data):
