@@ -1,6 +1,6 @@
 """Average recall of masks from JSON files: this project and every COCO evaluator, one run.
 
-    pip install hotcoco ultrafast-pycocotools
+    pip install hotcoco ultrafast-pycocotools vernier
     python -m benchmarks.evaluators [--images 200] [--objects 20] [--proposals 600]
 
 Each evaluator loads a ground truth and a results file and gives the recall of 1, 10, 100 and 1000
@@ -42,6 +42,7 @@ PEERS = {
     "pycocotools": ("pycocotools.coco", "pycocotools.cocoeval", "COCOeval"),
     "faster-coco-eval": ("faster_coco_eval", "faster_coco_eval", "COCOeval_faster"),
     "hotcoco": ("hotcoco", "hotcoco", "COCOeval"),
+    "vernier": ("pycocotools.coco", "vernier", "COCOeval"),  # whose files pycocotools loads
     "ultrafast-pycocotools": (
         "ultrafast_pycocotools.coco",
         "ultrafast_pycocotools.cocoeval",

@@ -377,6 +377,10 @@ class EdgeOptions(Options):
     smoothing: float = option(
         2.0, "Scale at which the direction of edges is taken", unit="px", ge=0.5, le=10
     )
+    cropped: bool = option(
+        False, "The paper's own way: masks end at their boxes, edges inside them go, thinned by "
+        "Canny's rule"
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class RecallPanel(foo.Panel):
         results = ctx.dataset.load_evaluation_results(key)
         ctx.panel.set_data("curves", curves(results.curves))
         ctx.panel.set_data("sizes", bars(results.summary))
-        ctx.panel.set_state("summary", text(results.summary))
+        ctx.panel.set_state("summary", text(results.summary, results.intervals))
 
     def on_curve(self, ctx: Any) -> None:
         """Open what the first proposals, as many as were clicked on, miss."""
@@ -167,12 +167,15 @@ def bars(summary: dict[str, Any]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def text(summary: dict[str, Any]) -> str:
-    """The figures as a Markdown table."""
+def text(summary: dict[str, Any], intervals: dict[str, list[float]]) -> str:
+    """The figures as a Markdown table, with their intervals where there are."""
 
     def number(name: str) -> str:
         value = summary[name]
-        return "-" if value is None else f"{value:.3f}"
+        shown = "-" if value is None else f"{value:.3f}"
+        if name in intervals:
+            shown += " ({:.3f} to {:.3f})".format(*intervals[name])
+        return shown
 
     columns = ("AR@10", "AR@100", "AR@1000", "AUC")
     lines = [

@@ -344,9 +344,11 @@ class ProposalRecall(DetectionEvaluation):
             for size in SIZES
         }
         summary = {k: None if v != v else v for k, v in self.recall.summary().items()}
+        intervals = {k: list(v) for k, v in self.recall.intervals().items() if v[0] == v[0]}
         return ProposalRecallResults(
-            samples, self.config, eval_key, matches, summary, curves, backend=self, **kwargs
-        )
+            samples, self.config, eval_key, matches, summary, curves, intervals, backend=self,
+            **kwargs,
+        )  # fmt: skip
 
 
 class ProposalRecallResults(DetectionResults):
@@ -358,14 +360,18 @@ class ProposalRecallResults(DetectionResults):
         AR@10/100/1000, AUC and AR@1000 by size, of boxes and of masks; None without ground truth.
     curves : dict of list
         AR@k for every k from 1, by kind and size; -1 without ground truth.
+    intervals : dict of list
+        Lowest and highest value of the summary's figures, 95 % bootstrap intervals over images.
+        Figures without ground truth have none, nor have runs of earlier versions.
     """
 
     def __init__(
         self, samples: Any, config: Any, eval_key: str | None, matches: Any,
-        summary: dict[str, Any], curves: dict[str, list[float]], **kwargs: Any,
+        summary: dict[str, Any], curves: dict[str, list[float]],
+        intervals: dict[str, list[float]], **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(samples, config, eval_key, matches, **kwargs)
-        self.summary, self.curves = summary, curves
+        self.summary, self.curves, self.intervals = summary, curves, intervals
         self.custom_metrics = {  # the panel lists them beside its own
             name: {"key": name, "value": value, "label": name, "lower_is_better": False}
             for name, value in summary.items()
@@ -382,11 +388,12 @@ class ProposalRecallResults(DetectionResults):
 
     def attributes(self) -> list[str]:
         """What is kept in the database."""
-        return [*super().attributes(), "summary", "curves"]
+        return [*super().attributes(), "summary", "curves", "intervals"]
 
     @classmethod
     def _from_dict(
         cls, d: dict[str, Any], samples: Any, config: Any, eval_key: str, **kwargs: Any
     ) -> ProposalRecallResults:
         kept = {"summary": d["summary"], "curves": d["curves"]}
+        kept["intervals"] = d.get("intervals", {})  # runs of earlier versions
         return super()._from_dict(d, samples, config, eval_key, **kept, **kwargs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ from fastsam_plugins.cli.common import (
     print_result,
     progress,
 )
+from fastsam_plugins.evaluation import bootstrap
+from fastsam_plugins.evaluation.bootstrap import Interval
 from fastsam_plugins.evaluation.published import Table, compare
 from fastsam_plugins.options import BoundaryOptions, DataOptions, PromptOptions, SegmentOptions
 
@@ -42,25 +44,41 @@ against = click.option(
 plot = click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture of curves to write.",
 )  # fmt: skip
+pq = click.option(
+    "--pq", type=float, metavar="SCORE",
+    help="Panoptic quality as well, of instances of at least this score (segment: 0.4).",
+)  # fmt: skip
 
 
-def report(summary: dict[str, Any], as_json: bool, table: Table | None = None) -> None:
+def report(
+    summary: dict[str, Any],
+    as_json: bool,
+    table: Table | None = None,
+    intervals: Mapping[str, Interval] | None = None,
+) -> None:
     """Print figures: a line each, or JSON, where null is what was not measured.
 
-    With a table of the paper, what it has of them stands beside them.
+    With a table of the paper, what it has of them stands beside them; with intervals, those do.
     """
+    ranges = {k: v for k, v in (intervals or {}).items() if v[0] == v[0]}
     beside = compare(summary, table) if table else []
     if as_json:
         # NaN is not JSON.
         content: dict[str, Any] = {k: None if v != v else v for k, v in summary.items()}
+        if intervals:
+            content["intervals"] = {k: ranges.get(k) for k in intervals}
         if table:
             content["paper"] = {"table": table.number, "protocol": table.protocol, "rows": beside}
         print_result(json.dumps(content))
         return
     width = max(map(len, summary)) + 1
     for name, value in summary.items():
-        shown = f"{value:.4f}" if isinstance(value, float) else value
+        shown = f"{value:.4f}" if isinstance(value, float) else str(value)
+        if name in ranges:
+            shown += "  {:.4f} to {:.4f}".format(*ranges[name])
         print_result(f"{name:<{width}} {shown}")
+    if ranges:
+        print_result(f"\n{bootstrap.TOLD}")
     if table:
         print_result(f"\nTable {table.number} of the paper: {table.title} ({table.protocol})")
         print_result(f"{'':<{width}} {'measured':>9} {'published':>9} {'difference':>10}")
@@ -102,24 +120,29 @@ def read_all(data: Iterable[str], values: dict[str, Any]) -> list[Labelled]:
 @click.argument("truth", type=click.Path(path_type=Path))
 @click.argument("results", type=click.Path(path_type=Path))
 @click.option(
-    "--iou-type", type=click.Choice(["bbox", "segm"]), default="segm", show_default=True,
-    help="Compare boxes or masks.",
+    "--iou-type", type=click.Choice(["bbox", "segm", "boundary"]), default="segm",
+    show_default=True, help="Compare boxes, masks, or masks along their borders (boundary IoU).",
 )  # fmt: skip
+@pq
 @against
 @plot
 @as_json
-def proposals(truth: Path, results: Path, iou_type: Any, against: str | None, plot: Path | None,
-              as_json: bool) -> None:  # fmt: skip
+def proposals(truth: Path, results: Path, iou_type: Any, pq: float | None, against: str | None,
+              plot: Path | None, as_json: bool) -> None:  # fmt: skip
     """Class-agnostic average recall of RESULTS (COCO results) against TRUTH (COCO or LVIS).
 
     Of LVIS, frequent, common and rare categories are counted apart as well. The paper measures
     boxes on COCO, boxes and masks on LVIS.
     """
     from fastsam_plugins.evaluation import published
+    from fastsam_plugins.evaluation.panoptic import PanopticQuality
     from fastsam_plugins.evaluation.proposal_files import evaluate_proposals
 
     check_plot(plot, truth, results)
-    recall = evaluate_proposals(truth, results, iou_type)
+    quality = None if pq is None else PanopticQuality(pq)
+    if quality and iou_type == "bbox":
+        raise ValueError("--pq compares masks: use --iou-type segm or boundary")
+    recall = evaluate_proposals(truth, results, iou_type, quality)
     table = None
     if against:
         tables = {
@@ -129,15 +152,18 @@ def proposals(truth: Path, results: Path, iou_type: Any, against: str | None, pl
         }
         table = tables.get((iou_type, "frequent" in recall.ranks or "rare" in recall.ranks))
         if table is None:
-            raise ValueError("the paper has no mask proposals on COCO: use --iou-type bbox")
+            raise ValueError("the paper measures no such proposals: use --iou-type bbox")
     if plot:
         from fastsam_plugins.evaluation import plots
 
         plots.draw_recall(recall, plot)
     summary = recall.summary() | {"iou_type": iou_type}
+    intervals = recall.intervals()
+    if quality:
+        summary, intervals = summary | quality.summary(), intervals | quality.intervals()
     if plot and as_json:
         summary["curves"] = plots.recall_data(recall)
-    report(summary, as_json, table)
+    report(summary, as_json, table, intervals)
 
 
 @evaluate.command()
@@ -193,13 +219,18 @@ def boundaries(
 )  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
               help="COCO results file for the masks that answer the boxes.")  # fmt: skip
+@click.option(
+    "--iou-type", type=click.Choice(["segm", "boundary"]), default="segm", show_default=True,
+    help="Compare masks, or masks along their borders (boundary AP).",
+)  # fmt: skip
 @network()
 @flags(SegmentOptions)
 @flags(PromptOptions)
 @against
 @as_json
 def instances(truth: Path, results: Path, images: Path | None, output: Path | None,
-              against: str | None, as_json: bool, **values: Any) -> None:  # fmt: skip
+              iou_type: Any, against: str | None, as_json: bool,
+              **values: Any) -> None:  # fmt: skip
     """Average precision of RESULTS (COCO results) against TRUTH (COCO or LVIS).
 
     With --images, RESULTS are a detector's boxes: each is a prompt, and the mask of the instance
@@ -232,7 +263,7 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
     elif not all("segmentation" in r for r in records):
         raise ValueError(f"{results} has boxes without masks: name their --images to prompt with")
     lvis = files.is_lvis(content)
-    summary: dict[str, Any] = average_precision(content, records, "segm", lvis, (truth, results))
+    summary: dict[str, Any] = average_precision(content, records, iou_type, lvis, (truth, results))
     summary |= {"detections": given, "masks": len(records), "failed": len(failed)}
     table = published.LVIS_INSTANCES if lvis else published.COCO_INSTANCES
     report(summary, as_json, table if against else None)
@@ -243,29 +274,32 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
 @network()
 @flags(SegmentOptions, names=("imgsz", "diverse"))
 @flags(DataOptions)
+@pq
 @plot
 @as_json
-def everything(data: tuple[str, ...], imgsz: int | None, diverse: float, plot: Path | None,
-               as_json: bool, **values: Any) -> None:  # fmt: skip
+def everything(data: tuple[str, ...], imgsz: int | None, diverse: float, pq: float | None,
+               plot: Path | None, as_json: bool, **values: Any) -> None:  # fmt: skip
     """Recall of a model's everything mode on DATA, as `fastsam train` takes it.
 
     Class-agnostic average recall of boxes and masks at the paper's settings for proposals (conf
     0.001, iou 0.9, 1000 of an image at most).
     """
     from fastsam_plugins.evaluation.everything import PROPOSALS, measure
+    from fastsam_plugins.evaluation.panoptic import PanopticQuality
 
     check_plot(plot)
     check_model(values)
     labelled = read_all(data, values)
     check_plot(plot, *map(Path, data), *(file for item in labelled for file in item.files))
     options = PROPOSALS.replace(imgsz=imgsz, diverse=diverse)
-    recall = measure(load(values), labelled, options, progress("Segmenting"))
+    quality = None if pq is None else PanopticQuality(pq)
+    recall = measure(load(values), labelled, options, progress("Segmenting"), quality)
     warn_of(recall.failed)
     if plot:
         from fastsam_plugins.evaluation.plots import draw_recall
 
         draw_recall(recall.masks, plot)
-    report(recall.summary(), as_json)
+    report(recall.summary(), as_json, intervals=recall.intervals())
 
 
 @evaluate.command()

@@ -11,11 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam_plugins.options import BoundaryOptions
+
+if TYPE_CHECKING:
+    from fastsam_plugins.evaluation.pixel_matching import Index
 
 DEFAULT = BoundaryOptions()
 
@@ -50,8 +54,10 @@ def count(
     """
     from skimage.morphology import thin as thinned
 
-    truths = [np.asarray(t, np.bool_) for t in truths]
-    human = sum(int(t.sum()) for t in truths)
+    from fastsam_plugins.evaluation.pixel_matching import Index
+
+    indexed = [Index.of(np.asarray(t, np.bool_)) for t in truths]  # once for all thresholds
+    human = sum(len(t.pixels) for t in indexed)
     rows: list[tuple[int, int, int, int]] = []
     before: Bitmap | None = None
     for bitmap in boundaries:
@@ -63,7 +69,7 @@ def count(
         if thin:
             bitmap = thinned(bitmap)
         by_any, recalled = np.zeros_like(bitmap), 0
-        for truth in truths:
+        for truth in indexed:
             machine, recalled_here = correspond(bitmap, truth, max_distance)
             by_any |= machine
             recalled += int(recalled_here.sum())
@@ -89,7 +95,7 @@ def of_segmentation(labels: NDArray[np.integer]) -> Bitmap:
 
 
 def correspond(
-    machine: Bitmap, truth: Bitmap, max_distance: float = DEFAULT.max_distance
+    machine: Bitmap, truth: Bitmap | Index, max_distance: float = DEFAULT.max_distance
 ) -> tuple[Bitmap, Bitmap]:
     """Match the pixels of two boundary maps one to one at least total cost.
 

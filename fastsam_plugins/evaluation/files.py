@@ -18,7 +18,7 @@ from fastsam_plugins.evaluation.regions import Regions
 from fastsam_plugins.io import typed_json
 from fastsam_plugins.masks import runs as R
 
-IouType = Literal["bbox", "segm"]
+IouType = Literal["bbox", "segm", "boundary"]
 FlatRuns = tuple[R.Runs, NDArray[np.int64], NDArray[np.int64]]
 
 FREQUENCIES = {"f": "frequent", "c": "common", "r": "rare"}
@@ -141,14 +141,16 @@ class Records:
         return np.array([self.field(i, name) for i in places], np.float64)
 
     def regions(self, places: Sequence[int], shape: R.Shape, iou_type: IouType) -> Regions:
-        """Boxes, or masks with their boxes."""
+        """Boxes, or masks with their boxes, or those with their boundaries as well."""
         if iou_type == "bbox":
             boxes = [self.field(i, "bbox") for i in places]
             return Regions(np.array(boxes, np.float64).reshape(-1, 4))
-        masks = self._compressed(places, shape)
-        if masks is not None:
-            return Regions.of_flat(*masks, shape[0])
-        return Regions.of_masks([self.mask(i, shape) for i in places], shape[0])
+        flat = self._compressed(places, shape)
+        if flat is not None:
+            masks = Regions.of_flat(*flat, shape[0])
+        else:
+            masks = Regions.of_masks([self.mask(i, shape) for i in places], shape[0])
+        return masks.with_boundaries(shape) if iou_type == "boundary" else masks
 
     def _compressed(self, places: Sequence[int], shape: R.Shape) -> FlatRuns | None:
         """Masks that are all compressed strings of the image's size, read at once.

@@ -7,11 +7,11 @@ import copy
 import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsam_plugins.evaluation.files import FREQUENCIES, Records, check_listed
+from fastsam_plugins.evaluation.files import FREQUENCIES, IouType, Records, check_listed
 from fastsam_plugins.messages import install
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def prompt_with_boxes(
 def average_precision(
     truth: dict[str, Any],
     results: list[dict[str, Any]],
-    iou_type: Literal["bbox", "segm"],
+    iou_type: IouType,
     lvis: bool = False,
     names: tuple[Path, Path] = NAMELESS,
 ) -> dict[str, float]:
@@ -139,7 +139,7 @@ def average_precision(
 def _check(
     truth: dict[str, Any],
     results: list[dict[str, Any]],
-    iou_type: Literal["bbox", "segm"],
+    iou_type: IouType,
     names: tuple[Path, Path],
 ) -> None:
     """Refuse what the evaluator's own code would read beyond, or fail on without a name."""
@@ -155,10 +155,10 @@ def _check(
             for i in places:
                 for name in needed:
                     records.field(i, name)
-                if iou_type == "segm":
-                    records.mask(i, shapes[image])
-                else:
+                if iou_type == "bbox":
                     records.field(i, "bbox")
+                else:
+                    records.mask(i, shapes[image])
 
 
 def _lvis(evaluation: Any, truth: dict[str, Any]) -> dict[str, float]:

@@ -170,6 +170,122 @@ def overlaps(
 
 
 @njit(cache=True, nogil=True)
+def boundaries(
+    runs: Ints, starts: Ints, stops: Ints, height: int, distance: int
+) -> tuple[Ints, Ints, Ints]:
+    """Flat masks of the pixels of masks that are at most ``distance`` from what is outside.
+
+    The distance is along the longer of both axes; what lies beyond the image is outside. A pixel is
+    no boundary if the ``distance`` columns to either side hold it as far from the ends of a run.
+    """
+    room = 0
+    for i in range(len(starts)):
+        for k in range(starts[i], stops[i]):
+            length = runs[k, 1] - runs[k, 0]
+            # Two of each column that a run crosses, and what a hole nearby cuts off: twice the
+            # distance and one pixel at least.
+            room += 2 * (2 + length // height) + length // (2 * distance + 2)
+    out = np.empty((room, 2), np.int64)
+    first, last = np.empty(len(starts), np.int64), np.empty(len(starts), np.int64)
+    inside = np.zeros(height, np.int64)  # columns in a row that hold this row far from ends
+    seen = np.empty(height, np.int64)  # the last of those columns
+    used = 0
+    for i in range(len(starts)):
+        first[i] = used
+        if starts[i] == stops[i]:
+            last[i] = used
+            continue
+        left = runs[starts[i], 0] // height
+        right = (runs[stops[i] - 1, 1] - 1) // height
+        seen[:] = -2
+        ahead, behind = starts[i], starts[i]  # first run that reaches into a column
+        for x in range(left, right + 1 + distance):
+            low, high = x * height, (x + 1) * height
+            k = ahead
+            while k < stops[i] and runs[k, 0] < high:
+                top, bottom = max(runs[k, 0] - low, 0), min(runs[k, 1] - low, height)
+                for y in range(top + distance, bottom - distance):
+                    inside[y] = inside[y] + 1 if seen[y] == x - 1 else 1
+                    seen[y] = x
+                if runs[k, 1] > high:
+                    break
+                k += 1
+            ahead = k
+            if x - distance < left:
+                continue
+            # The column whose neighbours to the right are all known now.
+            low, high = (x - distance) * height, (x - distance + 1) * height
+            k = behind
+            while k < stops[i] and runs[k, 0] < high:
+                start, stop = max(runs[k, 0], low), min(runs[k, 1], high)
+                begun = start
+                for y in range(start - low + distance, stop - low - distance):
+                    if seen[y] == x and inside[y] > 2 * distance:
+                        if begun < low + y:
+                            used = _extend(out, first[i], used, begun, low + y)
+                        begun = low + y + 1
+                if begun < stop:
+                    used = _extend(out, first[i], used, begun, stop)
+                if runs[k, 1] > high:
+                    break
+                k += 1
+            behind = k
+        last[i] = used
+    return out[:used], first, last
+
+
+@njit(cache=True, nogil=True)
+def _extend(out: Ints, first: int, used: int, start: int, stop: int) -> int:
+    """Add a run to those of a mask, joined with the one before if nothing lies between."""
+    if used > first and out[used - 1, 1] == start:
+        out[used - 1, 1] = stop
+        return used
+    out[used, 0], out[used, 1] = start, stop
+    return used + 1
+
+
+@njit(cache=True, nogil=True)
+def flatten(
+    runs: Ints, starts: Ints, stops: Ints, areas: Floats, pixels: int, most: float
+) -> tuple[Ints, Ints, Ints]:
+    """Flat masks that do not overlap: a pixel is the first one's that has it.
+
+    Nothing is left of a mask of which a share above ``most`` is taken already.
+    """
+    taken = np.zeros(pixels, np.bool_)
+    first, last = np.empty(len(starts), np.int64), np.empty(len(starts), np.int64)
+    out = np.empty((max(len(runs), 1), 2), np.int64)
+    used = 0
+    for i in range(len(starts)):
+        gone, pieces = 0, 0
+        for k in range(starts[i], stops[i]):
+            before = True
+            for pixel in range(runs[k, 0], runs[k, 1]):
+                gone += taken[pixel]
+                pieces += before and not taken[pixel]
+                before = taken[pixel]
+        first[i] = last[i] = used
+        if gone > most * areas[i]:
+            continue
+        if used + pieces > len(out):
+            grown = np.empty((2 * (used + pieces), 2), np.int64)
+            grown[:used] = out[:used]
+            out = grown
+        for k in range(starts[i], stops[i]):
+            before = True
+            for pixel in range(runs[k, 0], runs[k, 1]):
+                if not taken[pixel]:
+                    if before:
+                        out[used, 0] = pixel
+                        used += 1
+                    out[used - 1, 1] = pixel + 1
+                before = taken[pixel]
+                taken[pixel] = True
+        last[i] = used
+    return out[:used], first, last
+
+
+@njit(cache=True, nogil=True)
 def match(iou: Floats, limits: Floats, missed: int) -> NDArray[np.int32]:
     """The proposal that took each ground truth (G, T); see ``proposals.match``."""
     ranks = np.full((iou.shape[0], len(limits)), missed, np.int32)

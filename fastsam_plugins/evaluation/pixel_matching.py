@@ -8,6 +8,7 @@ for among the pixels near by only; SciPy's solver clears arrays of all columns f
 from __future__ import annotations
 
 import heapq
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -19,8 +20,31 @@ Costs = NDArray[np.float64]
 ALONE = 100.0  # cost of a pixel without partner, in units of the largest distance
 
 
+class Index(NamedTuple):
+    """The pixels of a map, and the number that each place has among them.
+
+    Attributes
+    ----------
+    pixels : int64 array (N, 2)
+        ``y, x``.
+    number : int64 array (H, W)
+        Place in ``pixels``, -1 where there is none.
+    """
+
+    pixels: Ints
+    number: Ints
+
+    @classmethod
+    def of(cls, bitmap: NDArray[np.bool_]) -> Index:
+        """Of a map (H, W), to be matched with several others."""
+        pixels = np.argwhere(bitmap)
+        number = np.full(bitmap.shape, -1, np.int64)
+        number[tuple(pixels.T)] = np.arange(len(pixels))
+        return cls(pixels, number)
+
+
 def match(
-    machine: NDArray[np.bool_], truth: NDArray[np.bool_], limit: float
+    machine: NDArray[np.bool_], truth: NDArray[np.bool_] | Index, limit: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """The pixels of two maps (H, W) that have a partner in the other, at most ``limit`` away.
 
@@ -31,16 +55,15 @@ def match(
     >>> [m.nonzero()[1].tolist() for m in match(left, right, 2.0)]
     [[0], [1]]
     """
-    matched = np.zeros_like(machine), np.zeros_like(truth)
+    index = truth if isinstance(truth, Index) else Index.of(truth)
+    matched = np.zeros_like(machine), np.zeros_like(machine)
     reach = int(limit + 1e-9)
     steps = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1).T
     apart = np.hypot(*steps.T)
     order = np.argsort(apart, kind="stable")
     order = order[apart[order] <= limit + 1e-9]
-    a, b = np.argwhere(machine), np.argwhere(truth)
-    number = np.full(truth.shape, -1, np.int64)
-    number[tuple(b.T)] = np.arange(len(b))
-    starts, columns, costs = _near(a, number, steps[order], apart[order])
+    a, b = np.argwhere(machine), index.pixels
+    starts, columns, costs = _near(a, index.number, steps[order], apart[order])
     partner = _assign(starts, columns, costs, len(b), ALONE * limit)
     pairs = partner >= 0
     matched[0][tuple(a[pairs].T)] = True

@@ -5,18 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fastsam_plugins.datasets import coco
 from fastsam_plugins.evaluation import names
 from fastsam_plugins.evaluation.files import FREQUENCIES, IouType, Records, check_listed, is_lvis
+from fastsam_plugins.evaluation.panoptic import PanopticQuality
 from fastsam_plugins.evaluation.proposals import ProposalRecall
 from fastsam_plugins.io import typed_json
 
 
-def evaluate_proposals(truth: Path, results: Path, iou_type: IouType) -> ProposalRecall:
+def evaluate_proposals(
+    truth: Path, results: Path, iou_type: IouType, quality: PanopticQuality | None = None
+) -> ProposalRecall:
     """Recall of a COCO results file against a COCO or LVIS ground truth, all categories as one.
 
     What LVIS says of categories that an image was not searched for plays no part. The ground
-    truths of its frequent, common and rare categories are counted apart as well.
+    truths of its frequent, common and rare categories are counted apart as well. ``quality``, if
+    given, is filled too, from the same records.
 
     Raises
     ------
@@ -36,13 +42,20 @@ def evaluate_proposals(truth: Path, results: Path, iou_type: IouType) -> Proposa
     for image, shape in shapes.items():
         counted = [i for i in annotations.of(image) if annotations.counts(i)]
         places = proposals.of(image)
+        found = proposals.regions(places, shape, iou_type)
+        scores = proposals.numbers(places, "score")
         recall.add(
             annotations.regions(counted, shape, iou_type),
             annotations.numbers(counted, "area"),
-            proposals.regions(places, shape, iou_type),
-            proposals.numbers(places, "score"),
+            found,
+            scores,
             [_group(annotations, i, groups) for i in counted] if groups else None,
         )
+        if quality is not None:
+            everything = annotations.of(image)
+            ignored = np.array([not annotations.counts(i) for i in everything], np.bool_)
+            every = annotations.regions(everything, shape, iou_type)
+            quality.add(every, ignored, found, scores, shape)
     return recall
 
 

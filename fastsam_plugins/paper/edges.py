@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,32 +61,34 @@ def edges(setting: Setting) -> Finding:
     if not pairs:
         raise Missing(f"`{folder.name}/` has no images/*.jpg with groundTruth/*.mat of their names")
 
-    def own(image: Image) -> Map:
+    def own(image: Image, cropped: bool = False) -> Map:
         seg = setting.model.segment(image, PROPOSALS)
-        return np.asarray(seg.edges(), np.float64)
+        return np.asarray(seg.edges(cropped=cropped), np.float64)
 
+    name = setting.model.network.name
     ways: dict[str, Callable[[Image], Map]] = {
-        setting.model.network.name: own, "Sobel filter": sobel, "Canny": canny,
-        "Felz-Hutt": felzenszwalb,
+        name: own, f"{name} as in the paper": partial(own, cropped=True), "Sobel filter": sobel,
+        "Canny": canny, "Felz-Hutt": felzenszwalb,
     }  # fmt: skip
     rows: list[tuple[str, tuple[Any, ...]]] = []
     shown: dict[str, Map] = {}
-    with tempfile.TemporaryDirectory() as name:
-        truth = Path(name) / "truth"
+    with tempfile.TemporaryDirectory() as place:
+        truth = Path(place) / "truth"
         truth.mkdir()
         for _, drawn in pairs:
             shutil.copy(drawn, truth / drawn.name)
         for way, made in ways.items():
-            scores, first = _measured(truth, Path(name) / way, way, made, pairs, setting)
+            scores, first = _measured(truth, Path(place) / way, way, made, pairs, setting)
             shown[way] = first
             values = tuple(100 * float(scores[c]) for c in BOUNDARIES.columns)
             rows.append((f"{way}, measured here", values))
     picture = "edges.png"
     _draw(read_image(pairs[0][0]), shown, setting.pictures / picture)
     notes = [
-        f"{len(pairs)} images of `{folder.name}/` at {setting.model.imgsz} px; all four maps by "
-        "one evaluation. Our edges take the probability of every mask, beyond its box too; the "
-        "paper's end at the box, whose border it has to take away again."
+        f"{len(pairs)} images of `{folder.name}/` at {setting.model.imgsz} px; all maps by one "
+        "evaluation. Our edges take the probability of every mask, beyond its box too. As in the "
+        "paper (`fastsam edges --cropped`): masks end at their boxes, of each only what lies along "
+        "its border counts, thinned by Canny's rule."
     ]
     caption = f"{pairs[0][0].stem}: the image, {', '.join(shown)}"
     return Finding(BOUNDARIES.columns, rows, f"{len(pairs)} images of BSDS500", notes,

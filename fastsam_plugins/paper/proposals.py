@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.batch import segment_images
 from fastsam_plugins.datasets.sources import Labelled
+from fastsam_plugins.evaluation import bootstrap
 from fastsam_plugins.evaluation.everything import PROPOSALS, measure
 from fastsam_plugins.evaluation.files import IouType, is_lvis, load_truth
 from fastsam_plugins.evaluation.proposal_files import evaluate_proposals
@@ -21,7 +23,8 @@ from fastsam_plugins.evaluation.regions import Regions
 from fastsam_plugins.geometry import xyxy_to_xywh
 from fastsam_plugins.io import atomic, overlay, read_image
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.paper.report import Finding
+from fastsam_plugins.paper import peers
+from fastsam_plugins.paper.report import Estimate, Finding
 from fastsam_plugins.paper.setting import Missing, Setting
 
 Boxes = NDArray[np.float64]
@@ -30,48 +33,58 @@ NAMES = (*COCO_PROPOSALS.columns, "AR@1000/small", "AR@1000/medium", "AR@1000/la
 
 
 def coco(setting: Setting) -> Finding:
-    """Boxes of the network, of a grid, of Selective Search where it is installed."""
+    """Boxes of the network, of controls, and of classical ways where they are installed."""
     name, labelled = setting.labelled("coco_val2017", "coco")
+    network = setting.model.network.name
     own = measure(setting.model, labelled, PROPOSALS, setting.progress("Segmenting", len(labelled)))
-    recalls = {setting.model.network.name: own.boxes, "uniform grid": _recall(labelled, _grid)}
+    ways = {"uniform grid": grid, "the true boxes, largest first": true_boxes}
     notes = []
-    search = _selective_search()
-    if search:
-        recalls["Selective Search (OpenCV)"] = _recall(labelled, search)
+    if peers.installed():
+        ways["Selective Search (OpenCV)"] = lambda item: peers.selective_search(item.image)
+        for title, drawn in peers.edge_maps(setting.model, PROPOSALS).items():
+            ways[f"EdgeBoxes (OpenCV) on {title}"] = partial(_edge_boxes, drawn)
+        notes.append("EdgeBoxes have Sobel's edges and ours, not the structured edges of its "
+                     "paper, whose trained model OpenCV does not bring.")  # fmt: skip
     else:
-        notes.append("Selective Search was not run: it needs opencv-contrib-python-headless.")
+        notes.append(peers.MISSING)
+    recalls = {network: own.boxes} | {way: _recall(labelled, ways[way]) for way in ways}
     rows = [(f"{way}, measured here", figures(recall)) for way, recall in recalls.items()]
-    masks = (f"{setting.model.network.name}, masks", figures(own.masks))
+    masks = (f"{network}, masks", figures(own.masks))
     rows.append(masks)
     picture = "proposals.png"
     _draw(recalls | {masks[0]: own.masks}, setting.pictures / picture)
     notes.insert(0, f"{len(labelled)} images of `{name}/` at {setting.model.imgsz} px, "
                  f"{own.masks.summary()['ground_truths']} instances, every category one. In the "
-                 "paper: the 5,000 images of val2017 with its 80 kinds of things.")  # fmt: skip
+                 "paper: the 5,000 images of val2017 with its 80 kinds of things. "
+                 f"{bootstrap.TOLD}")  # fmt: skip
     return Finding(NAMES, rows, f"{len(labelled)} images of `{name}/`", notes,
                    {picture: "Average recall by number of proposals"})  # fmt: skip
 
 
-def figures(recall: ProposalRecall) -> tuple[float, ...]:
-    """In percent, in the order of ``NAMES``."""
-    summary = recall.summary()
-    return tuple(100 * float(summary[n]) for n in NAMES)
+def figures(recall: ProposalRecall, names: Sequence[str] = NAMES) -> tuple[Estimate, ...]:
+    """In percent, with their intervals."""
+    summary, ranges = recall.summary(), recall.intervals()
+    none = np.nan, np.nan
+    return tuple(
+        Estimate(*(100 * float(v) for v in (summary.get(n, np.nan), *ranges.get(n, none))))
+        for n in names
+    )
 
 
-def _recall(labelled: Sequence[Labelled], propose: Callable[[Path], Boxes]) -> ProposalRecall:
+def _recall(labelled: Sequence[Labelled], propose: Callable[[Labelled], Boxes]) -> ProposalRecall:
     """Of a way to propose boxes xyxy (N, 4), the best first."""
     recall = ProposalRecall()
     for item in labelled:
-        boxes = xyxy_to_xywh(propose(item.image)[:MOST])
+        boxes = xyxy_to_xywh(propose(item)[:MOST])
         areas = np.array([R.area(m) for m in item.masks], np.float64)
         truth = Regions(Regions.of_masks(item.masks, item.shape[0]).boxes)
         recall.add(truth, areas, Regions(boxes), -np.arange(len(boxes), dtype=np.float64))
     return recall
 
 
-def _grid(path: Path) -> Boxes:
+def grid(item: Labelled) -> Boxes:
     """The control: boxes of three forms at six sizes, large ones first, evenly spread."""
-    height, width = read_image(path).shape[:2]
+    height, width = item.shape
     boxes = []
     for count in (1, 2, 3, 5, 8, 13):
         for aspect in (1.0, 0.5, 2.0):
@@ -83,22 +96,15 @@ def _grid(path: Path) -> Boxes:
     return np.clip(np.array(boxes), 0, [width, height, width, height])
 
 
-def _selective_search() -> Callable[[Path], Boxes] | None:
-    """OpenCV's, in its fast setting; None where its contributed modules are not installed."""
-    import cv2
+def true_boxes(item: Labelled) -> Boxes:
+    """The other control, which bounds AR@10: no list of ten holds more than ten of the truth."""
+    boxes = [R.bounds(mask, item.shape[0]) for mask in item.masks]
+    areas = [R.area(mask) for mask in item.masks]
+    return np.array(boxes, np.float64).reshape(-1, 4)[np.argsort(areas)[::-1]]
 
-    if not hasattr(cv2, "ximgproc"):
-        return None
-    contributed: Any = cv2.ximgproc
 
-    def propose(path: Path) -> Boxes:
-        search = contributed.segmentation.createSelectiveSearchSegmentation()
-        search.setBaseImage(np.ascontiguousarray(read_image(path)[:, :, ::-1]))
-        search.switchToSelectiveSearchFast()
-        found = np.asarray(search.process(), np.float64)[:MOST]
-        return np.concatenate([found[:, :2], found[:, :2] + found[:, 2:]], axis=1)
-
-    return propose
+def _edge_boxes(drawn: Callable[[Path], peers.Map], item: Labelled) -> Boxes:
+    return peers.edge_boxes(drawn(item.image))
 
 
 def _draw(recalls: dict[str, ProposalRecall], path: Path) -> None:
@@ -142,13 +148,12 @@ def _lvis(setting: Setting, iou_type: IouType, table: Table) -> Finding:
         part, results = Path(place) / "truth.json", Path(place) / "results.json"
         atomic.write_json(part, {**truth, "images": images, "annotations": kept})
         atomic.write_json(results, list(_records(setting, images, folder / "images")))
-        summary = evaluate_proposals(part, results, iou_type).summary()
-    measured = tuple(100 * float(summary.get(c, np.nan)) for c in table.columns)
+        measured = figures(evaluate_proposals(part, results, iou_type), table.columns)
     return Finding(
         table.columns, [(f"{name}, measured here", measured)],
         f"{len(images)} images of `{folder.name}/`",
         [f"{files[0].name} at {setting.model.imgsz} px, all categories as one. Of the paper's, "
-         "LVIS v1 is meant."],
+         f"LVIS v1 is meant. {bootstrap.TOLD}"],
     )  # fmt: skip
 
 

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastsam_plugins.evaluation.published import OURS, SOURCE, Table
 from fastsam_plugins.paper.setting import Setting
 
-Cell = str | float | int | None
+
+class Estimate(NamedTuple):
+    """A figure with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+Cell = str | float | int | Estimate | None
 
 
 @dataclass
@@ -132,6 +141,9 @@ def _table(o: Outcome) -> list[str]:
 
 
 def _shown(value: Cell) -> str:
+    if isinstance(value, Estimate):
+        ends = f" ({value.low:.1f} to {value.high:.1f})" if value.low == value.low else ""
+        return f"{_shown(value.value)}{ends}"
     if value is None or value != value:
         return ""
     if isinstance(value, float):

@@ -53,7 +53,10 @@ def test_curves_and_bars_are_those_of_the_run(evaluated):
     masks, boxes = panel.bars(results.summary)
     assert masks["y"][0] == results.summary["mask AR@1000"]
     assert boxes["y"][masks["x"].index("large")] is None
-    assert panel.text(results.summary).startswith("| 18 objects in 3 images |")
+    text = panel.text(results.summary, results.intervals)
+    assert text.startswith("| 18 objects in 3 images |")
+    assert "({:.3f} to {:.3f})".format(*results.intervals["mask AR@10"]) in text
+    assert "(" not in panel.text(results.summary, {}), "runs of earlier versions have none"
 
 
 def test_the_panel_is_laid_out_with_and_without_runs(samples):  # noqa: F811

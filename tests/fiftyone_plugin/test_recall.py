@@ -90,6 +90,8 @@ def test_recall_is_that_of_the_evaluator(samples):
         assert results.summary[key] == (None if value != value else value)
     assert 0.3 < results.summary["mask AR@1000"] < 1
     assert results.summary["ground_truths"] == 18
+    assert results.intervals["mask AR@10"] == list(expected.intervals()["AR@10"])
+    assert "mask AR@1000/large" not in results.intervals
     assert results.mAR() == results.metrics()["mask AR@1000"]
     assert results.curves["mask all"] == expected.curve().tolist()
 
@@ -124,6 +126,7 @@ def test_the_record_survives_and_can_be_loaded_compared_and_deleted(samples):
     again = fo.load_dataset(samples.name).load_evaluation_results("recall", cache=False)
     assert again.summary == results.summary
     assert again.curves == results.curves
+    assert again.intervals == results.intervals
     info = samples.get_evaluation_info("recall")
     assert (info.config.type, info.config.method) == ("detection", "class-agnostic recall")
     assert again.report()["cat"]["recall"] == results.report()["cat"]["recall"]

@@ -7,6 +7,10 @@ import json
 from tests.command import done, one_error, run
 
 
+def printed_lines(*files) -> list[str]:
+    return done("evaluate", "proposals", *files).stdout.splitlines()
+
+
 def test_evaluate_proposals_prints_its_figures_and_nothing_else(tmp_path):
     image = {"id": 1, "file_name": "coins.png", "width": 384, "height": 303}
     mask = {"size": [303, 384], "counts": [0, 303 * 10, 303 * 374]}
@@ -20,10 +24,18 @@ def test_evaluate_proposals_prints_its_figures_and_nothing_else(tmp_path):
         found = json.loads(printed)
         assert list(found) == [
             "AR@10", "AR@100", "AR@1000", "AUC", "AR@1000/small", "AR@1000/medium",
-            "AR@1000/large", "images", "ground_truths", "proposals", "iou_type",
+            "AR@1000/large", "images", "ground_truths", "proposals", "iou_type", "intervals",
         ]  # fmt: skip
         assert found["AR@1000"] == found["AR@1000/medium"] == 1
         assert found["AR@1000/large"] is None
         assert found["iou_type"] == kind
-    assert "AR@1000" in done("evaluate", "proposals", truth, results).stdout
+        assert found["intervals"]["AR@1000"] == [1, 1]
+        assert found["intervals"]["AR@1000/large"] is None
+    assert "AR@1000         1.0000  1.0000 to 1.0000" in printed_lines(truth, results)
+    printed = done("evaluate", "proposals", truth, results, "--pq", 0.4, "--iou-type", "boundary",
+                   "--json").stdout  # fmt: skip
+    found = json.loads(printed)
+    assert (found["AR@10"], found["PQ"], found["FN"], found["intervals"]["PQ"]) == (1, 1, 0, [1, 1])
+    refused = run("evaluate", "proposals", truth, results, "--pq", 0.4, "--iou-type", "bbox")
+    assert "--pq compares masks" in one_error(refused)
     assert "not JSON" in one_error(run("evaluate", "proposals", __file__, results))

@@ -51,12 +51,22 @@ def test_the_command_prints_boxes_and_masks(tmp_path, coins, model):
         (tmp_path / kind).mkdir()
         Image.fromarray(array.astype(np.uint8)).save(tmp_path / kind / "coins.png")
     picture = tmp_path / "recall.png"
-    words = ["evaluate", "everything", str(tmp_path), "--json", "--plot", str(picture)]
+    words = [
+        "evaluate",
+        "everything",
+        str(tmp_path),
+        "--json",
+        "--plot",
+        str(picture),
+        "--pq",
+        "0.4",
+    ]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert (found["images"], found["ground_truths"]) == (1, label(coin).max())
     assert found["mask AR@10"] > 0
+    assert 0 < found["PQ"] < found["SQ"] <= 1, "of the coins all but one are not labelled"
     assert found["mask AR@1000/large"] is None, "there is none: JSON has no NaN"
     assert picture.is_file()
 

@@ -66,6 +66,16 @@ def test_the_command_measures_masks_beside_the_papers_table(oracle):
     )
 
 
+def test_boundaries_are_measured_more_strictly_than_masks(oracle):
+    words = (
+        oracle / "instances_val2014_100.json",
+        oracle / "instances_val2014_fakesegm100_results.json",
+    )
+    found = json.loads(run(*words, "--iou-type", "boundary", "--json").stdout)
+    assert 0.05 < found["AP"] < REFERENCE["segm"][0]
+    assert found["AP/large"] < REFERENCE["segm"][5], "it is large objects that it tells apart"
+
+
 def coco(images, annotations, **category):
     return {
         "images": images,

@@ -8,6 +8,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import faster_coco_eval
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
@@ -306,3 +307,65 @@ def test_halves_of_lvis_add_up(lvis, tmp_path):
     whole = evaluate_proposals(path, tmp_path / "r.json", "bbox").summary()
     parts[0].merge(parts[1])
     assert parts[0].summary() == whole
+
+
+def test_recall_along_boundaries_is_faster_coco_evals_to_the_last_bit(real_data):
+    folder = real_data / "oracle" / "coco"
+    truth = json.loads((folder / "instances_val2014_100.json").read_text())
+    results = json.loads((folder / "instances_val2014_fakesegm100_results.json").read_text())
+    truth["annotations"] = [a for a in truth["annotations"] if not a["iscrowd"]]
+    found, masks = (ours(truth, results, kind) for kind in ("boundary", "segm"))
+    with contextlib.redirect_stdout(io.StringIO()):
+        gt = faster_coco_eval.COCO(truth)
+        evaluation = faster_coco_eval.COCOeval_faster(gt, gt.loadRes(results), "boundary")
+        evaluation.params.useCats = 0
+        evaluation.params.maxDets = LIMITS
+        evaluation.evaluate()
+        evaluation.accumulate()
+    expected = evaluation.eval["recall"].reshape(10, -1, 4, len(LIMITS))[:, 0]
+    for a, size in enumerate(SIZES):
+        recall = np.stack([found.recall(k, size) for k in LIMITS], axis=1)
+        assert np.array_equal(recall, expected[:, a]), size
+    assert 0 < found.average_recall(100) < masks.average_recall(100)
+
+
+def drawn_again(parts: list[ProposalRecall]) -> list[dict]:
+    """Figures of images drawn with replacement, one by one, as a person would compute them."""
+    rng = np.random.default_rng(0)
+    figures = []
+    for row in rng.integers(0, len(parts), (1000, len(parts))):
+        whole = ProposalRecall()
+        for image in row:
+            whole.merge(parts[image])
+        figures.append(whole.summary())
+    return figures
+
+
+def test_intervals_are_those_of_images_drawn_again():
+    rng = np.random.default_rng(3)
+    parts = []
+    for image in range(6):
+        part, boxes = ProposalRecall(), rng.uniform(5, 150, (4, 4))
+        near = np.repeat(boxes, 5, axis=0) + rng.normal(0, 8, (20, 4))
+        groups = ["rare" if image == 4 else "common"] * 4
+        part.add(Regions(boxes), boxes[:, 2] * boxes[:, 3], Regions(near), rng.random(20), groups)
+        parts.append(part)
+    whole = ProposalRecall()
+    for part in parts:
+        whole.merge(part)
+    found, summary = whole.intervals(), whole.summary()
+    again = drawn_again(parts)
+    assert {"AR@10", "AR@1000", "AUC", "AR@1000/small", "AR@1000/rare"} <= found.keys()
+    for name, interval in found.items():
+        values = np.array([figures.get(name, np.nan) for figures in again])
+        expected = np.quantile(values[~np.isnan(values)], [0.025, 0.975])
+        assert interval == pytest.approx(expected, abs=1e-12), name
+        assert interval[0] <= summary[name] <= interval[1]
+
+
+def test_no_ground_truth_has_no_interval():
+    recall = ProposalRecall()
+    assert np.isnan(recall.intervals()["AR@10"]).all()
+    none = Regions(np.zeros((0, 4)))
+    recall.add(none, np.zeros(0), none, np.zeros(0))
+    assert np.isnan(recall.intervals()["AUC"]).all()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import given
 from pycocotools import mask as coco
+from scipy import ndimage
 
+from fastsam_plugins.evaluation import kernels
 from fastsam_plugins.evaluation.regions import Regions, overlaps
 from fastsam_plugins.masks import runs as R
 
@@ -73,3 +77,36 @@ def test_nothing_overlaps_nothing(count):
         0,
         count,
     )
+
+
+@given(st.integers(0, 10**6), st.integers(1, 6))
+def test_boundaries_are_masks_without_their_erosion(seed, distance):
+    rng = np.random.default_rng(seed)
+    bitmaps = np.concatenate([blobs(seed, 8), rng.random((3, *SHAPE)) < 0.9])
+    bitmaps[-1] = True  # the border of the image is one of the mask
+    bitmaps[-2] = True
+    bitmaps[-2, rng.integers(SHAPE[0], size=4), rng.integers(SHAPE[1], size=4)] = False
+    flat = masks_of(bitmaps).take(rng.permutation(len(bitmaps))).masks
+    runs, starts, stops = kernels.boundaries(flat.runs, flat.starts, flat.stops, SHAPE[0], distance)
+    for i in range(len(bitmaps)):
+        mask = R.to_bitmap(flat.runs[flat.starts[i] : flat.stops[i]], SHAPE)
+        eroded = ndimage.binary_erosion(mask, np.ones((3, 3)), distance)
+        found = runs[starts[i] : stops[i]]
+        assert np.array_equal(R.to_bitmap(found, SHAPE), mask & ~eroded)
+        assert np.array_equal(found, R.from_bitmap(mask & ~eroded))
+
+
+def test_the_lower_of_both_overlaps_counts():
+    outer = np.zeros((2, 200, 200), bool)
+    outer[:, 20:180, 20:180] = True
+    outer[1, 40:160, 40:160] = False  # a ring has the same boundary, seen from outside
+    whole, ring = (
+        Regions.of_masks([R.from_bitmap(m)], 200).with_boundaries((200, 200)) for m in outer
+    )
+    assert overlaps(whole, ring, 0.3) == overlaps(whole, Regions(ring.boxes, ring.masks), 0.3)
+    moved = np.roll(outer[0], 6, axis=1)
+    near = Regions.of_masks([R.from_bitmap(moved)], 200)
+    assert overlaps(whole, near, 0.3) > 0.9
+    assert overlaps(whole, near.with_boundaries((200, 200)), 0.3) < 0.5
+    with pytest.raises(ValueError, match="boxes have no boundaries"):
+        Regions(whole.boxes).with_boundaries((200, 200))

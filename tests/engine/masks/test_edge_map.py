@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from skimage.filters import sobel
 
 from fastsam_plugins import EdgeOptions, Segmentation
@@ -110,3 +111,19 @@ def test_a_large_map_takes_little_more_memory_than_itself():
     finally:
         tracemalloc.stop()
     assert peak < found.nbytes + 200e6
+
+
+def test_as_in_the_paper_edges_are_the_borders_of_masks_and_of_nothing_else(model, coins):
+    seg = model.segment(coins, conf=0.4)
+    found = seg.edges(cropped=True)
+    assert found.max() == 1
+    border = np.zeros(seg.shape, bool)
+    for i in range(len(seg)):
+        mask = seg.mask(i)
+        border |= ndimage.binary_dilation(mask, np.ones((3, 3)))
+        assert (found > 0)[ndimage.binary_dilation(mask, np.ones((3, 3))) & ~mask].any()
+    assert not found[~border].any()
+    assert not found[seg.mask(0) & ndimage.binary_erosion(seg.mask(0), iterations=8)].any()
+    whole = seg.edges(cropped=True, thin=False)
+    assert np.array_equal(found[found > 0], whole[found > 0])
+    assert (found > 0).sum() < 0.7 * (whole > 0).sum()

@@ -23,8 +23,9 @@ def test_classical_edges_lie_where_the_picture_changes(way):
 def test_all_ways_are_measured_on_the_same_images(setting):
     found = edges.edges(setting)
     assert [name.split(",")[0] for name, _ in found.rows] == [
-        "FastSAM-n", "Sobel filter", "Canny", "Felz-Hutt",
+        "FastSAM-n", "FastSAM-n as in the paper", "Sobel filter", "Canny", "Felz-Hutt",
     ]  # fmt: skip
     ods = [values[0] for _, values in found.rows]
     assert ods[0] > max(ods[1:]), "the truth is its own"
+    assert ods[1] > 60, "and its borders are there as in the paper too"
     assert (setting.pictures / "edges.png").stat().st_size > 1000
