@@ -74,8 +74,8 @@ def segment_images(
     Yields
     ------
     Outcome
-        With an error where an image cannot be read: ``ImageError`` or ``OSError``, also further
-        down in a file that is read in windows.
+        With an error where an image cannot be read, or is more than limits allow: ``ImageError`` or
+        ``OSError``, also further down in a file that is read in windows.
     """
 
     def opened() -> Iterator[tuple[Outcome[I], Any]]:
@@ -121,8 +121,14 @@ def _whole(
     def readable() -> Iterator[Any]:
         for outcome, image in images:
             waiting.append(outcome)
-            if not outcome.error:
-                yield image
+            if outcome.error:
+                continue
+            try:
+                checked = network.checked(image, options)
+            except ImageError as error:  # before it is among others, whom it would take along
+                outcome.error = _reason(error)
+                continue
+            yield checked
 
     for segmentation in network.segment_many(readable(), options, batch):
         while waiting[0].error:

@@ -19,7 +19,7 @@ from fastsam_plugins import limits as L
 from fastsam_plugins.decoder import weights as decoders
 from fastsam_plugins.decoder.encoding import CONF, Encoding
 from fastsam_plugins.geometry import Letterbox, Window
-from fastsam_plugins.images.contrast import to_rgb
+from fastsam_plugins.images.contrast import ImageError, to_rgb
 from fastsam_plugins.images.reduced_image import ReducedImage
 from fastsam_plugins.images.windowed_image import WindowedImage
 from fastsam_plugins.instances import instances, look
@@ -220,6 +220,21 @@ class FastSAM:
                     batch,
                 )
 
+    def checked(self, image: Any, options: SegmentOptions | None = None) -> ReducedImage:
+        """An image as RGB, if it can be segmented: before it goes among others.
+
+        Raises
+        ------
+        ImageError
+            If it cannot be shown, or takes more than the limits allow.
+
+        >>> model.checked(image).shape
+        (303, 384)
+        """
+        shown, imgsz = ReducedImage.of(image), SegmentOptions.of(options).imgsz or self.imgsz
+        self._together(Letterbox.fit(shown.shape, imgsz, self.network.stride))
+        return shown
+
     def encode(
         self, image: Any, options: SegmentOptions | None = None
     ) -> tuple[Encoding, list[NDArray[np.float16]]]:
@@ -278,7 +293,7 @@ class FastSAM:
         Raises
         ------
         ImageError
-            If a window cannot be shown.
+            If a window cannot be shown, or limits do not allow so many, or one so large.
 
         >>> model.segment_tiled(image, tile=256, imgsz=256, conf=0.25)
         Segmentation(... instances, image 384 x 303)
@@ -293,7 +308,7 @@ class FastSAM:
             return self.segment(shown[:, :], options)
         count = window_count(shape, side, tiling.overlap)
         if count > self.limits.max_windows:
-            raise ValueError(
+            raise ImageError(
                 f"{count} windows of {side} px cover an image of {shape[1]} x {shape[0]}, and "
                 f"max_windows is {self.limits.max_windows}: make tile larger, or raise it"
             )
@@ -342,12 +357,12 @@ class FastSAM:
         (height, width), (h, w) = letterbox.input_shape, letterbox.image_shape
         needed = input_memory(self.network.facts.channels, (height, width))
         if problem := L.too_much_memory(needed, self.limits):
-            raise ValueError(
+            raise ImageError(
                 f"an input of {width} x {height} px to {self.network.name} {problem}: make imgsz "
                 "smaller, look at windows, or raise it"
             )
         if problem := L.too_much_memory(_SIDES * (h + w), self.limits):
-            raise ValueError(f"masks of an image of {w} x {h} px: sampling them {problem}")
+            raise ImageError(f"masks of an image of {w} x {h} px: sampling them {problem}")
         return int(self.limits.max_memory * L.MB // needed)
 
     def _warn_of_short_reach(self, side: int) -> None:

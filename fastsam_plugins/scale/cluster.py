@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -32,6 +33,7 @@ TRIES = 4  # actors that may die of a shard
 LONG = 120.0
 """Seconds after which an actor that has nothing to do makes what another one is still at."""
 
+_REACH = 10.0  # seconds in which a cluster has to answer
 _LOOK = 1.0  # seconds between two looks at whether there is such a shard
 
 
@@ -44,6 +46,7 @@ def ray() -> Any:
         If it is not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # it would write on standard error
     try:
         import ray
     except ImportError as error:
@@ -289,6 +292,13 @@ def _reason(error: Exception) -> str:
     return one_line(RuntimeError((errors or lines or [type(error).__name__])[-1]))
 
 
+def _reach(address: str | None) -> None:
+    """Find out whether anyone listens at ``host:port``: Ray would try for minutes, and log it."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH).close()
+
+
 class Cluster:
     """A Ray cluster while a run uses it.
 
@@ -314,9 +324,10 @@ class Cluster:
     ) -> None:
         self._ray = ray()
         try:
+            _reach(options.address)
             self._ray.init(options.address, log_to_driver=False, logging_level="ERROR",
                            configure_logging=False, include_dashboard=False)  # fmt: skip
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             where = options.address or "this machine"
             raise RuntimeError(f"no Ray cluster at {where}: {one_line(error)}") from error
         weights, self._settings = Weights.of(settings)

@@ -188,7 +188,7 @@ def _beside(name: str, file: str) -> str:
 
 def _list(file: str) -> Iterator[Item]:
     try:
-        text = places.read_bytes(file).decode()
+        text = places.read_bytes(file).decode("utf-8-sig")  # as Windows' editors begin a file
     except UnicodeDecodeError as error:
         raise ValueError(f"{file} is no list of paths: it is not text ({error})") from None
     except OSError as error:
@@ -246,7 +246,10 @@ def _parquet(file: str, column: str | None) -> Iterator[Item]:
                 raise ValueError(f"{file}: row {place} has no path in {column}")
             texts = row.get("text")
             given = [texts] if isinstance(texts, str) and texts else texts
-            prompt = spelled(row.get("boxes"), row.get("points"), given)
+            try:
+                prompt = spelled(row.get("boxes"), row.get("points"), given)
+            except TypeError as error:
+                raise ValueError(f"{file}: what row {place} asks is no prompt ({error})") from None
             if not prompt and any(row[c] is not None for c in asking):
                 prompt = NOTHING  # asked, of no place
             yield Item(_beside(row[column], file), prompt)

@@ -11,7 +11,9 @@ import functools
 import os
 import shutil
 import tempfile
+import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +28,12 @@ PATIENCE = 300.0
 """Seconds that a store may be away before a run gives up."""
 
 FIRST_WAIT, LONGEST_WAIT = 0.25, 15.0  # seconds between two tries
+
+SILENCE = 3.0
+"""Seconds that are waited before a person is told why nothing goes on."""
+
+_told: dict[str, float] = {}  # until when each store is waited for, as it was said last
+_telling = threading.Lock()
 
 _FINAL = ("ACCESS_DENIED", "AccessDenied", "Forbidden", "NoSuchBucket", "NO_SUCH_BUCKET",
           "InvalidAccessKeyId", "SignatureDoesNotMatch")  # fmt: skip
@@ -101,7 +109,8 @@ def patiently(work: Callable[[], T], address: str, patience: float | None = None
     StoreError
         If the store refuses, or is away for longer than ``patience`` seconds.
     """
-    end = time.monotonic() + (PATIENCE if patience is None else patience)
+    start = time.monotonic()
+    end = start + (PATIENCE if patience is None else patience)
     wait = FIRST_WAIT
     while True:
         try:
@@ -109,10 +118,24 @@ def patiently(work: Callable[[], T], address: str, patience: float | None = None
         except FileNotFoundError:
             raise
         except OSError as error:
-            if any(word in str(error) for word in _FINAL) or time.monotonic() + wait > end:
+            now = time.monotonic()
+            if any(word in str(error) for word in _FINAL) or now + wait > end:
                 raise StoreError(f"{address} cannot be used: {one_line(error)}") from error
+            if now - start >= SILENCE:
+                _tell(address, one_line(error), now, end)
         time.sleep(wait)
         wait = min(2 * wait, LONGEST_WAIT)
+
+
+def _tell(address: str, why: str, now: float, end: float) -> None:
+    """Say that a store is waited for: one line, however many wait for it at the same time."""
+    store = "/".join(address.split("/", 3)[:3])
+    with _telling:
+        if _told.get(store, 0.0) > now:
+            return
+        _told[store] = end
+    warnings.warn(f"{store} cannot be reached, and is tried for {end - now:.0f} s more: {why}",
+                  stacklevel=3)  # fmt: skip
 
 
 def read_bytes(address: str) -> bytes:

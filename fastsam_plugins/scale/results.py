@@ -405,8 +405,10 @@ def _listed(items: Iterable[Item]) -> tuple[Any, int]:
                 f"the name {error.object!r} is not UTF-8, and cannot be in a table: rename it"
             ) from None
     table = pa.concat_tables(tables)
-    asked = [("prompt", "first"), ("prompt", "count_distinct")]
+    table = table.append_column("place", pa.array(range(table.num_rows), pa.int64()))
+    asked = [("prompt", "first"), ("prompt", "count_distinct"), ("place", "min")]
     once = table.group_by("image", use_threads=False).aggregate(asked)
+    once = once.sort_by("place_min")  # groups come in an order of their own
     several = once.filter(pa.compute.greater(once["prompt_count_distinct"], 1))
     if several.num_rows:
         raise ValueError(

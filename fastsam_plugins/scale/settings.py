@@ -24,6 +24,11 @@ from fastsam_plugins.options import (
 class Settings:
     """What is done with every image.
 
+    FiftyOne's ``SampleSegmenter`` is another value on purpose: a person there hands over a network
+    that is loaded, and options that were *given* are told from those left alone, as what was kept
+    of samples has to fit only those. Here everything is a plain value, to be sent to machines and
+    compared with a manifest.
+
     Attributes
     ----------
     running : RunOptions

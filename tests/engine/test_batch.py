@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastsam_plugins import ImageError, SegmentOptions, TileOptions, WindowedImage, io
+from fastsam_plugins import FastSAM, ImageError, SegmentOptions, TileOptions, WindowedImage, io
 from fastsam_plugins.batch import read_ahead, segment_images
+from fastsam_plugins.options import LimitOptions
 
 SMALL = SegmentOptions(imgsz=160, conf=0.2)
 
@@ -63,6 +64,19 @@ def test_a_file_that_is_damaged_further_down_costs_itself_only(model, coins):
     )
     assert [o.error for o in outcomes] == ["", "the rest is missing", ""]
     assert len(outcomes[0].segmentation) == len(outcomes[2].segmentation) > 0
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("tiling", [None, TileOptions(tile=160)], ids=["whole", "windows"])
+def test_what_is_more_than_limits_allow_costs_itself_only(coins, batch, tiling):
+    limits = LimitOptions(max_memory=7, max_windows=9)
+    model = FastSAM("FastSAM-n", "cpu", "torch", limits=limits)
+    long, small = np.zeros((2, 80_000), np.uint8), coins[:150, :200]
+    images = [long, small, np.full((9, 9), np.nan), small, long, long]
+    outcomes = list(segment_images(model, range(6), images.__getitem__, SMALL, tiling, batch))
+    assert [bool(o.error) for o in outcomes] == [True, False, True, False, True, True]
+    assert ("max_windows is 9" if tiling else "max_memory is 7") in outcomes[0].error
+    assert outcomes[1].segmentation.rles() == outcomes[3].segmentation.rles() != []
 
 
 def test_what_is_no_fault_of_an_image_is_raised(model):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import count
 from types import SimpleNamespace
@@ -20,7 +22,7 @@ from fastsam_plugins.scale.inputs import items
 from fastsam_plugins.scale.results import Results
 from fastsam_plugins.scale.segmenter import Segmenter
 from tests.conftest import ROOT
-from tests.engine.scale.stored import hashes
+from tests.engine.scale.stored import free_port, hashes
 
 
 @pytest.fixture
@@ -71,6 +73,16 @@ def test_what_a_worker_and_a_node_were_at_is_made_again(photos, tmp_path, nodes,
     assert sorted(done) == missing == list(range(7))
     assert (sum(n for n, _ in steps), sum(e for _, e in steps)) == (7, 1)
     assert hashes(results.address) == hashes(here.address)
+
+
+def test_where_no_cluster_is_is_one_line(tmp_path, photos):
+    words = ["-m", "fastsam_plugins", "batch", str(photos), "-o", str(tmp_path / "out")]
+    address = f"127.0.0.1:{free_port()}"
+    said = subprocess.run([sys.executable, *words, "--engine", "ray", "--address", address],
+                          capture_output=True, text=True)  # fmt: skip
+    assert said.returncode == 1
+    assert said.stderr.startswith(f"Error: no Ray cluster at {address}: ")
+    assert said.stderr.count("\n") == 1
 
 
 def test_weights_are_sent_along(tmp_path, checkpoint, settings, monkeypatch):

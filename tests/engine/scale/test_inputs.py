@@ -33,6 +33,8 @@ def test_a_list_names_paths_from_where_it_lies(photos, tmp_path):
     (photos / "some.txt").write_text("2.png\n\n  4.png \n/else/where.png\ns3://bucket/a.png\n")
     expected = [f"{photos}/2.png", f"{photos}/4.png", "/else/where.png", "s3://bucket/a.png"]
     assert [i.image for i in items([str(photos / "some.txt")])] == expected
+    (photos / "some.txt").write_bytes("\ufeff2.png\r\n4.png\r\n".encode())
+    assert [i.image for i in items([str(photos / "some.txt")])] == expected[:2]
 
 
 @pytest.fixture
@@ -77,6 +79,12 @@ def test_parquet_has_paths_and_prompts(photos):
     assert asked(item.prompt, ["grass"]) == P.TextPrompt(("a dog", "a cat"), ("grass",))
     with pytest.raises(ValueError, match=r"name it with --image-column .there are: where, text."):
         list(items([str(photos / "b.parquet")]))
+
+
+def test_what_is_no_prompt_in_parquet_is_one_line(photos):
+    pq.write_table(pa.table({"path": ["1.png"], "boxes": [b"0 1 2 3"]}), photos / "bad.parquet")
+    with pytest.raises(ValueError, match=r"bad\.parquet: what row 0 asks is no prompt .*bytes"):
+        list(items([str(photos / "bad.parquet")]))
 
 
 def test_prompts_spell_the_same_whatever_they_were():

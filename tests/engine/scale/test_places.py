@@ -57,6 +57,7 @@ def test_a_store_is_as_a_folder(store):
         places.read_bytes(place)
 
 
+@pytest.mark.filterwarnings("ignore:.*cannot be reached")  # where the machine is slow
 def test_a_store_that_is_away_is_waited_for(store, monkeypatch):
     places.write_bytes("s3://bucket/a", b"x" * 1000)
     store.kill()
@@ -92,6 +93,23 @@ def test_what_fails_now_and_then_succeeds(monkeypatch):
         return "here"
 
     assert places.patiently(work, "s3://bucket/a") == "here"
+
+
+def test_who_waits_for_a_store_is_told_once(monkeypatch):
+    monkeypatch.setattr(places, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(places, "SILENCE", 0.0)
+    fails = [OSError("connection refused")] * 4
+
+    def work():
+        if fails:
+            raise fails.pop()
+        return "here"
+
+    with pytest.warns(UserWarning, match=r"s3://told cannot be reached.*300 s") as seen:
+        assert places.patiently(work, "s3://told/a/b.png") == "here"
+    assert [str(w.message) for w in seen] == [
+        "s3://told cannot be reached, and is tried for 300 s more: connection refused"
+    ]
 
 
 def test_a_store_of_fsspec_s_is_one_too():
