@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from fastsam_plugins import FastSAM, io
 from fastsam_plugins.cli import main
+from fastsam_plugins.images.reduced_image import ReducedImage
 from fastsam_plugins.model import input_memory
 from fastsam_plugins.network import checkpoints, weights
 from fastsam_plugins.options import LimitOptions, SegmentOptions
@@ -65,7 +66,7 @@ def test_a_batch_is_cut_to_what_may_be_taken_at_once(limited, coins, model, monk
         return run(canvases, least)
 
     monkeypatch.setattr(small.backend, "run", counted)
-    images = [coins, coins[::-1], coins[:, ::-1]] * 2
+    images = [ReducedImage.of(i) for i in (coins, coins[::-1], coins[:, ::-1])] * 2
     options = SegmentOptions(imgsz=160, conf=0.2)
     found = small._segment_batch(images, options)
     assert sizes == [2, 2, 2]  # of 160 x 128 pixels, 2.7 MB each
