@@ -11,7 +11,8 @@ from fastsam_plugins.model import FastSAM
 from fastsam_plugins.network import weights
 from fastsam_plugins.network.downloads import sha256_of
 from fastsam_plugins.scale.inputs import Item
-from fastsam_plugins.scale.results import Manifest, Results, check_same, versions
+from fastsam_plugins.scale.manifest import Manifest, check_same, versions
+from fastsam_plugins.scale.results import Results
 from fastsam_plugins.scale.settings import Settings
 
 

@@ -17,51 +17,19 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import msgspec
 
-from fastsam_plugins import __version__, cache
 from fastsam_plugins.io import atomic, typed_json
-from fastsam_plugins.scale import places, rows
+from fastsam_plugins.scale import places, plans, rows
 from fastsam_plugins.scale.inputs import Item
+from fastsam_plugins.scale.manifest import Manifest, check_same
 from fastsam_plugins.scale.places import arrow
-from fastsam_plugins.scale.settings import changed
 
 MANIFEST, PLAN, SHARDS = "manifest.json", "plan.parquet", "shards"
 _NAME = re.compile(r"part-(\d{6,})\.parquet$")
 _TOGETHER = 16  # footers that are read at the same time
-_BATCH = 65_536  # items that are made a table of at once
-
-
-class Manifest(msgspec.Struct):
-    """What made the results.
-
-    Attributes
-    ----------
-    model : dict
-        ``name`` and ``sha256`` of the weights, and ``decoder``: that of what answers prompts.
-    running : dict
-        ``backend`` and ``precision`` that ran it, and the kind of ``device``.
-    options : dict
-        See :meth:`fastsam_plugins.scale.settings.Settings.described`.
-    versions : dict
-        Of this program, and of what it computes with.
-    format : int
-    """
-
-    model: dict[str, Any]
-    running: dict[str, str]
-    options: dict[str, Any]
-    versions: dict[str, str]
-    format: int = rows.FORMAT
-
-
-def versions() -> dict[str, str]:
-    """Versions of what has a say in the results."""
-    names = ("numpy", "torch", "openvino", "onnxruntime", "pillow", "tifffile")
-    return {"fastsam-plugins": __version__, **dict(zip(names, cache.versions(*names), strict=True))}
 
 
 @dataclass
@@ -175,7 +143,7 @@ class Results:
                 content = places.read_bytes(place)
                 self._plan = pa.parquet.read_table(io.BytesIO(content))
             except (FileNotFoundError, NotADirectoryError):
-                self._plan = _plan_schema().empty_table()
+                self._plan = plans.schema().empty_table()
             except pa.ArrowInvalid as error:
                 raise ValueError(f"{place} is damaged ({error}): begin anew with --new") from None
         return self._plan
@@ -199,31 +167,15 @@ class Results:
         ValueError
             If something else is asked of an image than before.
         """
-        pa = arrow()
-        given, twice = _listed(items)
-        known = self.plan
-        where = pa.compute.index_in(given["image"], value_set=known["image"])
-        old = given.filter(where.is_valid())
-        before = known["prompt"].take(where.drop_null())
-        other = old.filter(pa.compute.not_equal(old["prompt"], before))
-        if other.num_rows:
-            raise ValueError(
-                f"something else is asked of {other['image'][0]} than before: write elsewhere, or "
-                "begin anew with --new"
-            )
-        new = given.filter(where.is_null())
-        if new.num_rows:
-            start = pa.compute.max(known["shard"]).as_py()
-            first = 0 if start is None else start + 1
-            numbers = pa.array((first + k // size for k in range(new.num_rows)), pa.int32())
-            added = pa.table([numbers, new["image"], new["prompt"]], _plan_schema())
-            self._plan = pa.concat_tables([known, added]).combine_chunks()
+        before = self.plan
+        self._plan, twice = plans.grown(before, items, size)
+        if self._plan.num_rows > before.num_rows:
             places.write_bytes(places.join(self.address, PLAN), _parquet(self._plan))
         return twice
 
     def items(self, numbers: Iterable[int]) -> Iterator[tuple[int, list[Item]]]:
         """The images of some shards, shard by shard."""
-        ends = [*self._ends, 0]
+        ends = [*plans.ends(self.plan), 0]
         for number in numbers:
             part = self.plan.slice(ends[number - 1], ends[number] - ends[number - 1])
             pairs = zip(part["image"].to_pylist(), part["prompt"].to_pylist(), strict=True)
@@ -231,18 +183,8 @@ class Results:
 
     def size(self, numbers: Iterable[int]) -> int:
         """How many images some shards have."""
-        ends = [*self._ends, 0]  # before the first one, which is asked for as the last
+        ends = [*plans.ends(self.plan), 0]  # before the first one, which is asked for as the last
         return sum(ends[number] - ends[number - 1] for number in numbers)
-
-    @property
-    def _ends(self) -> list[int]:
-        """Where each shard ends in the plan, in which they are one after another."""
-        counts = arrow().compute.value_counts(self.plan["shard"])
-        ends, end = [], 0
-        for number in counts.field("counts").to_pylist():
-            end += number
-            ends.append(end)
-        return ends
 
     # --- shards -------------------------------------------------------------------------------
 
@@ -258,7 +200,7 @@ class Results:
     def missing(self) -> list[int]:
         """The shards that are to be made."""
         there = set(self.done())
-        return [k for k in range(len(self._ends)) if k not in there]
+        return [k for k in range(len(plans.ends(self.plan))) if k not in there]
 
     def write(self, number: int, content: Sequence[rows.Row]) -> Counts:
         """Write a shard, whole or not at all."""
@@ -359,64 +301,6 @@ def _telling(place: str) -> Iterator[None]:
 def _footer(place: str) -> Any:
     with places.opened(place) as stream:
         return arrow().parquet.read_metadata(stream)
-
-
-def check_same(before: Manifest, now: Manifest, address: str) -> None:
-    """Refuse to go on with what another network or other options made.
-
-    Raises
-    ------
-    ValueError
-        In one line that says what differs.
-    """
-    named = {"auto": True}  # nobody asked for one: what was taken before is taken again
-    ways = {k: v for k, v in now.running.items() if v not in named}
-    was = {k: before.running.get(k) for k in ways}
-    for old, new in ((before.model, now.model), (before.options, now.options), (was, ways)):
-        if what := changed(old, new):
-            raise ValueError(
-                f"{address} was made with {what}: go on with the same, write elsewhere, or begin "
-                "anew with --new"
-            )
-
-
-def _plan_schema() -> Any:
-    pa = arrow()
-    return pa.schema([("shard", pa.int32()), ("image", pa.string()), ("prompt", pa.string())])
-
-
-def _listed(items: Iterable[Item]) -> tuple[Any, int]:
-    """Items as a table, each image once, and how many were listed twice.
-
-    Raises
-    ------
-    ValueError
-        If two things are asked of one image.
-    """
-    pa = arrow()
-    schema = pa.schema([("image", pa.string()), ("prompt", pa.string())])
-    source, tables = iter(items), [schema.empty_table()]
-    while chunk := list(islice(source, _BATCH)):
-        columns = [[i.image for i in chunk], [i.prompt for i in chunk]]
-        try:
-            tables.append(pa.table(columns, schema))
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f"the name {error.object!r} is not UTF-8, and cannot be in a table: rename it"
-            ) from None
-    table = pa.concat_tables(tables)
-    table = table.append_column("place", pa.array(range(table.num_rows), pa.int64()))
-    asked = [("prompt", "first"), ("prompt", "count_distinct"), ("place", "min")]
-    once = table.group_by("image", use_threads=False).aggregate(asked)
-    once = once.sort_by("place_min")  # groups come in an order of their own
-    several = once.filter(pa.compute.greater(once["prompt_count_distinct"], 1))
-    if several.num_rows:
-        raise ValueError(
-            f"{several['image'][0]} is listed several times, with different prompts: give it one "
-            "row with all of them"
-        )
-    columns = [once["image"], once["prompt_first"]]
-    return pa.table(columns, schema), table.num_rows - once.num_rows
 
 
 def _parquet(table: Any) -> bytes:
