@@ -41,11 +41,13 @@ def evaluate_proposals(
     check_listed(shapes, truth, annotations, proposals)
     for image, shape in shapes.items():
         counted = [i for i in annotations.of(image) if annotations.counts(i)]
+        # First, so that a wrong size of an image is told of the file that holds it.
+        wanted = annotations.regions(counted, shape, iou_type)
         places = proposals.of(image)
         found = proposals.regions(places, shape, iou_type)
         scores = proposals.numbers(places, "score")
         recall.add(
-            annotations.regions(counted, shape, iou_type),
+            wanted,
             annotations.numbers(counted, "area"),
             found,
             scores,

@@ -15,6 +15,7 @@ import os
 import re
 import socket
 import time
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,7 @@ LONG = 120.0
 """Seconds after which an actor that has nothing to do makes what another one is still at."""
 
 _REACH = 10.0  # seconds in which a cluster has to answer
+_BEGINS = 120.0  # seconds after which it is told that nobody has begun
 _LOOK = 1.0  # seconds between two looks at whether there is such a shard
 
 
@@ -210,6 +212,12 @@ class Pool:
             If it cannot begin.
         """
         ready = self._begin()
+        if not self._ray.wait([ready], num_returns=1, timeout=_BEGINS)[0]:
+            warnings.warn(
+                f"no worker has begun in {_BEGINS:.0f} s: the cluster may have no room for one "
+                "now, which `ray status` tells; it is waited for",
+                stacklevel=2,
+            )
         try:
             running: dict[str, str] = self._ray.get(ready)
         except self._ray.exceptions.RayError as error:
@@ -292,6 +300,24 @@ def _reason(error: Exception) -> str:
     return one_line(RuntimeError((errors or lines or [type(error).__name__])[-1]))
 
 
+def _room(nodes: list[dict[str, Any]], cores: int) -> tuple[int, int, int]:
+    """Accelerators of a cluster, processors that a worker can have, and room for how many such.
+
+    A worker runs on one machine: what no machine has would be waited for without end.
+    """
+    resources = [node["Resources"] for node in nodes if node["Alive"]]
+    gpus = int(sum(r.get("GPU", 0) for r in resources))
+    there = [int(r.get("CPU", 0)) for r in resources if not gpus or r.get("GPU", 0)]
+    most = max(there, default=0)
+    if 0 < most < cores:
+        warnings.warn(
+            f"no machine of the cluster has {cores} processors: a worker takes {most} (--cores)",
+            stacklevel=3,
+        )
+        cores = most
+    return gpus, cores, sum(n // cores for n in there)
+
+
 def _reach(address: str | None) -> None:
     """Find out whether anyone listens at ``host:port``: Ray would try for minutes, and log it."""
     host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
@@ -333,10 +359,8 @@ class Cluster:
         weights, self._settings = Weights.of(settings)
         self._weights = self._ray.put(weights)
         self._results, self._readers = results, readers
-        there = self._ray.cluster_resources()
-        cores, gpus = options.cores, int(there.get("GPU", 0))
-        cores = max(1, min(cores, int(there.get("CPU", 1))))
-        self.count = options.actors or gpus or max(1, int(there.get("CPU", 1)) // cores)
+        gpus, cores, room = _room(self._ray.nodes(), options.cores)
+        self.count = options.actors or gpus or max(room, 1)
         self._kind = self._ray.remote(Worker).options(
             num_cpus=cores, num_gpus=1 if gpus else 0, scheduling_strategy="SPREAD",
             max_restarts=0, max_task_retries=0,

@@ -314,8 +314,10 @@ def test_reduced_images_go_with_others_and_keep_what_is_whole(model, coins):
     for batch in (1, 3):
         plain, small, both = model.segment_many(images, batch=batch, imgsz=160)
         assert plain.shape == small.shape == both.shape == shape
-        assert np.array_equal(small.areas, alone.areas)
-        assert np.array_equal(both.boxes, alone.boxes)
+        # Not to the bit: how many threads a batch gets, and its sums, are the machine's.
+        for seg in (small, both):
+            assert np.allclose(seg.boxes, alone.boxes, atol=0.01)
+            assert np.allclose(seg.areas, alone.areas, rtol=0.01, atol=2)
         assert small.image is None
         assert np.array_equal(both.image, coins)
-        assert not np.array_equal(plain.areas, alone.areas)
+        assert plain.areas.sum() != pytest.approx(alone.areas.sum(), rel=0.001)

@@ -52,13 +52,15 @@ def workers():
     return [p for p in psutil.Process().children(recursive=True) if works(p)]
 
 
+@pytest.mark.filterwarnings("ignore:no worker has begun")  # on a busy machine
 def test_what_a_worker_and_a_node_were_at_is_made_again(photos, tmp_path, nodes, model, settings):
     listed = list(items([str(photos)]))
     here = Results(str(tmp_path / "here"))
     missing = jobs.begin(here, settings, False, listed, 1, lambda _: jobs.running(model), print)
     list(local.run(here, Segmenter(model, settings), missing))
     results = Results(str(tmp_path / "out"))
-    used = Cluster(ClusterOptions(nodes.address, cores=1), results, settings, 2)
+    with pytest.warns(UserWarning, match="no machine of the cluster has 2 processors: .* takes 1"):
+        used = Cluster(ClusterOptions(nodes.address, cores=2), results, settings, 2)
     missing = jobs.begin(results, settings, False, listed, 1, used.start, print)
     assert used.count == 2
     done, steps = [], []
@@ -73,6 +75,18 @@ def test_what_a_worker_and_a_node_were_at_is_made_again(photos, tmp_path, nodes,
     assert sorted(done) == missing == list(range(7))
     assert (sum(n for n, _ in steps), sum(e for _, e in steps)) == (7, 1)
     assert hashes(results.address) == hashes(here.address)
+
+
+def test_room_is_counted_by_machine():
+    def nodes(*parts):
+        return [{"Alive": alive, "Resources": held} for alive, held in parts]
+
+    mixed = nodes((True, {}), (True, {"CPU": 7.0}), (True, {"CPU": 3.0}), (False, {"CPU": 64.0}))
+    assert module._room(mixed, 2) == (0, 2, 4)
+    assert module._room(mixed, 4) == (0, 4, 1)
+    assert module._room([], 2) == (0, 2, 0), "machines may come"
+    with_gpu = nodes((True, {"CPU": 16.0}), (True, {"CPU": 8.0, "GPU": 2.0}))
+    assert module._room(with_gpu, 4) == (2, 4, 2)
 
 
 def test_where_no_cluster_is_is_one_line(tmp_path, photos):

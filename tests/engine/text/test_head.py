@@ -73,13 +73,13 @@ def test_clip_looks_at_nothing_and_a_second_text_costs_its_text_alone(
 ) -> None:
     calls = []
     real = text_encoder.encode
+    options, seg = made(), seg.with_image(seg.image)  # of which nothing is known yet
 
     def refuse(*_):
         raise AssertionError("CLIP looked at pixels")
 
     monkeypatch.setattr(tiny.model, "encode_image", refuse)
     monkeypatch.setattr(text_encoder, "encode", lambda *a: calls.append(a) or real(*a))
-    options, seg = made(), seg.with_image(seg.image)  # of which nothing is known yet
     tiny._texts.clear()
     first = seg.similarity(WORDS, options, tiny)
     expected = head.named(options)(head.told(seg)) @ tiny.text_features(WORDS).T
