@@ -38,3 +38,16 @@ def as_lvis(truth: dict[str, Any], rare: int = 1, common: int = 3) -> dict[str, 
         for c, of in sorted(having.items())
     ]  # fmt: skip
     return {"images": images, "annotations": annotations, "categories": categories}
+
+
+if __name__ == "__main__":
+    import json
+    import shutil
+    import sys
+    from pathlib import Path
+
+    # python -m support.lvis FROM TO: folders with instances.json and images/
+    source, folder = map(Path, sys.argv[1:])
+    shutil.copytree(source / "images", folder / "images")
+    made = as_lvis(json.loads((source / "instances.json").read_text()))
+    (folder / "lvis.json").write_text(json.dumps(made))

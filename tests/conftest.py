@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -30,6 +31,11 @@ os.environ["FIFTYONE_DATABASE_DIR"] = os.environ["FASTSAM_TESTS"] + "/database"
 os.environ["FIFTYONE_DATABASE_NAME"] = f"fastsam-tests-{os.getpid()}"
 os.environ["FIFTYONE_DEFAULT_DATASET_DIR"] = os.environ["FASTSAM_TESTS"] + "/files"
 os.environ["FIFTYONE_DO_NOT_TRACK"] = "true"
+
+# A shell lets what it starts in the background (`scripts/test.sh &`) ignore Ctrl+C, and all that
+# starts inherits that: tests that press it would wait without end.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import hypothesis
 import numpy as np
