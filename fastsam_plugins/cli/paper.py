@@ -8,8 +8,17 @@ from typing import Any
 
 import click
 
-from fastsam_plugins.cli.common import check_model, load, log, network, print_result, progress
+from fastsam_plugins.cli.common import (
+    check_model,
+    flags,
+    load,
+    log,
+    network,
+    print_result,
+    progress,
+)
 from fastsam_plugins.evaluation.published import PEERS
+from fastsam_plugins.options import TextOptions
 
 
 @click.command()
@@ -28,6 +37,7 @@ from fastsam_plugins.evaluation.published import PEERS
     "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False),
     help="Markdown page to write; its pictures go into a folder beside it.",
 )  # fmt: skip
+@flags(TextOptions, names=("clip",))
 @network("decoder")
 def paper(
     tables: tuple[int, ...],
@@ -36,6 +46,7 @@ def paper(
     limit: int | None,
     peers: tuple[str, ...],
     output: Path,
+    clip: str,
     **values: Any,
 ) -> None:
     """Measure the paper's tables and figures with what is at hand, as a page of Markdown.
@@ -54,7 +65,7 @@ def paper(
     check_model(values)
     pictures = output.with_name(f"{output.stem}_pictures")
     pictures.mkdir(exist_ok=True)
-    setting = Setting(load(values), data, pictures, limit, peers, progress)
+    setting = Setting(load(values), data, pictures, limit, peers, clip, progress)
     outcomes = []
     for outcome in run(items, setting):
         outcomes.append(outcome)

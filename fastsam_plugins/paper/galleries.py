@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from fastsam_plugins.datasets.sources import Labelled
 from fastsam_plugins.decoder.simulation import deepest
 from fastsam_plugins.evaluation.prompt_iou import evaluate_prompts
-from fastsam_plugins.io import atomic, overlay, read_image
+from fastsam_plugins.io import overlay, read_image
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import SegmentOptions
+from fastsam_plugins.paper import pictures
+from fastsam_plugins.paper.pictures import SHOWN, Image
 from fastsam_plugins.paper.report import Finding
 from fastsam_plugins.paper.setting import Missing, Setting, without_specks
 from fastsam_plugins.segmentation import Segmentation
@@ -26,7 +25,6 @@ _COLUMNS = {
     "3 points, predicted": "3 points, predict", "box, predicted": "box, predict",
     "box, filled": "box, filled",
 }  # fmt: skip
-_SHOWN = 3  # images in a picture
 
 
 def anomalies(setting: Setting) -> Finding:
@@ -69,7 +67,8 @@ def _gallery(setting: Setting, name: str, labelled: Sequence[Labelled]) -> Findi
     columns = {k: v for k, v in _COLUMNS.items() if v in scores}
     row = tuple(100 * float(scores[v]) for v in columns.values())
     picture = f"{name}.png"
-    _draw(setting, [item for item in labelled if item.masks], setting.pictures / picture)
+    shown = [item for item in labelled if item.masks][:SHOWN]
+    pictures.write([_pictures(setting, item) for item in shown], setting.pictures / picture)
     return Finding(
         tuple(columns), [(f"{setting.model.network.name}, mean IoU", row)],
         f"{len(labelled)} images of `{name}/`",
@@ -80,35 +79,21 @@ def _gallery(setting: Setting, name: str, labelled: Sequence[Labelled]) -> Findi
     )  # fmt: skip
 
 
-def _draw(setting: Setting, labelled: Sequence[Labelled], path: Path) -> None:
-    rows = [_row(setting, item) for item in labelled[:_SHOWN]]
-    width = max(row.shape[1] for row in rows)
-    filled = [np.pad(row, ((0, 6), (0, width - row.shape[1]), (0, 0))) for row in rows]
-    with atomic.replacing(path) as part:
-        Image.fromarray(np.concatenate(filled)).save(part, format="png")
-
-
-def _row(setting: Setting, item: Labelled, side: int = 220) -> NDArray[np.uint8]:
-    """Pictures of one image side by side."""
-    import cv2
-
+def _pictures(setting: Setting, item: Labelled) -> list[Image]:
+    """Of one image, side by side."""
     image = read_image(item.image)
     seg = setting.model.segment(image, OPTIONS)
     largest = max(item.masks, key=R.area)
     x, y = deepest(R.to_bitmap(largest, item.shape))
     box = R.bounds(largest, item.shape[0])
     truth = Segmentation.from_runs(item.masks, item.shape)
-    pictures = [
+    return [
         image,
         overlay.overlay(image, seg),
         overlay.overlay(image, seg.predict([(x, y)], multimask=False), points=[(x, y, 1)]),
         overlay.overlay(image, seg.predict(boxes=[box]), boxes=[box]),
         overlay.overlay(image, truth),
     ]
-    scale = side / image.shape[0]
-    size = max(round(image.shape[1] * scale), 1), side
-    small = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures]
-    return np.concatenate([np.pad(p, ((0, 0), (0, 6), (0, 0))) for p in small], axis=1)
 
 
 def _on_shadows(setting: Setting, labelled: Sequence[Labelled]) -> tuple[float, float]:

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from fastsam_plugins.evaluation import published
-from fastsam_plugins.paper import boxes, edges, galleries, proposals, runtime, weaknesses
-from fastsam_plugins.paper.report import Finding, Item, Outcome
+from fastsam_plugins.paper import boxes, edges, galleries, proposals, runtime, texts, weaknesses
+from fastsam_plugins.paper.report import Item, Outcome
 from fastsam_plugins.paper.setting import Missing, Setting
-
-
-def _elsewhere(reason: str) -> Callable[[Setting], Finding]:
-    """For what another command measures, or what cannot be measured."""
-
-    def run(_: Setting) -> Finding:
-        raise Missing(reason)
-
-    return run
-
 
 ITEMS = (
     Item("table 1", "running time by number of point prompts (figure 1a, 50× and 170×)",
@@ -37,10 +27,9 @@ ITEMS = (
     Item("table 6", "instances for a detector's boxes",
          "needs `coco_instances/` with `instances.json`, `images/` and, of a detector, "
          "`boxes.json`", boxes.instances, published.COCO_INSTANCES),
-    Item("figure 6", "text to masks", "needs CLIP's weights",
-         _elsewhere("CLIP's weights, which `fastsam doctor` says how to get; then `fastsam segment "
-                    "image.jpg --text 'a dog' -o dog.png`. What was measured with a small CLIP of "
-                    "our own is in docs/text.md")),
+    Item("figure 6", "text to masks",
+         "needs `text/` or `coco_instances/` with `instances.json` and `images/`, and a CLIP "
+         "(`--clip`)", texts.texts),
     Item("figure 7", "anomalies", "needs `anomaly/` or `mvtec/`: images and label images",
          galleries.anomalies),
     Item("figure 8", "salient objects", "needs `saliency/` or `redweb_s/`: images and label images",

@@ -10,6 +10,7 @@ from typing import Any
 from fastsam_plugins.datasets.sources import Labelled, read
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.model import FastSAM
+from fastsam_plugins.options import TextOptions
 
 SPECK = 20  # pixels: connected parts of a truth that are smaller are no objects
 
@@ -33,6 +34,8 @@ class Setting:
         Most images of each data set.
     peers : tuple of str
         Other networks whose running time is measured beside.
+    clip : str
+        The CLIP that text prompts are compared by; see ``TextOptions.clip``.
     progress : callable
         Given a label and a number, wraps an iteration over so many.
     """
@@ -42,6 +45,7 @@ class Setting:
     pictures: Path
     limit: int | None = None
     peers: tuple[str, ...] = ()
+    clip: str = TextOptions().clip
     progress: Callable[[str, int], Callable[[Iterable[Any]], Iterable[Any]]] = field(
         default=lambda *_: iter
     )
