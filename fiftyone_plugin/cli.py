@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from fastsam_plugins import messages
-from fastsam_plugins.cli.common import Command, as_json, flags, log, pick, print_result
+from fastsam_plugins.cli.common import Group, as_json, flags, log, pick, print_result
 from fastsam_plugins.cli.doctor import Finding
 from fastsam_plugins.cli.doctor import as_json as findings_json
 from fiftyone_plugin.parameters import LoadOptions, TidyOptions
@@ -41,12 +41,9 @@ def folder() -> Path:
     return Path(fo.config.plugins_dir) / "fastsam-plugins" / "fastsam"
 
 
-@click.group(name="fiftyone")
+@click.group(cls=Group, name="fiftyone")
 def fiftyone() -> None:
     """Install the FiftyOne plugin, remove it, or look whether it works."""
-
-
-fiftyone.command_class = Command
 
 
 def copy() -> Path:

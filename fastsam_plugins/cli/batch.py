@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastsam_plugins.cli.common import (
-    Command,
+    Group,
     as_json,
     check_model,
     check_none_given,
@@ -44,10 +44,9 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130  # as a shell has it for who is ended by Ctrl-C
 
 
-class _Group(click.Group):
+class _Group(Group):
     """A group whose first command needs no name: what is no name of a command is for that."""
 
-    command_class = Command
     first = "run"
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:

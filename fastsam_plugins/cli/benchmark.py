@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastsam_plugins.cli.common import (
+    Command,
     as_json,
     check_model,
     flags,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from fastsam_plugins.speed import Stage
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("images", nargs=-1, type=click.Path(path_type=Path))
 @network()
 @flags(SegmentOptions, names=("imgsz", "conf", "max_det"))

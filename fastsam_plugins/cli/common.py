@@ -50,10 +50,14 @@ class Command(click.Command):
             return super().invoke(context)
 
 
-class Commands(click.Group):
-    """Commands whose errors are one line and exit status 1; ``FASTSAM_DEBUG=1`` shows where."""
+class Group(click.Group):
+    """A group of such commands."""
 
     command_class = Command
+
+
+class Commands(Group):
+    """Commands whose errors are one line and exit status 1; ``FASTSAM_DEBUG=1`` shows where."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Own commands, and those of adapters (entry points ``fastsam_plugins.commands``)."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastsam_plugins.cli.common import (
-    Command,
+    Group,
     as_json,
     check_model,
     flags,
@@ -30,12 +30,9 @@ if TYPE_CHECKING:
     from fastsam_plugins.datasets.sources import Labelled
 
 
-@click.group()
+@click.group(cls=Group)
 def evaluate() -> None:
     """Measure results against ground truth."""
-
-
-evaluate.command_class = Command
 
 
 against = click.option(

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fastsam_plugins.cli.common import (
+    Command,
     check_model,
     flags,
     load,
@@ -21,7 +22,7 @@ from fastsam_plugins.evaluation.published import PEERS
 from fastsam_plugins.options import TextOptions
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--table", "tables", multiple=True, type=int, help="Only this table; repeatable.")
 @click.option("--figure", "figures", multiple=True, type=int, help="Only this figure; repeatable.")
 @click.option(

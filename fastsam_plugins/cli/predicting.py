@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastsam_plugins.cli.common import check_model, flags, load, log, network, pick, print_result
+from fastsam_plugins.cli.common import (
+    Command,
+    check_model,
+    flags,
+    load,
+    log,
+    network,
+    pick,
+    print_result,
+)
 from fastsam_plugins.cli.evaluate import read_all
 from fastsam_plugins.options import (
     DataOptions,
@@ -81,7 +90,7 @@ def refined(
     return seg.predict(points, labels, boxes, mask=bitmap, multimask=False)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("data", nargs=-1, required=True)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False),

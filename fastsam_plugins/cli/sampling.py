@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from fastsam_plugins.cli.common import as_json, flags, log, pick, print_result
+from fastsam_plugins.cli.common import Command, as_json, flags, log, pick, print_result
 from fastsam_plugins.options import SampleOptions
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("parts", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False),

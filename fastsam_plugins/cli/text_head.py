@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from fastsam_plugins.cli.common import (
+    Command,
     as_json,
     check_model,
     flags,
@@ -39,7 +40,7 @@ def check(wording: TextOptions, tiled: bool) -> None:
                          "part")  # fmt: skip
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("images", nargs=-1, required=True)
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False),

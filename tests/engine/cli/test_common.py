@@ -33,6 +33,19 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 # --- flags ----------------------------------------------------------------------------------------
 
 
+def commands(group, context):
+    """All commands of a group, of those within it too."""
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        yield from commands(found, context) if isinstance(found, click.Group) else [found]
+
+
+def test_no_command_lets_libraries_print_among_its_results():
+    found = list(commands(main.main, click.Context(main.main)))
+    assert {"segment", "paper", "proposals", "train-decoder", "install"} <= {c.name for c in found}
+    assert [c.name for c in found if not isinstance(c, common.Command)] == []
+
+
 def parse(subcommand, words):
     parent = click.Context(main.main, **main.main.context_settings)
     return subcommand.make_context(subcommand.name, words, parent=parent)
