@@ -44,6 +44,11 @@ def run_time(setting: Setting) -> Finding:
         f"An image of up to {imgsz} px from an array to the answer of all points, median of "
         f"{_ROUNDS} runs, mean of the sample images.",
     ]
+    if model.network.name != "FastSAM-x":
+        notes.append(
+            "The paper's row is of FastSAM-x, a network many times as large as "
+            f"{model.network.name}: `--model FastSAM-x` times it."
+        )
     for peer in setting.peers:
         rows.append((f"{peer}, random numbers", tuple(_peer(peer, model.device))))
     if setting.peers:
