@@ -116,7 +116,7 @@ class FastSAM:
         return f"FastSAM({self.network.name}, {self._device}, {self.backend.label})"
 
     def __str__(self) -> str:
-        return f"{self.network.name} by {self.backend.label} on {self._device}, imgsz {self.imgsz}"
+        return f"{self.network.name} by {self.backend.label} on {self._device}"
 
     @property
     def device(self) -> Any:

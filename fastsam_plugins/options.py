@@ -342,6 +342,10 @@ class BatchOptions(Options):
     max_errors: float = option(
         0.0, "Exit with 1 only if more than this share of the images could not be used", ge=0, le=1
     )
+    retry: bool = option(
+        False,
+        "Try images again that could not be used, with the others of their files of results",
+    )
     image_column: str | None = option(
         None, "Column of a Parquet file that names the images; by default image, path or filepath"
     )

@@ -92,6 +92,7 @@ def run(context: click.Context, inputs: tuple[str, ...], output: str, engine: st
     `fastsam batch export OUT -o coco.json` makes a COCO file of the results.
     """
     from fastsam_plugins.scale import inputs as sources
+    from fastsam_plugins.scale import places
     from fastsam_plugins.scale.results import Results
 
     if not values["tiled"]:
@@ -104,7 +105,10 @@ def run(context: click.Context, inputs: tuple[str, ...], output: str, engine: st
     settings = _settings(values)
     results = Results(output)
     with results.alone():
-        work = _Work(results, settings, how, new, Progress())
+        named = [places.local(str(name)) for name in (*inputs, *([prompts] if prompts else []))
+                 if not places.is_address(str(name))]  # fmt: skip
+        files = [name for name in named if Path(name).is_file()]
+        work = _Work(results, settings, how, new, Progress(), files)
         listed = sources.items(inputs, prompts, how.image_column, how.prompt_score)
         try:
             if engine == "ray":
@@ -124,20 +128,23 @@ def run(context: click.Context, inputs: tuple[str, ...], output: str, engine: st
     _tell(counts, results, as_json)
     if counts.images and counts.errors / counts.images > how.max_errors:
         raise ValueError(f"{counts.errors} of {counts.images} images could not be used; the others "
-                         f"are done. The first: {counts.first}")  # fmt: skip
+                         "are done. When they are mended, --retry tries them again. The first: "
+                         f"{counts.first}")  # fmt: skip
 
 
 @batch.command()
 @click.argument("results")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False),
-              help="The COCO .json to write.")  # fmt: skip
+@click.option("-o", "--output", required=True, help="The COCO .json to write, a file here.")
 @as_json
-def export(results: str, output: Path, as_json: bool) -> None:
+def export(results: str, output: str, as_json: bool) -> None:
     """Write RESULTS, a folder or an address, as a COCO file; memory does not grow with them."""
     from fastsam_plugins.scale import export as rooms
+    from fastsam_plugins.scale import places
     from fastsam_plugins.scale.results import Results
 
-    images, annotations = rooms.coco(Results(results), output)
+    if places.is_address(output):
+        raise ValueError(f"--output is a file here, and {output} an address: copy it afterwards")
+    images, annotations = rooms.coco(Results(results), Path(output))
     if as_json:
         print_result(json.dumps({"output": str(output), "images": images,
                                  "annotations": annotations}))  # fmt: skip
@@ -172,16 +179,20 @@ class _Work:
     """What is to be done, and how far it is."""
 
     def __init__(
-        self, results: Results, settings: Settings, how: BatchOptions, new: bool, progress: Progress
-    ) -> None:
+        self, results: Results, settings: Settings, how: BatchOptions, new: bool,
+        progress: Progress, files: list[str],
+    ) -> None:  # fmt: skip
         self.results, self.settings, self.how, self.new = results, settings, how, new
-        self.progress = progress
+        self.progress, self._files = progress, files
 
     def here(self, listed: Any) -> None:
         """Do it on this machine."""
         from fastsam_plugins.scale import jobs, local, segmenter
+        from fastsam_plugins.text import loading
 
         made: list[Any] = []
+        if self.settings.texts:  # what is missing is told before anything is deleted
+            loading.load(self.settings.wording.clip, self.settings.running.device)
 
         def start(settings: Settings) -> dict[str, str]:
             made.append(segmenter.network(settings, log))
@@ -189,7 +200,7 @@ class _Work:
             return jobs.running(made[0])
 
         missing = jobs.begin(self.results, self.settings, self.new, listed, self.how.shard,
-                             start, log)  # fmt: skip
+                             start, log, self.how.retry)  # fmt: skip
         self._began(missing)
         if not missing:
             return
@@ -207,7 +218,7 @@ class _Work:
         cluster = Cluster(options, self.results, self.settings, self.how.readers)
         try:
             missing = jobs.begin(self.results, self.settings, self.new, listed, self.how.shard,
-                                 cluster.start, log)  # fmt: skip
+                                 cluster.start, log, self.how.retry)  # fmt: skip
             self._began(missing)
             if not missing:
                 return
@@ -219,6 +230,7 @@ class _Work:
             cluster.close()
 
     def _began(self, missing: Sequence[int]) -> None:
+        self.results.remember(self._files)
         total = self.results.plan.num_rows
         left = self.results.size(missing)
         if left < total:

@@ -68,12 +68,13 @@ def paper(
     pictures.mkdir(exist_ok=True)
     setting = Setting(load(values), data, pictures, limit, peers, clip, progress)
     outcomes = []
+    network_said = f"{setting.model}, {setting.model.imgsz} px"
     for outcome in run(items, setting):
         outcomes.append(outcome)
         said = f"missing: {outcome.missing}" if outcome.missing else "measured"
         log(f"{outcome.item.key}: {said} ({outcome.seconds:.0f} s)")
         # Written as it grows: what was measured stays if a later item is stopped.
-        atomic.write_text(output, page(outcomes, str(setting.model), _machine(), pictures.name))
+        atomic.write_text(output, page(outcomes, network_said, _machine(), pictures.name))
     measured = sum(1 for o in outcomes if o.finding)
     print_result(f"{measured} of {len(outcomes)} items measured: {output}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import posixpath
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -45,6 +46,7 @@ def coco(results: Results, path: Path) -> tuple[int, int]:
         raise ValueError(f"{path} has to end in .json")
     results.check_done()
     atomic.check_writable(path)
+    atomic.check_apart([path], results.files())
     start = _shared(results)
     categories: dict[str, int] = {}
     with atomic.replacing(path) as part, open(part, "w", encoding="utf-8") as stream:
@@ -73,7 +75,7 @@ def _shared(results: Results) -> str:
     shared: str | None = None
     for chunk in results.plan["image"].iterchunks():
         for image in chunk:
-            folder = posixpath.dirname(image.as_py().replace("\\", "/"))
+            folder = posixpath.dirname(_slashed(image.as_py()))
             if shared is None:
                 shared = folder
             while not f"{folder}/".startswith(f"{shared}/") and shared:
@@ -81,12 +83,17 @@ def _shared(results: Results) -> str:
     return shared or ""
 
 
+def _slashed(image: str) -> str:
+    """A path as COCO files have it; elsewhere than on Windows a backslash is part of a name."""
+    return image.replace("\\", "/") if os.name == "nt" else image
+
+
 def _images(results: Results, start: str) -> Iterator[dict[str, Any]]:
     number = 0
     for row in results.rows(("image", "width", "height", "error")):
         if row["error"] is None:
             number += 1
-            name = row["image"].replace("\\", "/").removeprefix(start).lstrip("/")
+            name = _slashed(row["image"]).removeprefix(start).lstrip("/")
             yield image_record(number, name, (row["height"], row["width"]))
 
 

@@ -13,6 +13,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from fastsam_plugins import prompts as P
 from fastsam_plugins.datasets import coco, sources
 from fastsam_plugins.io import typed_json
@@ -68,7 +70,10 @@ def asked(prompt: str, negatives: Sequence[str] = ()) -> P.Prompt | None:
         raise ValueError("points must be lists of x, y and, maybe, 0 or 1")
     labels = tuple(int(p[2]) if len(p) > 2 else 1 for p in points)
     spot = P.PointPrompt(tuple((p[0], p[1]) for p in points), labels) if points else None
-    return P.BoxPrompt(tuple(map(tuple, said["boxes"])), spot) if "boxes" in said else spot
+    boxes = said.get("boxes", [])
+    if not all(isinstance(b, list) and len(b) == 4 for b in boxes):
+        raise ValueError("boxes must be lists of x1, y1, x2, y2")
+    return P.BoxPrompt(tuple(map(tuple, boxes)), spot) if "boxes" in said else spot
 
 
 def items(
@@ -196,13 +201,22 @@ def _list(file: str) -> Iterator[Item]:
     yield from (Item(_beside(line.strip(), file)) for line in text.splitlines() if line.strip())
 
 
+class _Listed(msgspec.Struct):
+    """What is read of a COCO file: some, as COCO's own of its test sets, have no annotations."""
+
+    images: list[coco.Named]
+
+
 def _coco(file: str, boxes: _Boxes | None) -> Iterator[Item]:
     if places.is_address(file):
-        content = typed_json.decode(places.read_bytes(file), coco.Dataset, file, coco.TRUTH)
+        content = typed_json.decode(places.read_bytes(file), _Listed, file, "a COCO file")
         folders: list[Path] = []
     else:
-        content, folders = coco.read(Path(file)), sources.image_places(Path(file), None)
+        content = typed_json.read(Path(file), _Listed, "a COCO file")
+        folders = sources.image_places(Path(file), None)
     known = {image.id for image in content.images}
+    if boxes and len(known) < len(content.images):
+        raise ValueError(f"{file} has several images of one id, by which --prompts go")
     if boxes and (strange := [i for i in boxes if i not in known]):
         raise ValueError(
             f"--prompts have boxes of image {strange[0]!r}, which {file} does not list"

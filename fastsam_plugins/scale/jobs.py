@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from fastsam_plugins.decoder import weights as decoders
 from fastsam_plugins.model import FastSAM
 from fastsam_plugins.network import weights
 from fastsam_plugins.network.downloads import sha256_of
+from fastsam_plugins.scale import plans
 from fastsam_plugins.scale.inputs import Item
 from fastsam_plugins.scale.manifest import Manifest, check_same, versions
 from fastsam_plugins.scale.results import Results
@@ -30,6 +32,7 @@ def begin(
     size: int,
     start: Callable[[Settings], dict[str, str]],
     say: Callable[[str], None],
+    retry: bool = False,
 ) -> list[int]:
     """Begin a run, or go on with one.
 
@@ -47,6 +50,8 @@ def begin(
         Makes the network, and says what runs it. Called where nobody knows that yet.
     say : callable
         Told what is worth a line.
+    retry : bool
+        Make shards again that have images which could not be used.
 
     Returns
     -------
@@ -56,22 +61,27 @@ def begin(
     Raises
     ------
     ValueError
-        If other options or another network made what is there.
+        If other options or another network made what is there, or there is no image.
     """
     before = None if new else results.manifest()
     now = Manifest(_model(settings), _wished(settings), settings.described(), versions())
-    if before is not None:
-        check_same(before, now, results.address)
-    listed = list(items) if before is None else items  # what cannot be listed begins nothing
-    if before is None:
+    if before is None:  # whatever is wrong is found before anything is deleted
+        plan, twice = plans.grown(plans.schema().empty_table(), items, size)
+        if not plan.num_rows:
+            raise ValueError("there is no image in what was named")
         now.running = start(settings)
         results.begin(now, new)
-    elif before.versions != now.versions:
-        say("Other versions made the shards that are there (manifest.json lists them): masks of "
-            "the others may differ in places")  # fmt: skip
-    if twice := results.add(listed, size):
+        results.keep(plan)
+    else:
+        check_same(before, now, results.address)
+        if before.versions != now.versions:
+            say("Other versions made the shards that are there (manifest.json lists them): masks "
+                "of the others may differ in places")  # fmt: skip
+        twice = results.add(items, size)
+    if twice:
         say(f"{twice} images are listed twice: each is done once")
-    return results.missing()
+    again = results.failed() if retry and before is not None else []
+    return sorted({*results.missing(), *again})
 
 
 def known(results: Results) -> Manifest:
@@ -97,7 +107,9 @@ def _model(settings: Settings) -> dict[str, Any]:
     about: dict[str, Any] = {"name": path.stem, "sha256": sha256_of(path)}
     if settings.prompting.predict:
         named = settings.running.decoder
-        decoder = decoders.beside(path) if named is None else named
+        decoder = decoders.beside(path) if named is None else Path(named).expanduser()
+        if named is not None and not decoder.is_file():
+            raise ValueError(f"there is no decoder {named}")
         there = named is not None or decoders.beside(path).is_file()
-        about["decoder"] = sha256_of(decoder) if there else None  # type: ignore[arg-type]
+        about["decoder"] = sha256_of(decoder) if there else None
     return about

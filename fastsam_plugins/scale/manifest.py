@@ -25,6 +25,8 @@ class Manifest(msgspec.Struct):
     versions : dict
         Of this program, and of what it computes with.
     format : int
+    inputs : list of str
+        The files here in which images were named: lists, COCO files, prompts.
     """
 
     model: dict[str, Any]
@@ -32,6 +34,7 @@ class Manifest(msgspec.Struct):
     options: dict[str, Any]
     versions: dict[str, str]
     format: int = rows.FORMAT
+    inputs: list[str] = []
 
 
 def versions() -> dict[str, str]:

@@ -95,6 +95,8 @@ def _store(root: str) -> tuple[Any, str]:
 def _found(address: str) -> tuple[Any, str]:
     scheme, _, rest = address.partition("://")
     name, _, path = rest.partition("/")
+    if not name:
+        raise ValueError(f"{address} names no bucket or host")
     system, start = patiently(lambda: _store(f"{scheme}://{name}"), address)
     return system, f"{start.rstrip('/')}/{path}".rstrip("/") if path else start
 

@@ -11,12 +11,14 @@ those that are missing.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -89,7 +91,7 @@ class Results:
             return None
         known = typed_json.decode(text, Manifest, place, "a manifest of results")
         if known.format != rows.FORMAT:
-            raise ValueError(f"{place} is of another version of fastsam: use that, or --new")
+            raise _OtherVersion(f"{place} is of another version of fastsam: use that, or --new")
         return known
 
     def begin(self, now: Manifest, new: bool) -> None:
@@ -109,17 +111,37 @@ class Results:
         if new:
             self._delete()
         before = self.manifest()
-        if before is None and self.done():
-            raise ValueError(f"{self.address} holds shards and no {MANIFEST}: name another folder, "
-                             "or begin anew with --new")  # fmt: skip
+        if before is None and (self.done() or self.plan.num_rows):
+            raise ValueError(f"{self.address} holds shards or a plan and no {MANIFEST}: name "
+                             "another folder, or begin anew with --new")  # fmt: skip
         if before is not None:
             check_same(before, now, self.address)
             return
+        self._write_manifest(now)
+
+    def _write_manifest(self, now: Manifest) -> None:
         text = json.dumps(msgspec.to_builtins(now), indent=1, sort_keys=True, ensure_ascii=False)
         places.write_bytes(places.join(self.address, MANIFEST), f"{text}\n".encode())
 
+    def remember(self, inputs: Iterable[str]) -> None:
+        """Keep in mind which files images were named in: an export must not replace them."""
+        manifest = self.manifest()
+        assert manifest is not None
+        if new := [name for name in inputs if name not in manifest.inputs]:
+            manifest.inputs += new
+            self._write_manifest(manifest)
+
     def _delete(self) -> None:
-        """Shards first: what a kill leaves of them still is what the manifest says."""
+        """Shards first: what a kill leaves of them still is what the manifest says.
+
+        Raises
+        ------
+        ValueError
+            If the manifest is another program's: there are no shards that belong to it.
+        """
+        if not self.done():
+            with contextlib.suppress(_OtherVersion):
+                self.manifest()
         for number in self.done():
             places.delete(self.shard(number))
         places.delete(places.join(self.address, PLAN))
@@ -146,6 +168,9 @@ class Results:
                 self._plan = plans.schema().empty_table()
             except pa.ArrowInvalid as error:
                 raise ValueError(f"{place} is damaged ({error}): begin anew with --new") from None
+            if not self._plan.schema.equals(plans.schema()):
+                self._plan = None
+                raise ValueError(f"{place} is no plan of fastsam batch: name another folder")
         return self._plan
 
     def add(self, items: Iterable[Item], size: int) -> int:
@@ -167,11 +192,19 @@ class Results:
         ValueError
             If something else is asked of an image than before.
         """
-        before = self.plan
-        self._plan, twice = plans.grown(before, items, size)
-        if self._plan.num_rows > before.num_rows:
-            places.write_bytes(places.join(self.address, PLAN), _parquet(self._plan))
+        if not self.plan.num_rows and self.done():
+            place = places.join(self.address, PLAN)
+            raise ValueError(f"{place} is gone, without which nobody knows what the shards are of: "
+                             "begin anew with --new")  # fmt: skip
+        plan, twice = plans.grown(self.plan, items, size)
+        self.keep(plan)
         return twice
+
+    def keep(self, plan: Any) -> None:
+        """Write a plan that has grown."""
+        if plan.num_rows > self.plan.num_rows:
+            places.write_bytes(places.join(self.address, PLAN), _parquet(plan))
+            self._plan = plan
 
     def items(self, numbers: Iterable[int]) -> Iterator[tuple[int, list[Item]]]:
         """The images of some shards, shard by shard."""
@@ -192,6 +225,14 @@ class Results:
         """Where a shard lies."""
         return places.join(self.address, SHARDS, f"part-{number:06d}.parquet")
 
+    def files(self) -> list[Path]:
+        """What lies in a folder here, and must not be written over; the inputs as well."""
+        own = [places.join(self.address, name) for name in (MANIFEST, PLAN)]
+        own += [self.shard(number) for number in self.done()]
+        manifest = self.manifest()
+        named = [*own, *(manifest.inputs if manifest else [])]
+        return [Path(name) for name in named if not places.is_address(name)]
+
     def done(self) -> list[int]:
         """The shards that are there."""
         found = (_NAME.search(f) for f in places.files(places.join(self.address, SHARDS)))
@@ -201,6 +242,11 @@ class Results:
         """The shards that are to be made."""
         there = set(self.done())
         return [k for k in range(len(plans.ends(self.plan))) if k not in there]
+
+    def failed(self) -> list[int]:
+        """The shards with images that could not be used."""
+        done = self.done()
+        return [n for n, c in zip(done, self._each(done), strict=True) if c.errors]
 
     def write(self, number: int, content: Sequence[rows.Row]) -> Counts:
         """Write a shard, whole or not at all."""
@@ -212,7 +258,8 @@ class Results:
         )
         schema = rows.schema()
         about = {"fastsam_errors": str(counts.errors), "fastsam_instances": str(counts.instances),
-                 "fastsam_first_error": counts.first}  # fmt: skip
+                 "fastsam_first_error": counts.first,
+                 "fastsam_images": _digest(r["image"] for r in content)}  # fmt: skip
         table = arrow().Table.from_pylist(content, schema.with_metadata(schema.metadata | about))
         places.write_bytes(self.shard(number), _parquet(table))
         return counts
@@ -251,25 +298,41 @@ class Results:
                 f"{missing} shards of {self.address} are not done: the command that began them "
                 "makes them"
             )
+        self.counts(self.done())
 
     def counts(self, numbers: Iterable[int]) -> Counts:
-        """What is in some shards, by their footers."""
+        """What is in some shards, by their footers.
+
+        Raises
+        ------
+        ValueError
+            If one is damaged, or holds other images than the plan says.
+        """
+        total = Counts()
+        for counts in self._each(list(numbers)):
+            total.add(counts)
+        return total
+
+    def _each(self, numbers: Sequence[int]) -> Iterator[Counts]:
+        known = len(plans.ends(self.plan))
+        if strange := [n for n in numbers if n >= known]:
+            raise ValueError(f"{self.shard(strange[0])} is no shard of this plan: take it away")
+        images = {n: _digest(i.image for i in items) for n, items in self.items(numbers)}
 
         def of(number: int) -> Counts:
             place = self.shard(number)
             with _telling(place):
                 footer = places.patiently(lambda: _footer(place), place)
                 said = {k.decode(): v.decode() for k, v in (footer.metadata or {}).items()}
+                if said.get("fastsam_images", images[number]) != images[number]:
+                    raise OSError("it is of other images")
                 return Counts(
                     footer.num_rows, int(said["fastsam_errors"]), int(said["fastsam_instances"]),
                     said["fastsam_first_error"],
                 )  # fmt: skip
 
-        total = Counts()
         with ThreadPoolExecutor(_TOGETHER) as pool:
-            for counts in pool.map(of, numbers):
-                total.add(counts)
-        return total
+            yield from pool.map(of, numbers)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -280,9 +343,9 @@ class Results:
         if places.is_address(self.address):
             yield
             return
-        from pathlib import Path
-
         folder = Path(self.address)
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{self.address} is a file: results go into a folder")
         with atomic.making(folder), atomic.alone(folder, wait=False):
             yield
 
@@ -296,6 +359,18 @@ def _telling(place: str) -> Iterator[None]:
         raise ValueError(
             f"{place} cannot be read ({error}): delete it, and the same command makes it again"
         ) from None
+
+
+class _OtherVersion(ValueError):
+    pass
+
+
+def _digest(images: Iterable[str]) -> str:
+    """What tells the images of a shard from others."""
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(image.encode() + b"\0")
+    return digest.hexdigest()
 
 
 def _footer(place: str) -> Any:

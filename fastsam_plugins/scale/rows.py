@@ -85,7 +85,7 @@ def of_instances(
 
 def masks(row: Row) -> list[dict[str, Any]]:
     """COCO's RLE of every instance of a row."""
-    size = [row["height"], row["width"]]
+    size = [int(row["height"]), int(row["width"])]
     return [{"size": size, "counts": counts} for counts in row["rles"]]
 
 
@@ -97,11 +97,11 @@ def segmentation(row: Row) -> Segmentation:
     ValueError
         If it has an error instead, or what it holds is damaged.
     """
-    if row["error"] is not None:
+    if isinstance(row["error"], str):  # pandas has NaN for null
         raise ValueError(row["error"])
-    shape = (row["height"], row["width"])
+    shape = (int(row["height"]), int(row["width"]))
     found = Segmentation.from_rles(masks(row), shape, np.array(row["scores"], np.float32))
-    boxes = np.array(row["boxes"], np.float32).reshape(-1, 4)
+    boxes = np.array([list(box) for box in row["boxes"]], np.float32).reshape(-1, 4)
     made = Segmentation.from_source(found.source, boxes, found.scores)
     found.source.know("stability", np.array(row["stability"], np.float64))  # null is NaN
     answers = np.array(row["answers"], np.int64)

@@ -44,7 +44,10 @@ def test_other_options_are_refused_and_errors_count(photos, tmp_path):
     assert line.startswith(f"Error: {out} was made with conf 0.2, and now it is 0.3")
     failed = run("batch", photos, "-o", out, *QUICK, "--max-errors", 0.1)
     assert failed.exit_code == 1
-    assert "1 of 7 images could not be used; the others are done. The first: " in failed.stderr
+    assert (
+        "1 of 7 images could not be used; the others are done. When they are mended"
+        in failed.stderr
+    )
     assert str(photos / "3.png") in failed.stderr
     done("batch", photos, "-o", out, *QUICK, "--conf", 0.3, "--new")
     for image in photos.iterdir():  # new images come to those that are there
@@ -53,6 +56,43 @@ def test_other_options_are_refused_and_errors_count(photos, tmp_path):
     assert len(hashes(out)) == 7
     done("batch", photos, "-o", out, *QUICK, "--conf", 0.3)
     assert len(hashes(out)) == 13
+
+
+def test_images_that_were_mended_are_tried_again(photos, tmp_path):
+    out = tmp_path / "out"
+    done("batch", photos, "-o", out, "--shard", 2, *QUICK)
+    (photos / "3.png").write_bytes((photos / "2.png").read_bytes())
+    assert "1 of them could not be used" in done("batch", photos, "-o", out, *QUICK).stdout
+    before = hashes(out)
+    again = done("batch", photos, "-o", out, *QUICK, "--retry")
+    assert "5 of 7 images are done already" in again.stderr
+    assert again.stdout.startswith("7 images, ")
+    after = hashes(out)
+    assert [name for name in before if before[name] != after[name]] == ["3.png"]
+    assert "7 of 7 images are done already" in done("batch", photos, "-o", out, *QUICK,
+                                                    "--retry").stderr  # fmt: skip
+
+
+def test_new_deletes_nothing_without_a_clip(photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "nothing"))
+    out = tmp_path / "out"
+    done("batch", photos, "-o", out, *QUICK)
+    before = {p: p.read_bytes() for p in out.rglob("*.*")}
+    words = ("--new", "--text", "a dog", "--clip", "ViT-B-32/openai")
+    assert "is not on this machine" in one_error(run("batch", photos, "-o", out, *QUICK, *words))
+    assert {p: p.read_bytes() for p in out.rglob("*.*")} == before
+
+
+def test_outputs_that_cannot_be_are_one_line(photos, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    line = one_error(run("batch", photos, "-o", tmp_path / "file", *QUICK))
+    assert "is a file: results go into a folder" in line
+    line = one_error(run("batch", "export", tmp_path, "-o", "s3://bucket/coco.json"))
+    assert "copy it afterwards" in line
+    line = one_error(run("batch", photos, "-o", tmp_path / "out", *QUICK, "--predict",
+                         "--decoder", "none.safetensors"))  # fmt: skip
+    assert "none.safetensors" in line
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -109,5 +109,5 @@ def test_where_openvino_is_broken_pytorch_runs_it_and_a_line_says_why(tmp_path):
         env=environment | {"PYTHONPATH": str(tmp_path)},
         check=False,
     )
-    assert ended.stdout == "FastSAM-n by PyTorch f32 on cpu, imgsz 512\n"
+    assert ended.stdout == "FastSAM-n by PyTorch f32 on cpu\n"
     assert "OpenVINO cannot be used here: libopenvino.so: no such file" in ended.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -42,11 +43,37 @@ def test_the_file_is_what_segment_writes(results, tmp_path, dummy):
 def test_texts_are_categories(results, tmp_path, dummy):
     row = rows.of_instances("/data/one/a.png", "", dummy(count=2), [0.5] * 2, ["dog", "cat"],
                             [0.25, 0.5])  # fmt: skip
-    results.write(0, [row])
+    results.write(0, [row, rows.of_error("/data/two/b.png", "", "it is cut short")])
     export.coco(results, tmp_path / "coco.json")
     content = json.loads((tmp_path / "coco.json").read_text())
     assert [c["name"] for c in content["categories"]] == ["dog", "cat", "object"]
     assert [a.get("similarity") for a in content["annotations"][:3]] == [0.25, 0.5, None]
+
+
+def test_results_and_what_they_were_made_of_are_not_written_over(results, tmp_path):
+    truth = tmp_path / "instances.json"
+    truth.write_text("{}")
+    results.remember([str(truth)])
+    results.remember([str(truth)])
+    assert results.manifest().inputs == [str(truth)]
+    (tmp_path / "link.json").symlink_to(truth)
+    for path in (tmp_path / "out" / "manifest.json", truth, tmp_path / "link.json"):
+        before = path.read_bytes()
+        with pytest.raises(ValueError, match="would overwrite the input"):
+            export.coco(results, path)
+        assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there a backslash is a slash")
+def test_a_backslash_is_part_of_a_name(tmp_path, dummy):
+    made = Results(str(tmp_path))
+    made.begin(manifest(), new=False)
+    items = [Item("/data/back\\slash.jpg"), Item("/data/back/slash.jpg")]
+    made.add(items, 2)
+    made.write(0, [rows.of_instances(*i, dummy(), [0.5] * 12) for i in items])
+    export.coco(made, tmp_path / "coco.json")
+    images = json.loads((tmp_path / "coco.json").read_text())["images"]
+    assert [i["file_name"] for i in images] == ["back\\slash.jpg", "back/slash.jpg"]
 
 
 def test_what_is_not_done_or_cannot_be_written_is_one_line(results, tmp_path):

@@ -63,6 +63,20 @@ def test_coco_lists_images_and_a_detector_asks(photos, truth, tmp_path):
         list(items([str(truth)], results))
 
 
+def test_a_coco_file_need_not_have_annotations(photos, truth):
+    content = json.loads(truth.read_text())
+    images = [{k: i[k] for k in ("id", "file_name")} for i in content["images"]]
+    truth.write_text(json.dumps({"images": images}))
+    assert names(items([str(truth)])) == ["1.png", "2.png", "5.png"]
+    images[1]["id"] = images[0]["id"]
+    truth.write_text(json.dumps({"images": images}))
+    assert names(items([str(truth)])) == ["1.png", "2.png", "5.png"]
+    results = photos / "boxes.json"
+    results.write_text(json.dumps([{"image_id": images[0]["id"], "bbox": [0, 0, 1, 1]}]))
+    with pytest.raises(ValueError, match=r"truth\.json has several images of one id"):
+        list(items([str(truth)], results))
+
+
 def test_parquet_has_paths_and_prompts(photos):
     table = {
         "filepath": ["1.png", "2.png", "5.png"],
@@ -93,6 +107,9 @@ def test_prompts_spell_the_same_whatever_they_were():
     assert spelled(**json.loads(text)) == text
     with pytest.raises(ValueError, match="a text goes alone"):
         asked(spelled(boxes=[[0, 0, 1, 1]], texts=["a dog"]))
+    for boxes in ([1, 2, 3, 4], [[1, 2, 3]], [None]):
+        with pytest.raises(ValueError, match="boxes must be lists of x1, y1, x2, y2"):
+            asked(spelled(boxes=boxes))
     with pytest.raises(ValueError, match="points must be"):
         asked(spelled(points=[[1, 2, 3, 4]]))
 

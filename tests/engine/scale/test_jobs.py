@@ -53,6 +53,22 @@ def test_what_cannot_be_listed_begins_nothing(tmp_path, settings):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("items", "said"),
+    [
+        ([Item("/a.png", "[1]"), Item("/a.png", "[2]")], "with different prompts"),
+        ([], "there is no image in what was named"),
+    ],
+)
+def test_new_deletes_nothing_if_it_cannot_begin(items, said, tmp_path, settings):
+    results = Results(str(tmp_path))
+    begin(results, settings, [])
+    before = sorted((p, p.read_bytes()) for p in tmp_path.rglob("*.*"))
+    with pytest.raises(ValueError, match=said):
+        begin(Results(str(tmp_path)), settings, [], new=True, items=items)
+    assert sorted((p, p.read_bytes()) for p in tmp_path.rglob("*.*")) == before
+
+
 def test_other_versions_are_told(tmp_path, settings, monkeypatch):
     said = []
     begin(Results(str(tmp_path)), settings, said)

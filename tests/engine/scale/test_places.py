@@ -118,6 +118,11 @@ def test_a_store_of_fsspec_s_is_one_too():
     assert places.read_bytes("memory://folder/a.bin") == b"one"
 
 
+def test_a_store_has_a_name():
+    with pytest.raises(ValueError, match="s3:// names no bucket"):
+        places.files("s3://")
+
+
 def test_what_is_no_store_is_one_line():
     with pytest.raises(ValueError, match="nothing://here is no address"):
         places.read_bytes("nothing://here/a")

@@ -112,9 +112,56 @@ def test_shards_of_nobody_are_left_alone(tmp_path, dummy):
     results = Results(str(tmp_path))
     results.add(ITEMS, 5)
     fill(results, [0], dummy)
-    with pytest.raises(ValueError, match=r"holds shards and no manifest\.json"):
+    with pytest.raises(ValueError, match=r"holds shards or a plan and no manifest\.json"):
         results.begin(manifest(), new=False)
     assert results.done() == [0]
+
+
+def test_shards_without_the_plan_that_they_are_of_are_not_guessed_at(tmp_path, dummy):
+    results = Results(str(tmp_path))
+    results.begin(manifest(), new=False)
+    results.add(ITEMS, 1)
+    fill(results, [0, 1, 2], dummy)
+    (tmp_path / "plan.parquet").unlink()
+    again = Results(str(tmp_path))
+    with pytest.raises(ValueError, match=r"plan\.parquet is gone.*--new"):
+        again.add([Item("/photos/0a.png"), *ITEMS], 1)
+    assert again.done() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("number", [1, 7])
+def test_a_shard_of_other_images_is_not_counted(number, tmp_path, dummy):
+    results = Results(str(tmp_path))
+    results.begin(manifest(), new=False)
+    results.add(ITEMS, 2)
+    fill(results, [0, 1, 2], dummy)
+    places.write_bytes(results.shard(number), places.read_bytes(results.shard(0)))
+    with pytest.raises(ValueError, match=f"part-00000{number}.*(other images|no shard of this)"):
+        results.counts(results.done())
+    with pytest.raises(ValueError, match=f"part-00000{number}"):
+        results.check_done()
+
+
+def test_files_of_another_program_stay(tmp_path, dummy):
+    (tmp_path / "manifest.json").write_text('{"name": "my pwa"}')
+    with pytest.raises(ValueError, match=r"manifest\.json is not a manifest of results"):
+        Results(str(tmp_path)).begin(manifest(), new=True)
+    assert (tmp_path / "manifest.json").read_text() == '{"name": "my pwa"}'
+    (tmp_path / "manifest.json").unlink()
+    table = pyarrow.table({"x": [1]})
+    pq.write_table(table, tmp_path / "plan.parquet")
+    with pytest.raises(ValueError, match=r"plan\.parquet is no plan of fastsam batch"):
+        Results(str(tmp_path)).begin(manifest(), new=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["plan.parquet"]
+
+
+def test_failed_images_are_known_by_their_shards(results, dummy):
+    results.begin(manifest(), new=False)
+    results.add(ITEMS, 2)
+    fill(results, [0, 2], dummy)
+    row = rows.of_instances(ITEMS[2].image, "", dummy(), [0.5] * 12)
+    results.write(1, [row, {**row, "image": ITEMS[3].image}])
+    assert results.failed() == [0, 2]
 
 
 def test_the_same_rows_are_the_same_bytes(tmp_path, dummy):

@@ -37,6 +37,21 @@ def test_nothing_found_is_a_row_and_so_is_an_error(dummy):
         rows.segmentation(row)
 
 
+def test_rows_are_what_pandas_makes_of_them_too(dummy):
+    seg = dummy()
+    made = [rows.of_instances("a.png", "", seg, [float("nan"), *seg.stability[1:].tolist()]),
+            rows.of_error("b.png", "", "b.png is cut short"),
+            rows.of_instances("c.png", "", seg[:0], [])]  # fmt: skip
+    frame = pa.Table.from_pylist(made, rows.schema()).to_pandas()
+    back = rows.segmentation(frame.iloc[0])
+    assert np.array_equal(back.boxes, seg.boxes)
+    assert back.rles() == seg.rles()
+    assert np.allclose(back.stability[1:], seg.stability[1:])
+    assert len(rows.segmentation(frame.iloc[2])) == 0
+    with pytest.raises(ValueError, match=r"b\.png is cut short"):
+        rows.segmentation(frame.iloc[1])
+
+
 def test_stability_that_is_not_known_is_null(dummy):
     row = rows.of_instances("a.png", "", dummy(count=1), [float("nan")])
     assert through_a_table(row)["stability"] == [None]
