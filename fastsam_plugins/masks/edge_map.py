@@ -5,9 +5,9 @@ every mask's probability map, the maximum over all masks scaled to [0, 1], thinn
 
 The paper's maps end at their boxes, so the borders of the boxes come out as edges and have to be
 removed, true edges there with them. Ours go on beyond the box: there is nothing to remove. With
-``cropped`` the paper's way is taken, to compare: probabilities are 0 outside of the box, of a mask
-only what lies along its border counts, and thinning takes the direction in which the probability of
-the strongest mask rises, as Canny's does.
+``cropped`` the paper's way is taken, to compare: probabilities are 0 outside of the box, whose
+border is removed, of a mask only what lies along its own border counts, and thinning takes the
+direction in which the probability of the strongest mask rises, as Canny's does.
 """
 
 from __future__ import annotations
@@ -87,6 +87,8 @@ def _cropped(seg: Segmentation, options: EdgeOptions) -> Map:
         dy, dx = sobel_h(probability), sobel_v(probability)
         strength = np.hypot(dy, dx) / np.sqrt(2)
         border = ndimage.binary_dilation(mask, around) & ~ndimage.binary_erosion(mask, around)
+        # Sobel looks one pixel around: so near to its end the box is what it sees.
+        border &= (x >= box[0] + 1) & (x < box[2] - 1) & (y >= box[1] + 1) & (y < box[3] - 1)
         strength *= border * (seg.scores[i] if options.by_confidence else 1)
         here = np.s_[y0:y1, x0:x1]
         higher = strength > strongest[here]

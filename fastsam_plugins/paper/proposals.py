@@ -108,7 +108,7 @@ def _edge_boxes(drawn: Callable[[Path], peers.Map], item: Labelled) -> Boxes:
 
 
 def _draw(recalls: dict[str, ProposalRecall], path: Path) -> None:
-    figure, (plot,) = overlay.figure(1)
+    figure, (plot, names) = overlay.figure(2)
     for name, recall in recalls.items():
         curve = recall.curve()
         plot.plot(np.arange(1, len(curve) + 1), curve, label=name)
@@ -116,7 +116,8 @@ def _draw(recalls: dict[str, ProposalRecall], path: Path) -> None:
         ends = [v / 100 for v in values[:3] if v is not None]
         plot.plot([10, 100, 1000], ends, "o:", linewidth=0.7, markersize=3, label=f"{name}, paper")
     plot.set(xscale="log", xlabel="proposals per image", ylabel="average recall", ylim=(0, 1))
-    plot.legend(fontsize=6)
+    names.axis("off")
+    names.legend(*plot.get_legend_handles_labels(), loc="center left", fontsize=7)
     with atomic.replacing(path) as part:
         figure.savefig(part, format="png", dpi=90)
 

@@ -127,3 +127,18 @@ def test_as_in_the_paper_edges_are_the_borders_of_masks_and_of_nothing_else(mode
     whole = seg.edges(cropped=True, thin=False)
     assert np.array_equal(found[found > 0], whole[found > 0])
     assert (found > 0).sum() < 0.7 * (whole > 0).sum()
+
+
+def test_as_in_the_paper_there_is_no_edge_where_a_box_cuts_a_mask(model, coins):
+    seg = model.segment(coins, conf=0.05)
+    cut = 0
+    for i in range(len(seg)):
+        found = seg[[i]].edges(cropped=True, thin=False)
+        x0, y0, x1, y1 = seg.boxes[i]
+        mask = seg.mask(i)
+        columns = np.ceil(x0).astype(int), np.ceil(x1).astype(int) - 1
+        rows = np.ceil(y0).astype(int), np.ceil(y1).astype(int) - 1
+        cut += sum(mask[:, x].sum() > 5 for x in columns) + sum(mask[y].sum() > 5 for y in rows)
+        assert not found[:, columns].any()
+        assert not found[rows, :].any()
+    assert cut > 5, "some boxes do cut masks"
