@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,8 @@ def selective_search(image: Path) -> Boxes:
     search = contributed.segmentation.createSelectiveSearchSegmentation()
     search.setBaseImage(np.ascontiguousarray(read_image(image)[:, :, ::-1]))
     search.switchToSelectiveSearchFast()
+    if os.name != "nt":  # it ranks by C's random numbers, which OpenCV's own seed leaves alone
+        ctypes.CDLL(None).srand(0)
     return _xyxy(search.process())
 
 

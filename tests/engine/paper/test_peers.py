@@ -53,6 +53,15 @@ def test_selective_search_proposes_what_stands_out(picture):
 
 
 @contributed
+def test_selective_search_ranks_the_same_every_time(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8)
+    Image.fromarray(noise).resize((200, 160)).save(tmp_path / "noise.png")
+    first, second = (peers.selective_search(tmp_path / "noise.png") for _ in range(2))
+    assert len(first) > 20
+    assert np.array_equal(first, second)
+
+
+@contributed
 def test_edge_boxes_propose_what_edges_surround(picture):
     edges = peers.sobel(peers.read_image(picture)).astype(np.float32)
     assert best(peers.edge_boxes(ridges(edges, 2.0))) > 0.7
