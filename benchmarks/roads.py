@@ -27,12 +27,12 @@ os.environ |= dict.fromkeys(
     ("FIFTYONE_DATABASE_DIR", "FIFTYONE_DEFAULT_DATASET_DIR"), tempfile.mkdtemp()
 )
 os.environ |= {"FIFTYONE_DO_NOT_TRACK": "true", "FIFTYONE_SHOW_PROGRESS_BARS": "false",
-               "FIFTYONE_DATABASE_NAME": f"roads-{os.getpid()}",
-               "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}  # fmt: skip
+               "FIFTYONE_DATABASE_NAME": f"roads-{os.getpid()}"}  # fmt: skip
 
 import click
 import fiftyone as fo
 
+from benchmarks.batch import Nodes
 from benchmarks.common import row
 from fastsam_plugins.masks import rle
 from fastsam_plugins.scale import places
@@ -44,12 +44,10 @@ Masks = dict[str, list[str]]
 """By name of an image, the RLE of each of its masks, in their order."""
 
 
-def fastsam(*words: object, environment: dict[str, str] | None = None) -> None:
+def fastsam(*words: object) -> None:
     """The command, in a process of its own."""
-    subprocess.run(
-        [sys.executable, "-m", "fastsam_plugins", *(str(w) for w in words)],
-        env={**os.environ, **(environment or {})}, stdout=subprocess.DEVNULL, check=True,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "fastsam_plugins", *(str(w) for w in words)]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
 
 
 def of_coco(file: Path) -> Masks:
@@ -75,16 +73,11 @@ def of_field(dataset: fo.Dataset, field: str) -> Masks:
 @contextlib.contextmanager
 def cluster() -> Iterator[str]:
     """The address of three nodes on this machine."""
-    from ray.cluster_utils import Cluster
-
-    head = {"num_cpus": 0, "include_dashboard": False}
-    made = Cluster(initialize_head=True, head_node_args=head)
-    for _ in range(3):
-        made.add_node(num_cpus=1)
+    nodes = Nodes()
     try:
-        yield made.address
+        yield nodes.address
     finally:
-        made.shutdown()
+        nodes.cluster.shutdown()
 
 
 @contextlib.contextmanager

@@ -14,17 +14,15 @@ from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import PromptOptions
 from fastsam_plugins.paper.report import Finding
-from fastsam_plugins.paper.setting import Missing, Setting
+from fastsam_plugins.paper.setting import Setting
 
 NAMES = (*COCO_INSTANCES.columns, "AP50", "AP75")
 
 
 def instances(setting: Setting) -> Finding:
     """Masks that answer a detector's boxes (``boxes.json``), and the true ones."""
-    folder = setting.folder("coco_instances")
-    path = folder / "instances.json"
-    if not path.is_file():
-        raise Missing(f"`{folder.name}/` needs `instances.json` and `images/`")
+    path = setting.instances("coco_instances")
+    folder = path.parent
     whole = load_truth(path)
     images = whole["images"][: setting.limit]
     ids = {i["id"] for i in images}

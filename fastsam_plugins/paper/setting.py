@@ -64,6 +64,19 @@ class Setting:
         where = "a folder --data" if self.data is None else str(self.data.name)
         raise Missing(f"there is no {' or '.join(f'`{n}/`' for n in names)} in {where}")
 
+    def instances(self, *names: str) -> Path:
+        """The COCO file in the first such folder, beside its ``images/``.
+
+        Raises
+        ------
+        Missing
+            If there is none.
+        """
+        folder = self.folder(*names)
+        if not (folder / "instances.json").is_file():
+            raise Missing(f"`{folder.name}/` needs `instances.json` and `images/`")
+        return folder / "instances.json"
+
     def labelled(self, *names: str) -> tuple[str, list[Labelled]]:
         """The name of the first such folder, and its labelled images, as many as are asked for."""
         folder = self.folder(*names)

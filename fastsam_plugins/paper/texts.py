@@ -41,8 +41,9 @@ class _Asked:
 
 def texts(setting: Setting) -> Finding:
     """Of kinds that an image has one object of: is it the one that their name selects?"""
-    folder = setting.folder("text", "coco_instances")
-    asked = _questions(folder)[: setting.limit]
+    path = setting.instances("text", "coco_instances")
+    folder = path.parent
+    asked = _questions(path)[: setting.limit]
     if not asked:
         raise Missing(f"`{folder.name}/` has no image with a single object of a named category")
     try:
@@ -82,10 +83,8 @@ def texts(setting: Setting) -> Finding:
     )  # fmt: skip
 
 
-def _questions(folder: Path) -> list[_Asked]:
-    path = folder / "instances.json"
-    if not path.is_file():
-        raise Missing(f"`{folder.name}/` needs `instances.json` and `images/`")
+def _questions(path: Path) -> list[_Asked]:
+    folder = path.parent
     truth = load_truth(path)
     names = {c["id"]: c["name"] for c in truth.get("categories") or []}
     if len(names) < 2:
