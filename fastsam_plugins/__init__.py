@@ -22,7 +22,7 @@ _HOMES = {
     "ReadOptions": "options",
     "TextOptions": "options",
     "TileOptions": "options",
-    "TrainOptions": "options",
+    "TrainOptions": "training.options",
     "WeightsError": "network.checkpoints",
     "ImageError": "images.contrast",
     "WindowedImage": "images.windowed_image",
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
         SegmentOptions,
         TextOptions,
         TileOptions,
-        TrainOptions,
     )
     from fastsam_plugins.segmentation import Segmentation
+    from fastsam_plugins.training.options import TrainOptions
 
 __all__ = [
     "CleanOptions",

@@ -37,16 +37,15 @@ from fastsam_plugins.cli.paper import paper
 from fastsam_plugins.cli.segment import segment
 from fastsam_plugins.messages import install
 from fastsam_plugins.options import (
-    PRESETS,
     DataOptions,
     EdgeOptions,
     LimitOptions,
     ReadOptions,
     SegmentOptions,
-    TrainOptions,
     WeightsOptions,
 )
 from fastsam_plugins.parameters import parameters
+from fastsam_plugins.training.options import PRESETS, TrainOptions
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -19,14 +19,9 @@ from fastsam_plugins.cli.common import (
     print_result,
 )
 from fastsam_plugins.cli.evaluate import read_all
-from fastsam_plugins.options import (
-    DataOptions,
-    DecoderOptions,
-    LimitOptions,
-    PromptOptions,
-    WeightsOptions,
-)
+from fastsam_plugins.options import DataOptions, LimitOptions, PromptOptions, WeightsOptions
 from fastsam_plugins.paths import BUNDLED
+from fastsam_plugins.training.options import DecoderOptions
 
 if TYPE_CHECKING:
     from fastsam_plugins.prompts import Prompt

@@ -21,7 +21,8 @@ from fastsam_plugins.cli.common import (
     print_result,
     progress,
 )
-from fastsam_plugins.options import TextHeadOptions, TextOptions
+from fastsam_plugins.options import TextOptions
+from fastsam_plugins.training.options import TextHeadOptions
 
 _LOOKING = ("clip", "background", "clip_precision", "chunk", "min_pixels")
 

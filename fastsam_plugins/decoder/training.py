@@ -30,8 +30,9 @@ from fastsam_plugins.io import read_image
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.sampling import CELL, Floats
 from fastsam_plugins.model import FastSAM
-from fastsam_plugins.options import DecoderOptions, SegmentOptions
+from fastsam_plugins.options import SegmentOptions
 from fastsam_plugins.prompts import to_pixels
+from fastsam_plugins.training.options import DecoderOptions
 
 _LEAST_AREA = 16  # pixels of the smallest object that is learned from
 _SETTINGS = SegmentOptions(conf=0.25)  # instances are not looked at: what is proposed is

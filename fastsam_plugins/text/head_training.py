@@ -20,10 +20,11 @@ from fastsam_plugins.images.contrast import ImageError
 from fastsam_plugins.io import read_image
 from fastsam_plugins.masks.sampling import Floats
 from fastsam_plugins.model import FastSAM
-from fastsam_plugins.options import SegmentOptions, TextHeadOptions, TextOptions
+from fastsam_plugins.options import SegmentOptions, TextOptions
 from fastsam_plugins.text import head
 from fastsam_plugins.text.clip import Clip
 from fastsam_plugins.text.head import LAYERS, TextHead
+from fastsam_plugins.training.options import TextHeadOptions
 
 _BATCH, _RATE = 256, 3e-3
 _LEAST = 50  # instances to learn from

@@ -20,7 +20,8 @@ from fastsam_plugins.io import atomic
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.masks.polygons import keyhole_polygon
-from fastsam_plugins.options import DataOptions, TrainOptions
+from fastsam_plugins.options import DataOptions
+from fastsam_plugins.training.options import TrainOptions
 
 MISSING_CURE = "name the folder that they are in with --images (DataOptions.images in Python)"
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from fastsam_plugins.io import atomic, typed_json
 from fastsam_plugins.network import weights
-from fastsam_plugins.options import DataOptions, TrainOptions, WeightsOptions
+from fastsam_plugins.options import DataOptions, WeightsOptions
 from fastsam_plugins.training import data as training_data
 from fastsam_plugins.training.data import DATA, RUN
+from fastsam_plugins.training.options import TrainOptions
 
 RECIPE = "recipe.json"
 SCRATCH = 640  # input size in pixels of a network that starts from nothing

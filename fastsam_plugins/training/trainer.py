@@ -32,11 +32,12 @@ from fastsam_plugins.network.ultralytics_guard import (
     yaml_model_load,
 )
 from fastsam_plugins.network.weights import describe, read_checked
-from fastsam_plugins.options import TrainOptions, WeightsOptions
+from fastsam_plugins.options import WeightsOptions
 from fastsam_plugins.training import curves
 from fastsam_plugins.training.augmented_dataset import Mixed
 from fastsam_plugins.training.data import DATA, PARTIAL, RUN
 from fastsam_plugins.training.loss import MaskLoss
+from fastsam_plugins.training.options import TrainOptions
 
 SUCCESS = "mask AR@1000"  # what makes weights the best
 MEASURED = ("box AR@1000", "mask AR@100", SUCCESS)

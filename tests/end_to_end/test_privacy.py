@@ -292,7 +292,7 @@ from ultralytics.utils import checks, events
 events.events.enabled = checks.ONLINE = True
 before = checks.AUTOINSTALL
 open({str(tmp_path / "spy.log")!r}, "w").close()
-from fastsam_plugins.options import TrainOptions
+from fastsam_plugins.training.options import TrainOptions
 from fastsam_plugins.training.train import train
 from pathlib import Path
 options = TrainOptions(imgsz=64, epochs=1, batch=2, step=2, workers=0)

@@ -1,4 +1,4 @@
-"""options.py: every parameter once, validated on construction."""
+"""options.py, and that of training: every parameter once, validated on construction."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ import math
 import numpy as np
 import pytest
 
-from fastsam_plugins import options as module
+from fastsam_plugins import options
 from fastsam_plugins.options import PromptOptions, SegmentOptions
-from fastsam_plugins.parameters import Options, parameters
+from fastsam_plugins.parameters import parameters
+from fastsam_plugins.training import options as of_training
 
-ALL = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, Options)]
-ALL.remove(Options)
+ALL = [
+    value
+    for module in (options, of_training)
+    for value in vars(module).values()
+    if isinstance(value, type) and value.__module__ == module.__name__
+]
 EVERY = [pytest.param(c, p, id=f"{c.__name__}.{p.name}") for c in ALL for p in parameters(c)]
 NUMBERS = [e for e in EVERY if e.values[1].type in (int, float)]
 

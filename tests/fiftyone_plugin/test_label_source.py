@@ -9,8 +9,8 @@ from PIL import Image
 
 from fastsam_plugins.datasets import sources
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.options import TrainOptions
 from fastsam_plugins.training import data as training_data
+from fastsam_plugins.training.options import TrainOptions
 from tests.conftest import disks
 
 SHAPE = (40, 50)

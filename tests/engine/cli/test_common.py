@@ -13,15 +13,10 @@ from fastsam_plugins import __version__
 from fastsam_plugins.cli import common, main
 from fastsam_plugins.images.contrast import ImageError
 from fastsam_plugins.network import weights
-from fastsam_plugins.options import (
-    PromptOptions,
-    ReadOptions,
-    SegmentOptions,
-    TileOptions,
-    TrainOptions,
-)
+from fastsam_plugins.options import PromptOptions, ReadOptions, SegmentOptions, TileOptions
 from fastsam_plugins.parameters import parameters
 from fastsam_plugins.paths import SAMPLES
+from fastsam_plugins.training.options import TrainOptions
 from tests.command import command, done, one_error, run
 
 COINS = SAMPLES / "coins.png"

@@ -9,13 +9,9 @@ from pathlib import Path
 import pytest
 
 from fastsam_plugins.network import checkpoints, weights
-from fastsam_plugins.options import (
-    PRESETS,
-    DataOptions,
-    TrainOptions,
-    WeightsOptions,
-)
+from fastsam_plugins.options import DataOptions, WeightsOptions
 from fastsam_plugins.paths import SAMPLES
+from fastsam_plugins.training.options import PRESETS, TrainOptions
 from tests.command import done, one_error, run
 
 ROOT = Path(__file__).parents[3]

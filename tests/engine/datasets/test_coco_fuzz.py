@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from fastsam_plugins.datasets import sources
 from fastsam_plugins.evaluation import files, proposal_files
 from fastsam_plugins.evaluation.instances import average_precision
-from fastsam_plugins.options import TrainOptions
+from fastsam_plugins.training.options import TrainOptions
 from fastsam_plugins.training.train import read_recipe
 from tests.engine.datasets import mutations
 

@@ -16,7 +16,8 @@ from fastsam_plugins import FastSAM
 from fastsam_plugins.cli.main import main
 from fastsam_plugins.datasets import sa1b
 from fastsam_plugins.io import atomic
-from fastsam_plugins.options import PRESETS, SampleOptions, TrainOptions
+from fastsam_plugins.options import SampleOptions
+from fastsam_plugins.training.options import PRESETS, TrainOptions
 from fastsam_plugins.training.train import train
 from tests.conftest import disks
 

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from fastsam_plugins.datasets import sources
-from fastsam_plugins.options import DataOptions, TrainOptions
+from fastsam_plugins.options import DataOptions
 from fastsam_plugins.training import data as training_data
+from fastsam_plugins.training.options import TrainOptions
 from tests.engine.datasets.drawn import SHAPE, photo
 
 

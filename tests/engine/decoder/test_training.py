@@ -10,7 +10,7 @@ from PIL import Image
 from fastsam_plugins.datasets.sources import read
 from fastsam_plugins.decoder import training, weights
 from fastsam_plugins.decoder.network import Decoder
-from fastsam_plugins.options import DecoderOptions
+from fastsam_plugins.training.options import DecoderOptions
 from tests.conftest import disks
 
 OPTIONS = DecoderOptions(minutes=0, batch=2, imgsz=160)

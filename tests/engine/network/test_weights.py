@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from fastsam_plugins import FastSAM, paths
 from fastsam_plugins.network import checkpoints, ultralytics_guard, weights
-from fastsam_plugins.options import TrainOptions, WeightsOptions
+from fastsam_plugins.options import WeightsOptions
 from fastsam_plugins.training import train as training
+from fastsam_plugins.training.options import TrainOptions
 from tests.tiny_network import error_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -13,8 +13,8 @@ from pycocotools import mask as coco
 from fastsam_plugins.datasets import sources
 from fastsam_plugins.masks import polygons
 from fastsam_plugins.masks import runs as R
-from fastsam_plugins.options import TrainOptions
 from fastsam_plugins.training import data as training_data
+from fastsam_plugins.training.options import TrainOptions
 from fastsam_plugins.training.train import train
 from tests.conftest import disks
 

@@ -13,12 +13,12 @@ from ultralytics.data import build_yolo_dataset
 from ultralytics.nn.tasks import SegmentationModel
 from ultralytics.utils import DEFAULT_CFG, IterableSimpleNamespace
 
-from fastsam_plugins.options import TrainOptions
 from fastsam_plugins.training import data as training_data
 from fastsam_plugins.training import partial
 from fastsam_plugins.training.augmented_dataset import Mixed
 from fastsam_plugins.training.loss import MaskLoss
 from fastsam_plugins.training.mask_score_loss import RankedByMask
+from fastsam_plugins.training.options import TrainOptions
 
 SIDE = 128
 RED, BLUE, WHITE = (200, 0, 0), (0, 0, 200), (255, 255, 255)

@@ -22,9 +22,9 @@ from fastsam_plugins.io import atomic
 from fastsam_plugins.network import checkpoints, shape_terms
 from fastsam_plugins.network.checkpoints import WeightsError
 from fastsam_plugins.network.shape_terms import ShapedSegment
-from fastsam_plugins.options import PRESETS
 from fastsam_plugins.training import train as rooms
 from fastsam_plugins.training.loss import MaskLoss
+from fastsam_plugins.training.options import PRESETS
 from fastsam_plugins.training.trainer import Trainer, averaging
 from support import oracle
 
