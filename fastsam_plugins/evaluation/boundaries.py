@@ -198,6 +198,12 @@ def _average_precision(recall: NDArray, precision: NDArray) -> float:
 
 
 def _recall_at_half(recall: NDArray, precision: NDArray) -> float:
-    """Recall where precision is one half; that of the lowest precision if it is above."""
-    levels, first = np.unique(precision, return_index=True)
-    return float(np.interp(max(0.5, levels[0]), levels, recall[first]))
+    """Recall where precision first is one half, thresholds rising; 0 if it never is.
+
+    At the highest thresholds a few pixels are left, whose precision may be anything.
+    """
+    enough = np.flatnonzero(precision >= 0.5)
+    if not len(enough):
+        return 0.0
+    around = np.s_[max(int(enough[0]) - 1, 0) : int(enough[0]) + 1]
+    return float(np.interp(0.5, precision[around], recall[around]))

@@ -101,6 +101,27 @@ def test_f_is_sought_between_thresholds_as_the_original_does():
     assert r + p == pytest.approx(1)
 
 
+def r50(recall, precision):
+    return B._recall_at_half(np.array(recall), np.array(precision))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_recall_at_half_precision_is_that_of_the_original_on_curves_that_rise(seed):
+    """Piotr Dollár's ``interp1(P, R, max(min(P), 0.5))``, with precisions in order."""
+    rng = np.random.default_rng(seed)
+    recall, precision = np.sort(rng.random(9))[::-1], np.sort(rng.uniform(0.1 * seed, 0.95, 9))
+    expected = np.interp(max(0.5, precision[0]), precision, recall)
+    assert r50(recall, precision) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_few_pixels_at_the_highest_thresholds_do_not_decide_recall_at_half_precision():
+    """There 1 of 2 pixels may be right: the original's order by precision gives 0 then."""
+    recall, precision = [0.8, 0.6, 0.3, 0.0001, 0.0], [0.3, 0.55, 0.8, 0.5, 0.0]
+    assert r50(recall, precision) == pytest.approx(0.64)
+    assert r50(recall[1:], precision[1:]) == 0.6, "where all are better, that of the worst"
+    assert r50([0.8, 0.1], [0.1, 0.4]) == 0, "precision of a half is never reached"
+
+
 # --- the BSDS benchmark's own files ---------------------------------------------------------------
 
 
