@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -38,8 +37,8 @@ from fastsam_plugins.masks import rle
 from fastsam_plugins.scale import places
 from fiftyone_plugin import labels
 from fiftyone_plugin.operators import SegmentEverything
+from support.s3_server import Store
 
-ROOT = Path(__file__).parents[1]
 Masks = dict[str, list[str]]
 """By name of an image, the RLE of each of its masks, in their order."""
 
@@ -83,21 +82,12 @@ def cluster() -> Iterator[str]:
 @contextlib.contextmanager
 def store(folder: Path) -> Iterator[str]:
     """A bucket in a store on this machine, which the environment then names."""
-    (folder / "bucket").mkdir(parents=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    serve = [sys.executable, ROOT / "support" / "s3_server.py", folder, str(port)]
-    server = subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert server.stdout
-    server.stdout.readline()  # it answers now
-    os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-                   "AWS_EC2_METADATA_DISABLED": "true",
-                   "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}  # fmt: skip
+    server = Store(folder)
+    os.environ |= server.environment
     try:
-        yield "s3://bucket"
+        yield server.address
     finally:
-        server.terminate()
+        server.kill()
 
 
 @click.command()

@@ -38,13 +38,10 @@ def store(tmp_path, monkeypatch):
     """``s3://bucket``, on loopback."""
     pytest.importorskip("moto", reason="moto is not installed")
     from fastsam_plugins.scale import places
-    from tests.engine.scale.stored import Store
+    from support.s3_server import Store
 
     made = Store(tmp_path / "store")
-    known = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-             "AWS_EC2_METADATA_DISABLED": "true",
-             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{made.port}"}  # fmt: skip
-    for name, value in known.items():
+    for name, value in made.environment.items():
         monkeypatch.setenv(name, value)
     places._store.cache_clear()
     yield made

@@ -21,8 +21,9 @@ from fastsam_plugins.scale.cluster import Cluster, Pool, Weights
 from fastsam_plugins.scale.inputs import items
 from fastsam_plugins.scale.results import Results
 from fastsam_plugins.scale.segmenter import Segmenter
+from support.s3_server import free_port
 from tests.conftest import ROOT
-from tests.engine.scale.stored import free_port, hashes
+from tests.engine.scale.stored import hashes
 
 
 @pytest.fixture
