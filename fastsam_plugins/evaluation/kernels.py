@@ -7,17 +7,35 @@ who needs this room imports it where it is needed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from fastsam_plugins.evaluation.regions import FlatMasks
-
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+
+class FlatMasks(NamedTuple):
+    """Many masks in a few arrays, as compiled code takes them.
+
+    Attributes
+    ----------
+    runs : int64 array (K, 2)
+        Run arrays of all masks, one after another.
+    starts, stops : int64 arrays (N,)
+        Mask i is ``runs[starts[i]:stops[i]]``.
+    areas : float64 array (N,)
+    simple : bool array (N,)
+        Which masks have exactly one run in each of their columns.
+    """
+
+    runs: Ints
+    starts: Ints
+    stops: Ints
+    areas: Floats
+    simple: NDArray[np.bool_]
 
 
 @njit(cache=True, nogil=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,29 +12,11 @@ from numpy.typing import NDArray
 from fastsam_plugins.geometry import box_intersections
 from fastsam_plugins.masks import runs as R
 
+if TYPE_CHECKING:
+    from fastsam_plugins.evaluation.kernels import FlatMasks
+
 BOUNDARY = 0.02
 """Width of boundaries as a share of the image's diagonal."""
-
-
-class FlatMasks(NamedTuple):
-    """Many masks in a few arrays, as compiled code takes them.
-
-    Attributes
-    ----------
-    runs : int64 array (K, 2)
-        Run arrays of all masks, one after another.
-    starts, stops : int64 arrays (N,)
-        Mask i is ``runs[starts[i]:stops[i]]``.
-    areas : float64 array (N,)
-    simple : bool array (N,)
-        Which masks have exactly one run in each of their columns.
-    """
-
-    runs: R.Runs
-    starts: NDArray[np.int64]
-    stops: NDArray[np.int64]
-    areas: NDArray[np.float64]
-    simple: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -70,7 +52,7 @@ class Regions:
         from fastsam_plugins.evaluation import kernels
 
         boxes, areas, simple = kernels.measure(runs, starts, stops, height)
-        return cls(boxes, FlatMasks(runs, starts, stops, areas, simple))
+        return cls(boxes, kernels.FlatMasks(runs, starts, stops, areas, simple))
 
     def with_boundaries(self, shape: R.Shape) -> Regions:
         """The same masks of an image of this shape, to be compared along their borders as well.
