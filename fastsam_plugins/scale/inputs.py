@@ -23,6 +23,7 @@ from fastsam_plugins.scale import places
 
 IMAGES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".jp2", ".ppm", ".pgm")
 LISTS = (".txt", ".lst", ".list")
+TABLES = (".csv", ".tsv", ".jsonl", ".xlsx", ".feather")  # of which none is read
 COLUMNS = ("image", "path", "filepath", "file_path", "file_name", "filename", "url")
 GROUP = "fastsam_plugins.images"
 """Entry points: functions that take a name, and give the paths of the images that it stands for."""
@@ -104,6 +105,8 @@ def items(
     ValueError
         If there is nothing of that name, or what is there cannot be used.
     """
+    if column and not any(text.lower().endswith(".parquet") for text in inputs):
+        raise ValueError("--image-column is of a Parquet file, and no input is one")
     boxes = _boxes(Path(prompts), least) if prompts else None
     for text in inputs:
         yield from _of(text, boxes, column)
@@ -144,6 +147,10 @@ def _of(text: str, boxes: _Boxes | None, column: str | None) -> Iterator[Item]:
             yield from _parquet(file, column)
         elif ending in LISTS:
             yield from _list(file)
+        elif ending in TABLES:
+            raise ValueError(
+                f"{file}: paths are read from a list ({LISTS[0]}, one a line) or a table (.parquet)"
+            )
         else:
             yield Item(file)
 

@@ -121,6 +121,21 @@ def test_what_is_not_there_is_one_line(name, photos):
         list(items([str(photos / name)]))
 
 
+def test_a_table_of_another_kind_is_one_line_and_no_image(photos):
+    (photos / "table.csv").write_text("image\n0.png\n")
+    with pytest.raises(
+        ValueError, match=r"table\.csv: paths are read from .*\.txt.* or .*\.parquet"
+    ):
+        list(items([str(photos / "table.csv")]))
+
+
+def test_a_column_of_nothing_is_one_line(photos):
+    with pytest.raises(
+        ValueError, match="--image-column is of a Parquet file, and no input is one"
+    ):
+        list(items([str(photos)], column="x"))
+
+
 def test_an_address_is_listed(store, photos):
     put(photos, "s3://bucket/photos")
     expected = [f"s3://bucket/photos/{k}.png" for k in range(7)]
