@@ -55,28 +55,41 @@ def paper(
     For every item the page has the paper's figures, ours, the command, and what is missing.
     """
     from fastsam_plugins.io import atomic
-    from fastsam_plugins.paper.items import chosen, run
-    from fastsam_plugins.paper.report import page
+    from fastsam_plugins.paper.items import chosen, command, run
+    from fastsam_plugins.paper.report import Outcome, page
     from fastsam_plugins.paper.setting import Setting
 
     if output.suffix != ".md":
-        raise ValueError(f"--output is a page of Markdown, .md, not {output.name}")
+        raise ValueError(f"--output is a page of Markdown, .md, not {str(output)!r}")
     items = chosen(tables, figures)
     atomic.check_writable(output)
     check_model(values)
     pictures = output.with_name(f"{output.stem}_pictures")
-    pictures.mkdir(exist_ok=True)
+    if pictures.exists() and not pictures.is_dir():
+        raise ValueError(f"{pictures} is a file: pictures of the page go into a folder there")
+    pictures.mkdir(parents=True, exist_ok=True)
     setting = Setting(load(values), data, pictures, limit, peers, clip, progress)
-    outcomes = []
+    outcomes = [
+        Outcome(item, command(item, setting), missing="the run was ended before it")
+        for item in items
+    ]
     network_said = f"{setting.model}, {setting.model.imgsz} px"
-    for outcome in run(items, setting):
-        outcomes.append(outcome)
-        said = f"missing: {outcome.missing}" if outcome.missing else "measured"
-        log(f"{outcome.item.key}: {said} ({outcome.seconds:.0f} s)")
+    for place, outcome in enumerate(run(items, setting)):
+        outcomes[place] = outcome
+        said = "measured" if outcome.finding else "not measured" if outcome.failed else "missing"
+        more = f": {outcome.left_out}" if outcome.left_out else ""
+        log(f"{outcome.item.key}: {said} ({outcome.seconds:.0f} s){more}")
         # Written as it grows: what was measured stays if a later item is stopped.
         atomic.write_text(output, page(outcomes, network_said, _machine(), pictures.name))
     measured = sum(1 for o in outcomes if o.finding)
     print_result(f"{measured} of {len(outcomes)} items measured: {output}")
+    failed = [o for o in outcomes if o.failed]
+    if failed or not measured:
+        first = (failed or outcomes)[0]
+        raise ValueError(
+            f"{len(failed or outcomes)} of {len(outcomes)} items could not be measured, the first "
+            f"{first.item.key}: {first.missing}"
+        )
 
 
 def _machine() -> str:

@@ -40,7 +40,8 @@ def ratios(
     Returns
     -------
     list of (float, float)
-        Lowest and highest value of each figure; NaN where the whole is 0 in all that was drawn.
+        Lowest and highest value of each figure; NaN where fewer than two images have any of it:
+        how far other images would move it does not show then.
 
     Examples
     --------
@@ -66,8 +67,10 @@ def ratios(
         sums[first : first + count] = times.astype(np.float64) @ both
     outer = (1 - level) / 2
     intervals: list[Interval] = []
-    for part, whole in zip(sums[:, :figures].T, sums[:, figures:].T, strict=True):
+    several = np.count_nonzero(wholes, axis=0) > 1
+    pairs = zip(several, sums[:, :figures].T, sums[:, figures:].T, strict=True)
+    for told, part, whole in pairs:
         values = part[whole > 0] / whole[whole > 0]
-        ends = np.quantile(values, [outer, 1 - outer]) if len(values) else (np.nan, np.nan)
+        ends = np.quantile(values, [outer, 1 - outer]) if told else (np.nan, np.nan)
         intervals.append((float(ends[0]), float(ends[1])))
     return intervals

@@ -39,6 +39,11 @@ def load_truth(path: Path) -> Record:
     return coco.read_plain(path)
 
 
+def image_name(image: Record) -> str:
+    """The name of an image's file; LVIS names its images by their address."""
+    return str(image.get("file_name") or Path(image.get("coco_url") or "").name)
+
+
 def load_results(path: Path, truth: Record | None = None, of: Path | None = None) -> list[Record]:
     """A COCO results file, or the annotations of a dataset, as `fastsam segment` writes them.
 

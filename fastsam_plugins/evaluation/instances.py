@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsam_plugins.evaluation.files import FREQUENCIES, IouType, Records, check_listed
+from fastsam_plugins.evaluation.files import FREQUENCIES, IouType, Records, check_listed, image_name
 from fastsam_plugins.messages import install
 
 if TYPE_CHECKING:
@@ -73,8 +73,7 @@ def prompt_with_boxes(
     results, skipped, done = [], Skipped(), 0
 
     def path_of(image: dict[str, Any]) -> Path:
-        # LVIS names its images by their address.
-        return images / (image.get("file_name") or Path(image.get("coco_url") or "").name)
+        return images / image_name(image)
 
     def opened(image: dict[str, Any]) -> Any:
         return read_image(path_of(image), limits=model.limits)

@@ -23,14 +23,12 @@ def instances(setting: Setting) -> Finding:
     """Masks that answer a detector's boxes (``boxes.json``), and the true ones."""
     path = setting.instances("coco_instances")
     folder = path.parent
-    whole = load_truth(path)
-    images = whole["images"][: setting.limit]
+    truth, missing = setting.truth(path)
+    images = truth["images"]
     ids = {i["id"] for i in images}
-    kept = [a for a in whole["annotations"] if a["image_id"] in ids]
-    truth = {**whole, "images": images, "annotations": kept}
     true = [
         {k: a[k] for k in ("image_id", "category_id", "bbox")} | {"score": 1.0}
-        for a in kept
+        for a in truth["annotations"]
         if not a.get("iscrowd")
     ]
     given = {"the true boxes": true}
@@ -38,13 +36,11 @@ def instances(setting: Setting) -> Finding:
              "objects. Filled boxes are the control: what a mask has to beat."]  # fmt: skip
     detected = folder / "boxes.json"
     if detected.is_file():
-        records = load_results(detected, truth, path)
+        records = load_results(detected, load_truth(path), path)
         given = {"a detector's boxes": [r for r in records if r["image_id"] in ids]} | given
     else:
-        notes.append(
-            "A detector's boxes were not there: `boxes.json`, COCO results, beside "
-            "`instances.json`. The true boxes bound what any detector could give."
-        )
+        notes.append("The true boxes bound what any detector could give.")
+        missing.append("a detector's boxes: `boxes.json`, COCO results, beside `instances.json`")
     rows = []
     for name, boxes in given.items():
         for mode in ("box_iou", "mask_iou"):
@@ -56,7 +52,7 @@ def instances(setting: Setting) -> Finding:
         masks = _predicted(setting, truth, boxes)
         rows.append((f"predicted for {name}", _figures(truth, masks)))
         rows.append((f"{name}, filled", _figures(truth, filled(truth, boxes))))
-    return Finding(NAMES, rows, f"{len(images)} images of `{folder.name}/`", notes)
+    return Finding(NAMES, rows, f"{len(images)} images of `{folder.name}/`", notes, missing=missing)
 
 
 def _figures(truth: dict[str, Any], masks: list[dict[str, Any]]) -> tuple[float, ...]:

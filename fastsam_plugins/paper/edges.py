@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam_plugins.evaluation.edge_files import evaluate_boundaries
+from fastsam_plugins.evaluation.edge_files import evaluate_boundaries, read_truth
 from fastsam_plugins.evaluation.everything import PROPOSALS
 from fastsam_plugins.evaluation.published import BOUNDARIES
 from fastsam_plugins.io import atomic, overlay, read_image
 from fastsam_plugins.paper.report import Finding
-from fastsam_plugins.paper.setting import Missing, Setting
+from fastsam_plugins.paper.setting import Missing, Setting, left_out
 
 Image = NDArray[np.uint8]
 Map = NDArray[np.float64]
@@ -60,6 +60,11 @@ def edges(setting: Setting) -> Finding:
     pairs = [(images[t.stem], t) for t in truths if t.stem in images]
     if not pairs:
         raise Missing(f"`{folder.name}/` has no images/*.jpg with groundTruth/*.mat of their names")
+    given = len(pairs)
+    pairs, failed = _usable(setting, pairs)
+    missing = left_out(failed, given)
+    if not pairs:
+        raise Missing(f"`{folder.name}/`: {missing[0]}")
 
     def own(image: Image, cropped: bool = False) -> Map:
         seg = setting.model.segment(image, PROPOSALS)
@@ -92,7 +97,21 @@ def edges(setting: Setting) -> Finding:
     ]
     caption = f"{pairs[0][0].stem}: the image, {', '.join(shown)}"
     return Finding(BOUNDARIES.columns, rows, f"{len(pairs)} images of BSDS500", notes,
-                   {picture: caption})  # fmt: skip
+                   {picture: caption}, missing)  # fmt: skip
+
+
+def _usable(
+    setting: Setting, pairs: list[tuple[Path, Path]]
+) -> tuple[list[tuple[Path, Path]], dict[Path, str]]:
+    """The images and truths that can be used, and by image why the others cannot."""
+    shapes, failed = {}, {}
+    for image, drawn in pairs:
+        try:
+            shapes[image] = read_truth(drawn)[0].shape
+        except ValueError as error:
+            failed[image] = str(error)
+    failed |= setting.unusable(shapes.items())
+    return [pair for pair in pairs if pair[0] not in failed], failed
 
 
 def _measured(

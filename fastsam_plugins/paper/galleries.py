@@ -15,7 +15,7 @@ from fastsam_plugins.options import SegmentOptions
 from fastsam_plugins.paper import pictures
 from fastsam_plugins.paper.pictures import SHOWN, Image
 from fastsam_plugins.paper.report import Finding
-from fastsam_plugins.paper.setting import Missing, Setting, without_specks
+from fastsam_plugins.paper.setting import SPECK, Data, Missing, Setting, without_specks
 from fastsam_plugins.segmentation import Segmentation
 
 OPTIONS = SegmentOptions(conf=0.05, iou=0.9, max_det=300)
@@ -29,19 +29,19 @@ _COLUMNS = {
 
 def anomalies(setting: Setting) -> Finding:
     """Figure 7."""
-    return _gallery(setting, *_objects(setting, "anomaly", "mvtec"))
+    return _gallery(setting, _objects(setting, "anomaly", "mvtec"))
 
 
 def salient(setting: Setting) -> Finding:
     """Figure 8."""
-    return _gallery(setting, *_objects(setting, "saliency", "redweb_s"))
+    return _gallery(setting, _objects(setting, "saliency", "redweb_s"))
 
 
 def buildings(setting: Setting) -> Finding:
     """Figure 9, and what the paper says of points on shadows."""
-    name, labelled = _objects(setting, "buildings", "whu")
-    found = _gallery(setting, name, labelled)
-    dark, light = _on_shadows(setting, labelled)
+    data = _objects(setting, "buildings", "whu")
+    found = _gallery(setting, data)
+    dark, light = _on_shadows(setting, data.labelled)
     found.notes.append(
         "The paper says that points on shadows still find the building. A point in the middle of "
         f"the darkest tenth of a building's pixels selects (`best`) a mean IoU of {dark:.1f} with "
@@ -50,16 +50,17 @@ def buildings(setting: Setting) -> Finding:
     return found
 
 
-def _objects(setting: Setting, *names: str) -> tuple[str, list[Labelled]]:
-    """The name of a folder of data, and its images with their objects."""
-    name, labelled = setting.labelled(*names)
-    labelled = without_specks(labelled)
+def _objects(setting: Setting, *names: str) -> Data:
+    """A folder of data, its images with their objects."""
+    data = setting.labelled(*names)
+    labelled = without_specks(data.labelled)
     if not any(item.masks for item in labelled):
-        raise Missing(f"`{name}/` has no labelled object")
-    return name, labelled
+        raise Missing(f"`{data.name}/` has no labelled object of {SPECK} pixels")
+    return data._replace(labelled=labelled)
 
 
-def _gallery(setting: Setting, name: str, labelled: Sequence[Labelled]) -> Finding:
+def _gallery(setting: Setting, data: Data) -> Finding:
+    name, labelled, missing = data
     count = sum(len(item.masks) for item in labelled)
     scores = evaluate_prompts(
         setting.model, labelled, OPTIONS, setting.progress("Prompting", len(labelled))
@@ -76,6 +77,7 @@ def _gallery(setting: Setting, name: str, labelled: Sequence[Labelled]) -> Findi
          f"{OPTIONS.conf}. The paper shows pictures only."],
         {picture: "The image; everything; a point in the middle of the largest object, predicted; "
                   "its box, predicted; the truth"},
+        missing,
     )  # fmt: skip
 
 

@@ -6,16 +6,18 @@ import time
 from collections.abc import Iterator, Sequence
 
 from fastsam_plugins.evaluation import published
+from fastsam_plugins.options import RunOptions, TextOptions
 from fastsam_plugins.paper import boxes, edges, galleries, proposals, runtime, texts, weaknesses
 from fastsam_plugins.paper.report import Item, Outcome
 from fastsam_plugins.paper.setting import Missing, Setting
 
 ITEMS = (
-    Item("table 1", "running time by number of point prompts (figure 1a, 50× and 170×)",
+    Item("table 1", "running time in ms by number of point prompts (figure 1a, 50× and 170×)",
          "needs no data; `--peer SAM-H` and others beside it", runtime.run_time,
          published.RUN_TIME),
     Item("table 2", "edges (figure 4)",
-         "needs `bsds500/` with `images/*.jpg` and `groundTruth/*.mat`", edges.edges,
+         "needs `bsds500/`, `bsds500_test/`, `bsds_test/` or `bsds_val/` with `images/*.jpg` and "
+         "`groundTruth/*.mat`", edges.edges,
          published.BOUNDARIES),
     Item("table 3", "box proposals on COCO (figure 5)",
          "needs `coco/` or `coco_val2017/`: COCO instances with their images", proposals.coco,
@@ -55,17 +57,36 @@ def chosen(tables: Sequence[int], figures: Sequence[int]) -> list[Item]:
     keys = [also.get(key, key) for key in keys]
     known = {item.key: item for item in ITEMS}
     if strange := [key for key in keys if key not in known]:
-        raise ValueError(f"there is no {strange[0]} to measure: there are {', '.join(known)}")
+        there = ", ".join(sorted([*known, *also], key=lambda k: (k[0] != "t", int(k.split()[1]))))
+        raise ValueError(f"there is no {strange[0]} to measure: there are {there}")
     return [item for item in ITEMS if not keys or item.key in keys]
 
 
 def run(items: Sequence[Item], setting: Setting) -> Iterator[Outcome]:
-    """Measure items one after another; what cannot be is told in the outcome."""
+    """Measure items one after another; why one cannot be is told in its outcome."""
     for item in items:
         start = time.perf_counter()
-        finding, missing = None, ""
+        finding, missing, failed = None, "", False
         try:
             finding = item.run(setting)
         except Missing as why:
             missing = str(why)
-        yield Outcome(item, finding, missing, time.perf_counter() - start)
+        except (ValueError, OSError, ImportError) as error:  # the others do not suffer for it
+            missing, failed = " ".join(str(error).split()), True
+        spent = time.perf_counter() - start
+        yield Outcome(item, command(item, setting), finding, missing, spent, failed)
+
+
+def command(item: Item, setting: Setting) -> str:
+    """What measures an item alone, as it is measured in this setting."""
+    kind, number = item.key.split()
+    words = ["fastsam paper", f"--{kind} {number}", "--data DATA"]
+    if setting.model.network.name != RunOptions().model:
+        words.append(f"--model {setting.model.network.name}")
+    if setting.limit:
+        words.append(f"--limit {setting.limit}")
+    if item.run is runtime.run_time:
+        words += [f"--peer {peer}" for peer in setting.peers]
+    if item.run is texts.texts and setting.clip != TextOptions().clip:
+        words.append(f"--clip {setting.clip}")
+    return " ".join([*words, "-o paper.md"])

@@ -21,8 +21,8 @@ Boxes = NDArray[np.float64]
 Map = NDArray[np.float32]
 MOST = 1000
 MISSING = (
-    "Selective Search and EdgeBoxes were not run: `pip install --force-reinstall --no-deps "
-    "opencv-contrib-python-headless`, of the version of the OpenCV that is there, brings them."
+    "Selective Search and EdgeBoxes (`pip install --force-reinstall --no-deps "
+    "opencv-contrib-python-headless`, of the version of the OpenCV that is there, brings them)"
 )
 
 

@@ -15,7 +15,7 @@ from fastsam_plugins.batch import segment_images
 from fastsam_plugins.datasets.sources import Labelled
 from fastsam_plugins.evaluation import bootstrap
 from fastsam_plugins.evaluation.everything import PROPOSALS, measure
-from fastsam_plugins.evaluation.files import IouType, is_lvis, load_truth
+from fastsam_plugins.evaluation.files import IouType, image_name, is_lvis, load_truth
 from fastsam_plugins.evaluation.proposal_files import evaluate_proposals
 from fastsam_plugins.evaluation.proposals import ProposalRecall
 from fastsam_plugins.evaluation.published import COCO_PROPOSALS, LVIS_BOXES, LVIS_MASKS, Table
@@ -34,7 +34,7 @@ NAMES = (*COCO_PROPOSALS.columns, "AR@1000/small", "AR@1000/medium", "AR@1000/la
 
 def coco(setting: Setting) -> Finding:
     """Boxes of the network, of controls, and of classical ways where they are installed."""
-    name, labelled = setting.labelled("coco_val2017", "coco")
+    name, labelled, missing = setting.labelled("coco_val2017", "coco")
     network = setting.model.network.name
     own = measure(setting.model, labelled, PROPOSALS, setting.progress("Segmenting", len(labelled)))
     ways = {"uniform grid": grid, "the true boxes, largest first": true_boxes}
@@ -46,7 +46,7 @@ def coco(setting: Setting) -> Finding:
         notes.append("EdgeBoxes have Sobel's edges and ours, not the structured edges of its "
                      "paper, whose trained model OpenCV does not bring.")  # fmt: skip
     else:
-        notes.append(peers.MISSING)
+        missing.append(peers.MISSING)
     recalls = {network: own.boxes} | {way: _recall(labelled, ways[way]) for way in ways}
     rows = [(f"{way}, measured here", figures(recall)) for way, recall in recalls.items()]
     masks = (f"{network}, masks", figures(own.masks))
@@ -58,7 +58,7 @@ def coco(setting: Setting) -> Finding:
                  "paper: the 5,000 images of val2017 with its 80 kinds of things. "
                  f"{bootstrap.TOLD}")  # fmt: skip
     return Finding(NAMES, rows, f"{len(labelled)} images of `{name}/`", notes,
-                   {picture: "Average recall by number of proposals"})  # fmt: skip
+                   {picture: "Average recall by number of proposals"}, missing)  # fmt: skip
 
 
 def figures(recall: ProposalRecall, names: Sequence[str] = NAMES) -> tuple[Estimate, ...]:
@@ -138,16 +138,14 @@ def _lvis(setting: Setting, iou_type: IouType, table: Table) -> Finding:
     files = sorted(folder.glob("*.json"))
     if len(files) != 1 or not (folder / "images").is_dir():
         raise Missing(f"`{folder.name}/` needs one .json of LVIS's form, and `images/`")
-    truth = load_truth(files[0])
-    if not is_lvis(truth):
+    if not is_lvis(load_truth(files[0])):
         raise Missing(f"{files[0].name} has no frequencies of categories, as LVIS's files have")
-    images = truth["images"][: setting.limit]
-    ids = {image["id"] for image in images}
-    kept = [a for a in truth["annotations"] if a["image_id"] in ids]
+    truth, missing = setting.truth(files[0])
+    images = truth["images"]
     name = setting.model.network.name
     with tempfile.TemporaryDirectory() as place:
         part, results = Path(place) / "truth.json", Path(place) / "results.json"
-        atomic.write_json(part, {**truth, "images": images, "annotations": kept})
+        atomic.write_json(part, truth)
         atomic.write_json(results, list(_records(setting, images, folder / "images")))
         measured = figures(evaluate_proposals(part, results, iou_type), table.columns)
     return Finding(
@@ -155,6 +153,7 @@ def _lvis(setting: Setting, iou_type: IouType, table: Table) -> Finding:
         f"{len(images)} images of `{folder.name}/`",
         [f"{files[0].name} at {setting.model.imgsz} px, all categories as one. Of the paper's, "
          f"LVIS v1 is meant. {bootstrap.TOLD}"],
+        missing=missing,
     )  # fmt: skip
 
 
@@ -164,8 +163,7 @@ def _records(
     """COCO results of the network's proposals."""
 
     def read(image: dict[str, Any]) -> Any:
-        file = image.get("file_name") or Path(image.get("coco_url") or "").name
-        return read_image(folder / file)
+        return read_image(folder / image_name(image))
 
     wrapped = setting.progress("Segmenting", len(images))(images)
     for outcome in segment_images(setting.model, wrapped, read, PROPOSALS):

@@ -36,8 +36,8 @@ class Finding:
         Sentences: what is the same as in the paper, what is not, what was left out and why.
     pictures : dict
         Names of files in the folder of pictures, and what they show.
-    table : Table, optional
-        The paper's, which is printed with it.
+    missing : list of str
+        What was not there or could not be read, and was left out.
     """
 
     header: tuple[str, ...]
@@ -45,7 +45,7 @@ class Finding:
     measured_on: str
     notes: list[str] = field(default_factory=list)
     pictures: dict[str, str] = field(default_factory=dict)
-    table: Table | None = None
+    missing: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -71,21 +71,35 @@ class Item:
     run: Callable[[Setting], Finding]
     table: Table | None = None
 
-    @property
-    def command(self) -> str:
-        """What measures this alone."""
-        kind, number = self.key.split()
-        return f"fastsam paper --{kind} {number} --data DATA"
-
 
 @dataclass(frozen=True)
 class Outcome:
-    """An item with what came out, or why nothing did."""
+    """An item with what came out, or why nothing did.
+
+    Attributes
+    ----------
+    item : Item
+    command : str
+        What measures this alone, as it was measured here.
+    finding : Finding or None
+    missing : str
+        Why there is none.
+    seconds : float
+    failed : bool
+        Whether something is there that cannot be used.
+    """
 
     item: Item
-    finding: Finding | None
-    missing: str
-    seconds: float
+    command: str
+    finding: Finding | None = None
+    missing: str = ""
+    seconds: float = 0.0
+    failed: bool = False
+
+    @property
+    def left_out(self) -> str:
+        """All that is missing, in one line."""
+        return self.missing or "; ".join(self.finding.missing if self.finding else ())
 
 
 def page(outcomes: Sequence[Outcome], model: str, machine: str, pictures: str) -> str:
@@ -93,16 +107,17 @@ def page(outcomes: Sequence[Outcome], model: str, machine: str, pictures: str) -
     lines = [
         "# The paper, item by item", "",
         f"{SOURCE}. Written by `fastsam paper`; each item's own command stands under it. Figures "
-        f"of the paper are in *italics*. Network: {model}. Machine: {machine}. Whole run: "
+        f"of the paper are in *italics*; – stands where it names none, or there is nothing to "
+        f"measure. Network: {model}. Machine: {machine}. Whole run: "
         f"{sum(o.seconds for o in outcomes) / 60:.1f} minutes.", "",
         "| item | measured here on | seconds | what is missing |", "| --- | --- | --- | --- |",
     ]  # fmt: skip
     for o in outcomes:
         on = o.finding.measured_on if o.finding else "not measured"
-        lines.append(f"| {o.item.key}: {o.item.title} | {on} | {o.seconds:.0f} | {o.missing} |")
+        lines.append(f"| {o.item.key}: {o.item.title} | {on} | {o.seconds:.0f} | {o.left_out} |")
     for o in outcomes:
         lines += ["", f"## {o.item.key[0].upper()}{o.item.key[1:]}: {o.item.title}", ""]
-        lines += [f"`{o.item.command}`; {o.item.needs}.", ""]
+        lines += [f"`{o.command}`; {o.item.needs}.", ""]
         if o.item.table:
             lines += [f"In the paper: {o.item.table.protocol}.", ""]
         lines += _table(o)
@@ -110,8 +125,8 @@ def page(outcomes: Sequence[Outcome], model: str, machine: str, pictures: str) -
             lines += [""] + [f"{note}" for note in o.finding.notes]
             for file, caption in o.finding.pictures.items():
                 lines += ["", f"![{caption}]({pictures}/{file})", "", caption]
-        if o.missing:
-            lines += ["", f"**Missing here:** {o.missing}."]
+        if o.left_out:
+            lines += ["", f"**Missing here:** {o.left_out}."]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -129,9 +144,7 @@ def _table(o: Outcome) -> list[str]:
         for name, values in paper.rows.items():
             given = dict(zip(paper.columns, values, strict=True))
             label = f"{name} (the paper)" if name == OURS else name
-            shown = (
-                f"*{_shown(given.get(c))}*" if given.get(c) is not None else "" for c in columns
-            )
+            shown = (f"*{_shown(given.get(c))}*" for c in columns)
             lines.append(f"| *{label}* | {' | '.join(shown)} |")
     if found:
         for name, measured in found.rows:
@@ -145,7 +158,7 @@ def _shown(value: Cell) -> str:
         ends = f" ({value.low:.1f} to {value.high:.1f})" if value.low == value.low else ""
         return f"{_shown(value.value)}{ends}"
     if value is None or value != value:
-        return ""
+        return "–"
     if isinstance(value, float):
         return f"{value:.1f}"
     return str(value)

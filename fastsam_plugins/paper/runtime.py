@@ -41,8 +41,9 @@ def run_time(setting: Setting) -> Finding:
             times.append(1000 * float(np.mean(spent)))
         rows.append((f"{model.network.name}, {model.backend.label}, `{mode}`", tuple(times)))
     notes = [
-        f"An image of up to {imgsz} px from an array to the answer of all points, median of "
-        f"{_ROUNDS} runs, mean of the sample images.",
+        f"Milliseconds for an image of up to {imgsz} px, which the network sees at that size here, "
+        f"from an array to the answer of all points; median of {_ROUNDS} runs, mean of the sample "
+        "images.",
     ]
     if model.network.name != "FastSAM-x":
         notes.append(
@@ -53,9 +54,11 @@ def run_time(setting: Setting) -> Finding:
         rows.append((f"{peer}, random numbers", tuple(_peer(peer, model.device))))
     if setting.peers:
         notes.append(
-            "Peers have random numbers for weights, which their time does not depend on: encoder "
-            f"once, and the decoder for each {_TOGETHER} points, as their everything mode runs it; "
-            "what SAM does with its masks afterwards is not in it."
+            "Peers have random numbers for weights, which their time does not depend on. Their "
+            "encoder was timed, and their decoder for up to "
+            f"{_TOGETHER} points; figures of more points are computed from these, as their "
+            f"everything mode decodes {_TOGETHER} at a time. What SAM does with its masks "
+            "afterwards is not in it."
         )
         ratios = [r[1][4] / rows[0][1][4] for r in rows[2:]]
         said = ", ".join(f"{r:.0f}× {p}" for p, r in zip(setting.peers, ratios, strict=True))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from fastsam_plugins.datasets.coco import Record
 from fastsam_plugins.datasets.sources import Labelled, read
+from fastsam_plugins.evaluation.files import image_name, load_truth
+from fastsam_plugins.io import read_image
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.model import FastSAM
 from fastsam_plugins.options import TextOptions
@@ -77,10 +80,74 @@ class Setting:
             raise Missing(f"`{folder.name}/` needs `instances.json` and `images/`")
         return folder / "instances.json"
 
-    def labelled(self, *names: str) -> tuple[str, list[Labelled]]:
-        """The name of the first such folder, and its labelled images, as many as are asked for."""
+    def labelled(self, *names: str) -> Data:
+        """The labelled images in the first such folder, as many as are asked for.
+
+        Those that cannot be read, or have another size than their labels, are left out of all.
+
+        Raises
+        ------
+        Missing
+            If there is no such folder, or no object in it.
+        """
         folder = self.folder(*names)
-        return folder.name, list(read(folder))[: self.limit]
+        given = list(read(folder))[: self.limit]
+        failed = self.unusable((item.image, item.shape) for item in given)
+        kept = [item for item in given if item.image not in failed]
+        missing = left_out(failed, len(given))
+        _check_objects(folder, any(item.masks for item in kept), missing)
+        return Data(folder.name, kept, missing)
+
+    def truth(self, file: Path) -> tuple[Record, list[str]]:
+        """A COCO file, as many of its images as are asked for, and what of them was left out.
+
+        As :meth:`labelled`; images lie in ``images/`` beside the file.
+        """
+        whole = load_truth(file)
+        given = whole["images"][: self.limit]
+        paths = {i["id"]: file.parent / "images" / image_name(i) for i in given}
+        shapes = {i["id"]: (int(i["height"]), int(i["width"])) for i in given}
+        failed = self.unusable((paths[k], shapes[k]) for k in paths)
+        images = [i for i in given if paths[i["id"]] not in failed]
+        ids = {i["id"] for i in images}
+        kept = [a for a in whole["annotations"] if a["image_id"] in ids]
+        missing = left_out(failed, len(given))
+        _check_objects(file.parent, any(not a.get("iscrowd") for a in kept), missing)
+        return {**whole, "images": images, "annotations": kept}, missing
+
+    def unusable(self, images: Iterable[tuple[Path, tuple[int, ...]]]) -> dict[Path, str]:
+        """Why images that should have a size (H, W) cannot be used."""
+        failed = {}
+        for path, shape in images:
+            try:
+                found = read_image(path, limits=self.model.limits).shape[:2]
+            except (ValueError, OSError) as error:
+                failed[path] = " ".join(str(error).split())
+                continue
+            if found != tuple(shape):
+                failed[path] = f"{path} has size {found}, its labels {tuple(shape)} (H, W)"
+        return failed
+
+
+class Data(NamedTuple):
+    """Labelled images of a folder, its name, and what was left out."""
+
+    name: str
+    labelled: list[Labelled]
+    missing: list[str]
+
+
+def left_out(failed: Mapping[Path, str], of: int) -> list[str]:
+    """How many images of some cannot be used, as a list of one line; empty if all can."""
+    if not failed:
+        return []
+    first = next(iter(failed.values()))
+    return [f"{len(failed)} of {of} images, which cannot be used; the first: {first}"]
+
+
+def _check_objects(folder: Path, some: bool, missing: list[str]) -> None:
+    if not some:
+        raise Missing("; ".join([f"`{folder.name}/` has no labelled object", *missing]))
 
 
 def without_specks(labelled: Sequence[Labelled]) -> list[Labelled]:

@@ -10,7 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from fastsam_plugins.evaluation.files import Records, load_truth
+from fastsam_plugins.datasets.coco import Record
+from fastsam_plugins.evaluation.files import Records
 from fastsam_plugins.io import overlay, read_image
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.network.checkpoints import WeightsError
@@ -43,7 +44,8 @@ def texts(setting: Setting) -> Finding:
     """Of kinds that an image has one object of: is it the one that their name selects?"""
     path = setting.instances("text", "coco_instances")
     folder = path.parent
-    asked = _questions(path)[: setting.limit]
+    truth, missing = setting.truth(path)
+    asked = _questions(path, truth)
     if not asked:
         raise Missing(f"`{folder.name}/` has no image with a single object of a named category")
     try:
@@ -80,12 +82,12 @@ def texts(setting: Setting) -> Finding:
          f"{OPTIONS.conf}. Right: an IoU of {RIGHT} or more. Crops are the paper's way, here all "
          "of an image together. The paper shows pictures only."],
         {picture: f"{said}: the image; everything; {', '.join(WAYS)}; the truth"},
+        missing,
     )  # fmt: skip
 
 
-def _questions(path: Path) -> list[_Asked]:
+def _questions(path: Path, truth: Record) -> list[_Asked]:
     folder = path.parent
-    truth = load_truth(path)
     names = {c["id"]: c["name"] for c in truth.get("categories") or []}
     if len(names) < 2:
         raise Missing(f"`{folder.name}/instances.json` has one category: there is nothing to ask")

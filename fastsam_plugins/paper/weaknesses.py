@@ -24,18 +24,18 @@ def weaknesses(setting: Setting) -> Finding:
         "on the box's border, large", "score and mask IoU", "iou_pred and mask IoU",
     )  # fmt: skip
     rows: list[tuple[str, tuple[Any, ...]]] = []
-    on = []
-    for name in ("coco", "nuclei"):
-        folder, labelled = setting.labelled(name)
-        on.append(f"{len(labelled)} of `{folder}/`")
-        rows.append((folder, _of(setting, labelled)))
+    both = [setting.labelled(name) for name in ("coco", "nuclei")]  # before any is measured
+    for data in both:
+        rows.append((data.name, _of(setting, data.labelled)))
+    on = [f"{len(data.labelled)} of `{data.name}/`" for data in both]
+    missing = [f"of `{data.name}/`: {line}" for data in both for line in data.missing]
     notes = [
         "First pair: how much of their tight box masks of up to 32² px fill, in percent, found and "
         "true: squares fill all of it, disks 79. Second: pixels of a mask that lie on the border "
         "of its box, per pixel of that border, in percent. Third: Spearman correlation, in "
         "hundredths, with the IoU of the nearest true mask.",
     ]
-    return Finding(columns, rows, ", ".join(on), notes)
+    return Finding(columns, rows, ", ".join(on), notes, missing=missing)
 
 
 def _of(setting: Setting, labelled: Any) -> tuple[float, ...]:

@@ -29,3 +29,19 @@ def test_all_ways_are_measured_on_the_same_images(setting):
     assert ods[0] > max(ods[1:]), "the truth is its own"
     assert ods[1] > 60, "and its borders are there as in the paper too"
     assert (setting.pictures / "edges.png").stat().st_size > 1000
+
+
+def test_a_pair_that_cannot_be_used_is_left_out_and_named(setting, data):
+    folder = data / "bsds500"
+    for part, name in (("images", "coins.jpg"), ("groundTruth", "coins.mat")):
+        for new in ("a", "b"):
+            file = folder / part / name
+            file.with_stem(new).write_bytes(file.read_bytes())
+    (folder / "images" / "a.jpg").write_bytes(b"no image")
+    (folder / "groundTruth" / "b.mat").write_bytes(b"no matrix")
+    pairs = [(folder / "images" / f"{n}.jpg", folder / "groundTruth" / f"{n}.mat") for n in
+             ("a", "b", "coins")]  # fmt: skip
+    usable, failed = edges._usable(setting, pairs)
+    assert usable == pairs[2:]
+    assert "a.jpg" in failed[pairs[0][0]]
+    assert str(pairs[1][1]) in failed[pairs[1][0]], "the file itself, not a copy"
