@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from fastsam_plugins.scale.results import Counts, Results
     from fastsam_plugins.scale.settings import Settings
 
+_SAME = 1.0  # seconds
 _INTERRUPTED = 130  # as a shell has it for who is ended by Ctrl-C
 
 
@@ -104,6 +107,7 @@ def run(context: click.Context, inputs: tuple[str, ...], output: str, engine: st
         check_model(values)
     settings = _settings(values)
     results = Results(output)
+    _one_interrupt()
     with results.alone():
         named = [places.local(str(name)) for name in (*inputs, *([prompts] if prompts else []))
                  if not places.is_address(str(name))]  # fmt: skip
@@ -117,15 +121,20 @@ def run(context: click.Context, inputs: tuple[str, ...], output: str, engine: st
                 work.here(listed)
         except KeyboardInterrupt:
             work.progress.end()
-            done = results.counts(results.done()).images
-            log(f"Stopped: {done} of {results.plan.num_rows} images are done, and the same "
-                "command does the rest")  # fmt: skip
+            if total := results.plan.num_rows:
+                done = results.counts(results.done()).images
+                log(f"Stopped: {done} of {total} images are done, and the same command does the "
+                    "rest")  # fmt: skip
+            else:
+                log("Stopped before anything was begun")
             sys.exit(_INTERRUPTED)
         work.progress.end()
         if missing := results.missing():
             raise RuntimeError(f"{len(missing)} shards were not made: the same command makes them")
         counts = results.counts(results.done())
     _tell(counts, results, as_json)
+    if counts.unanswered:
+        log(f"No instance answers {counts.unanswered} of the images' own prompts")
     if counts.images and counts.errors / counts.images > how.max_errors:
         raise ValueError(f"{counts.errors} of {counts.images} images could not be used; the others "
                          "are done. When they are mended, --retry tries them again. The first: "
@@ -173,6 +182,20 @@ def _settings(values: dict[str, Any]) -> Settings:
     if words:
         loading.find(made.wording.clip)
     return made
+
+
+def _one_interrupt() -> None:
+    """Take Ctrl-C once more within a second for the same: the first is being seen to."""
+    before, last = signal.getsignal(signal.SIGINT), [0.0]
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        return
+
+    def interrupted(number: int, frame: Any) -> None:
+        since, last[0] = time.monotonic() - last[0], time.monotonic()
+        if since > _SAME:
+            before(number, frame)
+
+    signal.signal(signal.SIGINT, interrupted)
 
 
 class _Work:
@@ -233,6 +256,9 @@ class _Work:
         self.results.remember(self._files)
         total = self.results.plan.num_rows
         left = self.results.size(missing)
+        again = set(missing)
+        # Before hours of work: what was damaged meanwhile is named, and can be made as well.
+        self.results.counts([n for n in self.results.done() if n not in again], whole=True)
         if left < total:
             log(f"{total - left} of {total} images are done already")
         self.progress.begin(total - left, total)

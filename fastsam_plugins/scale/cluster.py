@@ -25,6 +25,7 @@ from typing import Any
 from fastsam_plugins import __version__, paths
 from fastsam_plugins.messages import install, one_line
 from fastsam_plugins.options import ClusterOptions
+from fastsam_plugins.scale import rows
 from fastsam_plugins.scale.inputs import Item
 from fastsam_plugins.scale.results import Counts, Results
 from fastsam_plugins.scale.settings import Settings
@@ -125,7 +126,9 @@ class Worker:
     def make(self, number: int, items: list[tuple[str, str]]) -> Counts:
         """Make a shard, and write it."""
         asked = [Item(*item) for item in items]
-        return self._results.write(number, list(self._segmenter.rows(asked)))
+        fresh, kept = self._results.fresh(number, asked)
+        made = rows.in_order((i.image for i in asked), kept, self._segmenter.rows(fresh))
+        return self._results.write(number, made)
 
 
 @dataclass(eq=False)

@@ -79,7 +79,7 @@ def begin(
                 "of the others may differ in places")  # fmt: skip
         twice = results.add(items, size)
     if twice:
-        say(f"{twice} images are listed twice: each is done once")
+        say(f"{twice} entries name an image once more: each image is done once")
     again = results.failed() if retry and before is not None else []
     return sorted({*results.missing(), *again})
 

@@ -36,12 +36,13 @@ def run(
     Counts
         Of every shard, once it is written.
     """
-    sizes: list[tuple[int, int]] = []
+    begun: list[tuple[int, list[str], int, dict[str, rows.Row]]] = []
 
     def all_items() -> Iterator[Item]:
         for number, items in results.items(missing):
-            sizes.append((number, len(items)))
-            yield from items
+            fresh, kept = results.fresh(number, items)
+            begun.append((number, [item.image for item in items], len(fresh), kept))
+            yield from fresh
 
     made: list[rows.Row] = []
     written: list[Future[Counts]] = []
@@ -53,12 +54,15 @@ def run(
         for row in source:
             made.append(row)
             step(1, row["error"] is not None)
-            number, size = sizes[0]
+            number, images, size, kept = begun[0]
             if len(made) == size:
                 while written:  # one is written while the next is made, and no more are kept
                     yield written.pop().result()
-                written.append(writer.submit(results.write, number, made))
+                if kept:
+                    step(len(kept), 0)
+                content = rows.in_order(images, kept, made)
+                written.append(writer.submit(results.write, number, content))
                 made = []
-                del sizes[0]
+                del begun[0]
         while written:
             yield written.pop().result()

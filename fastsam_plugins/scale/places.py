@@ -50,9 +50,17 @@ def is_address(text: str) -> bool:
 
 
 def local(text: str) -> str:
-    """A path here as it is known from anywhere on this machine; ``file://`` is taken off."""
+    """A path here as it is known from anywhere on this machine; ``file://`` is taken off.
+
+    Raises
+    ------
+    ValueError
+        If it is empty: that would be the folder where one stands.
+    """
     if text.lower().startswith("file://"):
         text = url2pathname(text[len("file://") :])
+    if not text:
+        raise ValueError("an empty path names nothing: is a variable not set?")
     return os.path.abspath(os.path.expanduser(text))
 
 
@@ -77,10 +85,11 @@ def arrow() -> Any:
 def _store(root: str) -> tuple[Any, str]:
     """The file system of an address without its path, and what its paths begin with."""
     fs = arrow().fs
-    # One request for an object, which is then there whole, instead of several for its parts.
-    at_once = "?allow_delayed_open=true" if root.startswith("s3://") else ""
+    # Of S3 one request for an object, which is then there whole, instead of several for its parts.
+    # Google's library tries again for many minutes and says nothing: here somebody does.
+    more = {"s3": "?allow_delayed_open=true", "gs": "?retry_limit_seconds=5"}
     try:
-        return fs.FileSystem.from_uri(f"{root}{at_once}")
+        return fs.FileSystem.from_uri(root + more.get(root.partition("://")[0], ""))
     except (ValueError, TypeError):  # pyarrow does not know it
         pass
     try:
@@ -88,7 +97,10 @@ def _store(root: str) -> tuple[Any, str]:
 
         system, path = fsspec.core.url_to_fs(root)
     except (ImportError, ValueError) as error:
-        raise ValueError(f"{root} is no address that can be read here: {error}") from None
+        known = "s3, gs, hdfs and, where their packages are installed, those of fsspec"
+        raise ValueError(
+            f"{root} is no address that can be read here ({one_line(error)}); known are {known}"
+        ) from None
     return fs.PyFileSystem(fs.FSSpecHandler(system)), path
 
 
@@ -159,12 +171,26 @@ def read_bytes(address: str) -> bytes:
     return patiently(work, address)
 
 
-def opened(address: str) -> Any:
-    """A file or an object to read parts of; who uses it tries again, see :func:`patiently`."""
+def tail(address: str, count: int) -> bytes:
+    """The last bytes of a file or an object; all of a shorter one.
+
+    Raises
+    ------
+    FileNotFoundError, StoreError
+        See :func:`patiently`.
+    """
     if not is_address(address):
-        return arrow().OSFile(local(address))
+        with open(local(address), "rb") as stream:
+            stream.seek(-min(count, os.fstat(stream.fileno()).st_size), os.SEEK_END)
+            return stream.read()
     system, path = _found(address)
-    return system.open_input_file(path)
+
+    def work() -> bytes:
+        with system.open_input_file(path) as stream:
+            size = stream.size()
+            return bytes(stream.read_at(min(count, size), max(size - count, 0)))
+
+    return patiently(work, address)
 
 
 def write_bytes(address: str, content: bytes) -> None:
@@ -204,8 +230,24 @@ def is_folder(address: str) -> bool:
     if not is_address(address):
         return os.path.isdir(local(address))
     system, path = _found(address)
+    if _is_root(address):
+        return True
     kind = arrow().fs.FileType.Directory
     return bool(patiently(lambda: system.get_file_info(path), address).type == kind)
+
+
+def _is_root(address: str) -> bool:
+    """Whether an address is that of a bucket, or of all that a host has."""
+    return "/" not in address.partition("://")[2].rstrip("/")
+
+
+def _check_root(system: Any, address: str) -> None:
+    """Refuse an address in a bucket that is not there: a store lists nothing in it, as if empty."""
+    root = "/".join(address.split("/", 3)[:3])
+    if address.startswith("s3://"):
+        info = patiently(lambda: system.get_file_info(_found(root)[1]), root)
+        if info.type == arrow().fs.FileType.NotFound:
+            raise StoreError(f"there is no bucket {root}")
 
 
 def files(address: str) -> list[str]:
@@ -220,6 +262,8 @@ def files(address: str) -> list[str]:
     fs = arrow().fs
     chosen = fs.FileSelector(path, allow_not_found=True, recursive=True)
     infos = patiently(lambda: system.get_file_info(chosen), address)
+    if not infos:
+        _check_root(system, address)
     base = address.rstrip("/")
     paths = (i.path[len(path) :].lstrip("/") for i in infos if i.type == fs.FileType.File)
     shown = (p for p in paths if not any(part.startswith(".") for part in p.split("/")))

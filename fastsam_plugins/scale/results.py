@@ -11,7 +11,6 @@ those that are missing.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import re
@@ -24,38 +23,15 @@ from typing import Any
 import msgspec
 
 from fastsam_plugins.io import atomic, typed_json
-from fastsam_plugins.scale import places, plans, rows
+from fastsam_plugins.scale import places, plans, rows, shards
 from fastsam_plugins.scale.inputs import Item
 from fastsam_plugins.scale.manifest import Manifest, check_same
 from fastsam_plugins.scale.places import arrow
+from fastsam_plugins.scale.shards import Counts
 
 MANIFEST, PLAN, SHARDS = "manifest.json", "plan.parquet", "shards"
 _NAME = re.compile(r"part-(\d{6,})\.parquet$")
 _TOGETHER = 16  # footers that are read at the same time
-
-
-@dataclass
-class Counts:
-    """What is in shards.
-
-    Attributes
-    ----------
-    images, errors, instances : int
-    first : str
-        The first error.
-    """
-
-    images: int = 0
-    errors: int = 0
-    instances: int = 0
-    first: str = ""
-
-    def add(self, other: Counts) -> None:
-        """Count those of another shard as well."""
-        self.images += other.images
-        self.errors += other.errors
-        self.instances += other.instances
-        self.first = self.first or other.first
 
 
 @dataclass
@@ -89,7 +65,11 @@ class Results:
             text = places.read_bytes(place)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        known = typed_json.decode(text, Manifest, place, "a manifest of results")
+        try:
+            known = typed_json.decode(text, Manifest, place, "a manifest of results")
+        except ValueError as error:
+            cure = "begin anew with --new" if self._any() else "name another folder"
+            raise ValueError(f"{error}: {cure}") from None
         if known.format != rows.FORMAT:
             raise _OtherVersion(f"{place} is of another version of fastsam: use that, or --new")
         return known
@@ -137,16 +117,28 @@ class Results:
         Raises
         ------
         ValueError
-            If the manifest is another program's: there are no shards that belong to it.
+            If the manifest, alone, or a shard is another program's: nothing is deleted then.
         """
-        if not self.done():
+        if not self._any():
             with contextlib.suppress(_OtherVersion):
                 self.manifest()
-        for number in self.done():
+        done = self.done()
+        for number in done:
+            if not shards.is_own(self.shard(number)):
+                raise ValueError(f"{self.shard(number)} is another program's, and is not deleted: "
+                                 "name another folder")  # fmt: skip
+        for number in done:
             places.delete(self.shard(number))
         places.delete(places.join(self.address, PLAN))
         places.delete(places.join(self.address, MANIFEST))
         self._plan = None
+
+    def _any(self) -> bool:
+        """Whether there is a plan, or a shard: a manifest alone may be another program's."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            places.tail(places.join(self.address, PLAN), 1)
+            return True
+        return bool(self.done())
 
     # --- which images there are ---------------------------------------------------------------
 
@@ -192,18 +184,21 @@ class Results:
         ValueError
             If something else is asked of an image than before.
         """
-        if not self.plan.num_rows and self.done():
-            place = places.join(self.address, PLAN)
-            raise ValueError(f"{place} is gone, without which nobody knows what the shards are of: "
-                             "begin anew with --new")  # fmt: skip
+        self._check_plan()
         plan, twice = plans.grown(self.plan, items, size)
         self.keep(plan)
         return twice
 
+    def _check_plan(self) -> None:
+        if not self.plan.num_rows and self.done():
+            place = places.join(self.address, PLAN)
+            raise ValueError(f"{place} is gone, without which nobody knows what the shards are of: "
+                             "begin anew with --new")  # fmt: skip
+
     def keep(self, plan: Any) -> None:
         """Write a plan that has grown."""
         if plan.num_rows > self.plan.num_rows:
-            places.write_bytes(places.join(self.address, PLAN), _parquet(plan))
+            places.write_bytes(places.join(self.address, PLAN), shards.parquet(plan))
             self._plan = plan
 
     def items(self, numbers: Iterable[int]) -> Iterator[tuple[int, list[Item]]]:
@@ -250,33 +245,32 @@ class Results:
 
     def write(self, number: int, content: Sequence[rows.Row]) -> Counts:
         """Write a shard, whole or not at all."""
-        counts = Counts(
-            len(content),
-            sum(r["error"] is not None for r in content),
-            sum(len(r["scores"]) for r in content),
-            next((r["error"] for r in content if r["error"] is not None), ""),
-        )
-        schema = rows.schema()
-        about = {"fastsam_errors": str(counts.errors), "fastsam_instances": str(counts.instances),
-                 "fastsam_first_error": counts.first,
-                 "fastsam_images": _digest(r["image"] for r in content)}  # fmt: skip
-        table = arrow().Table.from_pylist(content, schema.with_metadata(schema.metadata | about))
-        places.write_bytes(self.shard(number), _parquet(table))
+        packed, counts = shards.packed(content)
+        places.write_bytes(self.shard(number), packed)
         return counts
 
+    def fresh(self, number: int, items: Sequence[Item]) -> tuple[list[Item], dict[str, rows.Row]]:
+        """Of the images of a shard those that are to be segmented, and rows that stay, by image.
+
+        A shard that is made again is made again of what could not be used: what is done stays,
+        whatever became of its image.
+        """
+        try:
+            kept = {row["image"]: row for row in self.read(number) if row["error"] is None}
+        except (FileNotFoundError, NotADirectoryError):
+            return list(items), {}
+        left = [item for item in items if item.image not in kept]
+        return (left, kept) if left else (list(items), {})
+
     def read(self, number: int, columns: Sequence[str] | None = None) -> Iterator[rows.Row]:
-        """The rows of a shard, or some columns of them, some at a time in memory.
+        """The rows of a shard, or some columns of them.
 
         Raises
         ------
         ValueError
-            If it is damaged.
+            If it is damaged; see :func:`fastsam_plugins.scale.shards.read`.
         """
-        place = self.shard(number)
-        with _telling(place):
-            content = io.BytesIO(places.read_bytes(place))
-            for batch in arrow().parquet.ParquetFile(content).iter_batches(32, columns=columns):
-                yield from batch.to_pylist()
+        return shards.read(self.shard(number), columns)
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[rows.Row]:
         """The rows of all shards that are there, or some columns of them."""
@@ -293,6 +287,7 @@ class Results:
         """
         if self.manifest() is None:
             raise ValueError(f"{self.address} holds no results of fastsam batch")
+        self._check_plan()
         if missing := len(self.missing()):
             raise ValueError(
                 f"{missing} shards of {self.address} are not done: the command that began them "
@@ -300,8 +295,15 @@ class Results:
             )
         self.counts(self.done())
 
-    def counts(self, numbers: Iterable[int]) -> Counts:
+    def counts(self, numbers: Iterable[int], whole: bool = False) -> Counts:
         """What is in some shards, by their footers.
+
+        Parameters
+        ----------
+        numbers : iterable of int
+        whole : bool
+            Read them whole, to be sure that nothing in them is damaged. What lies in a store, which
+            looks after that itself, is believed.
 
         Raises
         ------
@@ -309,27 +311,19 @@ class Results:
             If one is damaged, or holds other images than the plan says.
         """
         total = Counts()
-        for counts in self._each(list(numbers)):
+        for counts in self._each(list(numbers), whole and not places.is_address(self.address)):
             total.add(counts)
         return total
 
-    def _each(self, numbers: Sequence[int]) -> Iterator[Counts]:
+    def _each(self, numbers: Sequence[int], whole: bool = False) -> Iterator[Counts]:
         known = len(plans.ends(self.plan))
         if strange := [n for n in numbers if n >= known]:
             raise ValueError(f"{self.shard(strange[0])} is no shard of this plan: take it away")
-        images = {n: _digest(i.image for i in items) for n, items in self.items(numbers)}
+        images = {n: shards.digest(i.image for i in items) for n, items in self.items(numbers)}
+        look = shards.check if whole else shards.footer
 
         def of(number: int) -> Counts:
-            place = self.shard(number)
-            with _telling(place):
-                footer = places.patiently(lambda: _footer(place), place)
-                said = {k.decode(): v.decode() for k, v in (footer.metadata or {}).items()}
-                if said.get("fastsam_images", images[number]) != images[number]:
-                    raise OSError("it is of other images")
-                return Counts(
-                    footer.num_rows, int(said["fastsam_errors"]), int(said["fastsam_instances"]),
-                    said["fastsam_first_error"],
-                )  # fmt: skip
+            return look(self.shard(number), images[number])
 
         with ThreadPoolExecutor(_TOGETHER) as pool:
             yield from pool.map(of, numbers)
@@ -350,35 +344,5 @@ class Results:
             yield
 
 
-@contextlib.contextmanager
-def _telling(place: str) -> Iterator[None]:
-    """Errors of reading a shard in one line that names it."""
-    try:
-        yield
-    except (arrow().ArrowInvalid, KeyError, OSError) as error:
-        raise ValueError(
-            f"{place} cannot be read ({error}): delete it, and the same command makes it again"
-        ) from None
-
-
 class _OtherVersion(ValueError):
-    pass
-
-
-def _digest(images: Iterable[str]) -> str:
-    """What tells the images of a shard from others."""
-    digest = hashlib.sha256()
-    for image in images:
-        digest.update(image.encode() + b"\0")
-    return digest.hexdigest()
-
-
-def _footer(place: str) -> Any:
-    with places.opened(place) as stream:
-        return arrow().parquet.read_metadata(stream)
-
-
-def _parquet(table: Any) -> bytes:
-    stream = io.BytesIO()
-    arrow().parquet.write_table(table, stream, compression="zstd", row_group_size=1 << 17)
-    return stream.getvalue()
+    """Of results, which can be deleted."""

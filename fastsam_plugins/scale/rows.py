@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,27 @@ def of_instances(
         "similarity": similarity,
         "error": None,
     }
+
+
+def in_order(images: Iterable[str], kept: Mapping[str, Row], made: Iterable[Row]) -> list[Row]:
+    """Rows of images: those that were kept, and of the others those that were made, in order."""
+    new = iter(made)
+    return [kept[image] if image in kept else next(new) for image in images]
+
+
+def unanswered(row: Row) -> int:
+    """How many of the prompts that came with an image no instance answers.
+
+    Points mean one object, or, answered each by itself, as many as have an answer.
+    """
+    if row["error"] is not None or not row["prompt"]:
+        return 0
+    said = json.loads(row["prompt"])
+    answered = len({a for a in row["answers"] if a >= 0})
+    asked = len(said.get("boxes") or said.get("texts") or ())
+    if not asked and said.get("points"):
+        return int(not len(row["scores"]))
+    return max(asked - answered, 0)
 
 
 def masks(row: Row) -> list[dict[str, Any]]:

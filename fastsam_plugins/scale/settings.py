@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from fastsam_plugins.io import typed_json
 from fastsam_plugins.options import (
     CleanOptions,
     FilterOptions,
@@ -79,5 +80,9 @@ def changed(before: dict[str, Any], now: dict[str, Any]) -> str:
             if what := changed(old, new):
                 return what
         elif old != new:
-            return f"{name} {old!r}, and now it is {new!r}"
+            return f"{name} {_said(old)}, and now it is {_said(new)}"
     return ""
+
+
+def _said(value: Any) -> str:
+    return "NaN" if isinstance(value, typed_json.NaN) else repr(value)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -73,6 +75,53 @@ def test_images_that_were_mended_are_tried_again(photos, tmp_path):
                                                     "--retry").stderr  # fmt: skip
 
 
+def test_to_try_again_costs_nothing_that_is_done(photos, tmp_path):
+    """The image may be gone by then, or be another one."""
+    out = tmp_path / "out"
+    done("batch", photos, "-o", out, *QUICK)
+    before = hashes(out)
+    (photos / "2.png").unlink()
+    (photos / "1.png").write_bytes((photos / "0.png").read_bytes())
+    (photos / "3.png").write_bytes((photos / "0.png").read_bytes())
+    assert done("batch", photos, "-o", out, *QUICK, "--retry").stdout.startswith("7 images, ")
+    after = hashes(out)
+    assert [name for name in before if before[name] != after[name]] == ["3.png"]
+
+
+def test_what_was_damaged_since_is_named_by_the_same_command(photos, tmp_path):
+    out = tmp_path / "out"
+    done("batch", photos, "-o", out, "--shard", 3, "--max-errors", 1, *QUICK)
+    shard = out / "shards" / "part-000001.parquet"
+    whole = shard.read_bytes()
+    table = pq.read_table(shard)
+    areas = pa.array(
+        [[a + 1 for a in row] for row in table["areas"].to_pylist()], pa.list_(pa.int64())
+    )
+    pq.write_table(table.set_column(table.column_names.index("areas"), "areas", areas), shard)
+    for words in (("batch", photos, "-o", out, *QUICK), ("batch", "export", out, "-o", "c.json")):
+        assert "part-000001.parquet cannot be read" in one_error(run(*words))
+    shard.unlink()
+    done("batch", photos, "-o", out, "--shard", 3, "--max-errors", 1, *QUICK)
+    assert shard.read_bytes() == whole
+
+
+def test_prompts_that_nothing_answers_are_counted(photos, tmp_path):
+    (photos / "3.png").unlink()
+    names = sorted(p.name for p in photos.glob("*.png"))
+    asked = [[], [[1.0, 1.0, 380.0, 200.0]], [[5000.0, 5.0, 5010.0, 9.0], [2.0, 2.0, 150.0, 150.0]]]
+    table = {"image": names[:3], "boxes": asked}
+    pq.write_table(pa.Table.from_pydict(table), photos / "t.parquet")
+    result = done("batch", photos / "t.parquet", "-o", tmp_path / "out", *QUICK)
+    assert "No instance answers 1 of the images' own prompts" in result.stderr
+    again = done("batch", photos / "t.parquet", "-o", tmp_path / "out", *QUICK)
+    assert "No instance answers 1 of" in again.stderr
+
+
+def test_an_empty_name_is_not_this_folder(photos, tmp_path):
+    for words in (("batch", photos, "-o", ""), ("batch", "", "-o", tmp_path / "out")):
+        assert "an empty path names nothing" in one_error(run(*words, *QUICK))
+
+
 def test_new_deletes_nothing_without_a_clip(photos, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "nothing"))
     out = tmp_path / "out"
@@ -109,6 +158,20 @@ def test_outputs_that_cannot_be_are_one_line(photos, tmp_path):
 def test_what_cannot_be_is_one_line_before_anything_is_done(words, said, photos, tmp_path):
     assert said in one_error(run("batch", photos, "-o", tmp_path / "out", *words))
     assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_twice_is_once(photos, tmp_path):
+    words = [str(w) for w in ("batch", photos, "-o", tmp_path / "out", *QUICK)]
+    said = []
+    for wait in (0.6, 1.2, 1.8):  # while programs are loaded, the network, and later
+        running = subprocess.Popen([sys.executable, "-m", "fastsam_plugins", *words],
+                                   stderr=subprocess.PIPE, text=True)  # fmt: skip
+        time.sleep(wait)
+        for _ in range(3):
+            running.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        said.append(running.communicate()[1])
+    assert not any("Traceback" in text or "terminate" in text for text in said[1:]), said
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill", "Ctrl-C"])

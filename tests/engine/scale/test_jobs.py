@@ -25,7 +25,7 @@ def begin(results, settings, said, new=False, items=ITEMS):
 def test_the_network_is_made_once_and_kept_in_mind(tmp_path, settings):
     results, said = Results(str(tmp_path)), []
     assert begin(results, settings, said) == [0, 1]
-    assert said == ["start", "1 images are listed twice: each is done once"]
+    assert said == ["start", "1 entries name an image once more: each image is done once"]
     auto = dataclasses.replace(settings, running=RunOptions(device="cpu"))
     assert begin(Results(str(tmp_path)), auto, said) == [0, 1]
     assert said.count("start") == 1

@@ -57,6 +57,30 @@ def test_a_store_is_as_a_folder(store):
         places.read_bytes(place)
 
 
+def test_a_bucket_is_a_folder_and_one_that_is_not_there_is_not_empty(store):
+    assert places.is_folder("s3://bucket")
+    assert places.files("s3://bucket") == []
+    places.write_bytes("s3://bucket/a.bin", b"one")
+    assert places.files("s3://bucket") == ["s3://bucket/a.bin"]
+    for address in ("s3://nothere", "s3://nothere/photos/"):
+        with pytest.raises(places.StoreError, match="there is no bucket s3://nothere"):
+            places.files(address)
+
+
+def test_an_empty_path_is_not_the_folder_where_one_stands():
+    with pytest.raises(ValueError, match="an empty path names nothing"):
+        places.local("")
+
+
+def test_the_end_of_a_file_and_of_an_object(store, tmp_path):
+    for place in (str(tmp_path / "a.bin"), "s3://bucket/a.bin"):
+        places.write_bytes(place, b"0123456789")
+        assert places.tail(place, 4) == b"6789"
+        assert places.tail(place, 40) == b"0123456789"
+    with pytest.raises(FileNotFoundError):
+        places.tail("s3://bucket/none", 4)
+
+
 @pytest.mark.filterwarnings("ignore:.*cannot be reached")  # where the machine is slow
 def test_a_store_that_is_away_is_waited_for(store, monkeypatch):
     places.write_bytes("s3://bucket/a", b"x" * 1000)

@@ -184,6 +184,55 @@ def test_a_damaged_shard_is_one_line_that_says_what_to_do(tmp_path, dummy):
             use()
 
 
+def test_what_is_done_again_keeps_what_was_done(results, dummy):
+    results.begin(manifest(), new=False)
+    results.add(ITEMS, 2)
+    fill(results, [0], dummy)
+    ((_, items),) = results.items([0])
+    fresh, kept = results.fresh(0, items)
+    assert (fresh, list(kept)) == (items[:1], [items[1].image])
+    assert results.fresh(1, ITEMS[2:4]) == (ITEMS[2:4], {}), "it is not there"
+    row = rows.of_instances(*items[0], dummy(seed=0), [0.5] * 12)
+    whole = [row, rows.of_instances(*items[1], dummy(seed=0), [0.5] * 12)]
+    results.write(0, rows.in_order([i.image for i in items], kept, [row]))
+    again = places.read_bytes(results.shard(0))
+    results.write(0, whole)
+    assert again == places.read_bytes(results.shard(0)), "byte for byte as if made at once"
+
+
+def test_new_deletes_no_shard_of_another_program(tmp_path):
+    (tmp_path / "shards").mkdir()
+    theirs = tmp_path / "shards" / "part-000003.parquet"
+    pq.write_table(pyarrow.table({"x": [1]}), theirs)
+    before = theirs.read_bytes()
+    with pytest.raises(ValueError, match=r"part-000003\.parquet is another program's"):
+        Results(str(tmp_path)).begin(manifest(), new=True)
+    assert theirs.read_bytes() == before
+
+
+def test_a_damaged_manifest_says_what_to_do_and_new_does_it(tmp_path, dummy):
+    results = Results(str(tmp_path))
+    results.begin(manifest(), new=False)
+    results.add(ITEMS, 5)
+    fill(results, [0], dummy)
+    (tmp_path / "manifest.json").write_text('{"model":')
+    (tmp_path / "plan.parquet").write_bytes(b"damaged too")
+    with pytest.raises(ValueError, match=r"manifest\.json is not JSON.*begin anew with --new"):
+        results.manifest()
+    Results(str(tmp_path)).begin(manifest(), new=True)
+    assert (Results(str(tmp_path)).done(), results.manifest()) == ([], manifest())
+
+
+def test_an_export_without_a_plan_says_what_is_gone(tmp_path, dummy):
+    results = Results(str(tmp_path))
+    results.begin(manifest(), new=False)
+    results.add(ITEMS, 5)
+    fill(results, [0], dummy)
+    (tmp_path / "plan.parquet").unlink()
+    with pytest.raises(ValueError, match=r"plan\.parquet is gone"):
+        Results(str(tmp_path)).check_done()
+
+
 def test_a_manifest_that_is_none_is_one_line(tmp_path):
     (tmp_path / "manifest.json").write_text('{"model": 7}')
     with pytest.raises(ValueError, match=r"manifest\.json"):
