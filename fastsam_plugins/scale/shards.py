@@ -167,7 +167,7 @@ def _values(table: Any) -> str:
     return found.hexdigest()
 
 
-def _parts(array: Any) -> Iterator[bytes]:
+def _parts(array: Any) -> Iterator[bytes | memoryview]:
     """The values of an array, and which of them there are, whatever lies between them."""
     pa = arrow()
     yield np.asarray(array.is_null()).tobytes()
@@ -177,7 +177,10 @@ def _parts(array: Any) -> Iterator[bytes]:
     elif pa.types.is_string(array.type):
         texts = array.fill_null("")
         yield np.asarray(pa.compute.binary_length(texts)).tobytes()
-        yield "".join(texts.to_pylist()).encode()
+        if len(texts):  # all of them lie one after another
+            _, ends, characters = texts.buffers()
+            ends = np.frombuffer(ends, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+            yield memoryview(characters)[ends[0] : ends[-1]] if characters else b""
     else:
         yield np.asarray(array.fill_null(0)).tobytes()
 

@@ -56,3 +56,21 @@ def test_stability_that_is_not_known_is_null(dummy):
     row = rows.of_instances("a.png", "", dummy(count=1), [float("nan")])
     assert through_a_table(row)["stability"] == [None]
     assert np.isnan(rows.segmentation(through_a_table(row)).stability).all()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answers", "count"),
+    [
+        ("", [-1, -1], 0),
+        ('{"boxes":[[1,2,3,4],[5,6,7,8]]}', [1, 1], 1),
+        ('{"boxes":[[1,2,3,4]],"points":[[1,2]]}', [0], 0),
+        ('{"boxes":[]}', [], 0),
+        ('{"points":[[1,2],[3,4,0]]}', [], 1),
+        ('{"points":[[1,2],[3,4]]}', [-1], 0),
+        ('{"texts":["a dog","a cat"]}', [], 2),
+    ],
+)
+def test_prompts_that_nothing_answers_are_counted(prompt, answers, count):
+    row = {"error": None, "prompt": prompt, "answers": answers, "scores": [0.5] * len(answers)}
+    assert rows.unanswered(row) == count
+    assert rows.unanswered({**row, "error": "it is damaged"}) == 0

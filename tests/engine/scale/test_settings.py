@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fastsam_plugins.io import typed_json
 from fastsam_plugins.options import CleanOptions, RunOptions, SegmentOptions, TileOptions
 from fastsam_plugins.scale.settings import Settings, changed
 
@@ -22,3 +23,8 @@ def test_the_option_that_changed_is_named(other, said):
     what = changed(Settings().described(), other.described())
     assert what.startswith(said)
     assert bool(what) == bool(said)
+
+
+def test_what_is_no_number_in_a_damaged_manifest_is_called_so():
+    (nan,) = typed_json.plain(b"[NaN]", "m.json")
+    assert changed({"conf": nan}, {"conf": 0.4}) == "conf NaN, and now it is 0.4"
