@@ -7,14 +7,17 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from fastsam_plugins import prompt_windows
 from fastsam_plugins.geometry import Window
 from fastsam_plugins.images.contrast import ImageError
 from fastsam_plugins.model import FastSAM
 from fastsam_plugins.options import SegmentOptions, TileOptions
+from fastsam_plugins.prompts import Prompt
 from fastsam_plugins.segmentation import Segmentation
 
 I = TypeVar("I")  # noqa: E741
@@ -49,6 +52,8 @@ def segment_images(
     batch: int = 8,
     ahead: int = 0,
     progress: Callable[[I, Sequence[Window]], Iterable[Window]] = lambda _, places: places,
+    asked: Callable[[I], Prompt | None] = lambda _: None,
+    each: bool = False,
 ) -> Iterator[Outcome[I]]:
     """Segment images one after another; every item has an outcome, in the order of the items.
 
@@ -70,6 +75,11 @@ def segment_images(
         Images that are read in a thread of their own before it is their turn.
     progress : callable
         With ``tiling``: wraps the iteration over the windows of an item.
+    asked : callable
+        With ``tiling``: points or boxes that are answered, each in a window about it, instead of
+        looking at all of an item; None to look at all.
+    each : bool
+        Whether every foreground point of them means an object of its own.
 
     Yields
     ------
@@ -103,8 +113,14 @@ def segment_images(
             def bar(places: Sequence[Window], item: I = outcome.item) -> Iterable[Window]:
                 return progress(item, places)
 
+            prompt = asked(outcome.item)
             try:
-                outcome.segmentation = network.segment_tiled(raster, options, tiling, batch, bar)
+                if prompt is None:
+                    found = network.segment_tiled(raster, options, tiling, batch, bar)
+                else:
+                    about = partial(network.predict_tiled, options=options, tile=tiling.tile)
+                    found = prompt_windows.answer(about, raster, prompt, each)
+                outcome.segmentation = found
             except (ImageError, OSError) as error:  # further down in the file
                 outcome.error = _reason(error)
         yield outcome

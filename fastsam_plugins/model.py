@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from fastsam_plugins import fastest
+from fastsam_plugins import fastest, prompt_windows
 from fastsam_plugins import limits as L
 from fastsam_plugins.decoder import weights as decoders
 from fastsam_plugins.decoder.encoding import CONF, Encoding
@@ -323,6 +323,53 @@ class FastSAM:
         found = found[nms(found.boxes, found.scores, options.iou, -1.0, len(found))]
         if options.diverse:
             found = found.diversify(options.diverse)
+        return found.with_image(shown, self._device)
+
+    def predict_tiled(
+        self,
+        raster: Any,
+        points: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        boxes: ArrayLike | None = None,
+        options: SegmentOptions | None = None,
+        tile: int | None = None,
+        **changes: Any,
+    ) -> Segmentation:
+        """Masks for prompts about an image of any size: only what is around them is read.
+
+        Each object is looked at in a window about its prompts, as :meth:`segment` and
+        :meth:`fastsam_plugins.Segmentation.predict` would; see
+        :mod:`fastsam_plugins.prompt_windows`.
+
+        Parameters
+        ----------
+        raster : array (H, W) or (H, W, C), or WindowedImage
+            As :meth:`segment_tiled` takes it.
+        points, labels, boxes
+            In pixels of the raster: points of one object, or boxes that mean an object each.
+        options : SegmentOptions
+        tile : int, optional
+            Side of a window in pixels, where the object is not larger; by default that of the
+            network's input.
+        **changes
+            Fields of the options by name.
+
+        Returns
+        -------
+        Segmentation
+            ``prompts`` are the places of boxes. Empty if no foreground prompt lies in the image.
+
+        >>> model.predict_tiled(image, [(70, 90)], tile=128).contains([(70, 90)]).tolist()
+        [[True]]
+        """
+        options = SegmentOptions.of(options, **changes)
+        side = check_count("tile", tile or options.imgsz or self.imgsz)
+        shown = raster if isinstance(raster, WindowedImage) else WindowedImage(raster)
+
+        def seen(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> Segmentation:
+            return self.segment(pixels, options, None if pixels.shape[:2] == shape else shape)
+
+        found = prompt_windows.predict(seen, shown, side, points, labels, boxes)
         return found.with_image(shown, self._device)
 
     def _segment_batch(

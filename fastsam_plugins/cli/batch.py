@@ -177,8 +177,6 @@ def _settings(values: dict[str, Any]) -> Settings:
         tiling if values.pop("tiled") else None, words.texts if words else (),
         words.negatives if words else (), pick(WeightsOptions, values),
     )  # fmt: skip
-    if made.prompting.predict and made.tiling:
-        raise ValueError("--predict looks at an image at once: leave --tiled out")
     if words:
         loading.find(made.wording.clip)
     return made

@@ -48,8 +48,8 @@ def check(
         raise ValueError("--predict answers points, boxes and --mask: a text selects")
     if prompt is None and mask is None:
         raise ValueError("--predict answers --point, --box or --mask: give one")
-    if tiled:
-        raise ValueError("--predict looks at an image at once: leave --tiled out, or cut a part")
+    if tiled and mask:
+        raise ValueError("--mask is refined in one look: leave --tiled out, or cut a part")
     if mask and len(images) > 1:
         raise ValueError(f"--mask is of one image, and there are {len(images)}")
     if mask and not mask.is_file():

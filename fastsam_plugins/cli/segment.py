@@ -125,6 +125,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
         chosen = {p.name for p in parameters(PromptOptions) if given(context, p.name)}
         predicting.check(prompting, prompt, mask, tiled, images, output, chosen)
     words = prompt if isinstance(prompt, prompts.TextPrompt) else None
+    about = prompt if tiled and prompting.predict else None  # in windows about it
     drawn = output.suffix.lower() == ".png"
     if words:
         loading.find(wording.clip)
@@ -162,15 +163,18 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
         """What was asked for in each, one after another: nothing is kept once it is written."""
         outcomes = segment_images(
             start, placed(), read, segmenting, tiling if tiled else None, batch,
-            progress=windows,
+            progress=windows, asked=lambda _: about, each=prompting.points_mode == "each",
         )  # fmt: skip
         done: Iterable[Any] = skipped.passing(outcomes, lambda item: item[0])
         if not tiled:
             done = progress("Segmenting", len(images))(done)
         for (path, place), everything in done:
-            everything = everything.filter(filtering).clean(cleaning)
+            if not about:
+                everything = everything.filter(filtering).clean(cleaning)
             seg, answer, named = everything, None, {}
-            if words:
+            if about:
+                pass
+            elif words:
                 clip = loaded[1]
                 seg = words.select(everything, wording, clip)
                 similar = selection.answered(seg, words.texts, wording, clip)

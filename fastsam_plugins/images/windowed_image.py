@@ -73,18 +73,22 @@ class WindowedImage:
             out[first - y.start : last - y.start] = strip
         return out
 
-    def reduced(self, side: int) -> NDArray[np.uint8]:
-        """The whole image (h, w, 3), no side longer than so many pixels, read in bands."""
+    def reduced(self, side: int, window: Window | None = None) -> NDArray[np.uint8]:
+        """The whole image (h, w, 3), or a window, no side longer than so many pixels.
+
+        It is read in bands.
+        """
         import cv2
 
-        height, width = self.shape[:2]
+        x0, y0, x1, y1 = window or (0, 0, self.shape[1], self.shape[0])
+        height, width = y1 - y0, x1 - x0
         scale = min(side / max(height, width), 1)
         h, w = max(round(height * scale), 1), max(round(width * scale), 1)
         bands = -(-height * width // LARGE_SIDE**2)
         out = []
         for rows in np.array_split(np.arange(h), min(bands, h)):
-            low, high = (round(r * height / h) for r in (rows[0], rows[-1] + 1))
-            band = self[low:high, 0:width]
+            low, high = (y0 + round(r * height / h) for r in (rows[0], rows[-1] + 1))
+            band = self[low:high, x0:x1]
             out.append(cv2.resize(band, (w, len(rows)), interpolation=cv2.INTER_AREA))
         return np.concatenate(out)
 

@@ -15,7 +15,7 @@ from fastsam_plugins.batch import Outcome, segment_images
 from fastsam_plugins.images.contrast import ImageError
 from fastsam_plugins.messages import one_line
 from fastsam_plugins.model import FastSAM
-from fastsam_plugins.prompts import Prompt, TextPrompt
+from fastsam_plugins.prompts import BoxPrompt, PointPrompt, Prompt, TextPrompt
 from fastsam_plugins.scale import places
 from fastsam_plugins.scale.inputs import NOTHING, Item, asked, spelled
 from fastsam_plugins.scale.rows import Row, of_error, of_instances
@@ -86,7 +86,7 @@ class Segmenter:
             source = self._ahead(items, pool)
             outcomes = segment_images(
                 self.network, source, lambda asked: asked.opened.result().pixels, s.segmenting,
-                s.tiling, batch,
+                s.tiling, batch, asked=self._about, each=s.prompting.points_mode == "each",
             )  # fmt: skip
             try:
                 for outcome in outcomes:
@@ -99,6 +99,15 @@ class Segmenter:
             finally:
                 outcomes.close()  # type: ignore[attr-defined]
                 source.close()
+
+    def _about(self, asked: _Asked) -> Prompt | None:
+        """What is predicted in windows about it."""
+        prompt = asked.opened.result().prompt
+        return None if isinstance(prompt, TextPrompt) or not self._predicts else prompt
+
+    @property
+    def _predicts(self) -> bool:
+        return self.settings.prompting.predict and self.settings.tiling is not None
 
     def _ahead(self, items: Iterable[Item], pool: ThreadPoolExecutor) -> Generator[_Asked]:
         """Items whose images are being read, in order: none is read long before its turn."""
@@ -145,9 +154,11 @@ class Segmenter:
         s = self.settings
         if outcome.segmentation is None:  # further down in a file that is read in windows
             return of_error(item.image, item.prompt, _named(outcome.error, item.image))
-        kept = outcome.segmentation.filter(s.filtering)
+        answered = self._predicts and isinstance(prompt, PointPrompt | BoxPrompt)
+        # An answer is one whatever it is like; filters are about what prompts choose from.
+        kept = outcome.segmentation if answered else outcome.segmentation.filter(s.filtering)
         stability = dict(zip(kept.rows.tolist(), kept.stability.tolist(), strict=True))
-        cleaned = kept.clean(s.cleaning)
+        cleaned = kept if answered else kept.clean(s.cleaning)
         try:
             found, texts, similarity = self._answer(cleaned, prompt, item)
         except ValueError as error:
@@ -163,7 +174,7 @@ class Segmenter:
         s = self.settings
         if item.prompt == NOTHING:
             return seg[:0], None, None
-        if prompt is None:
+        if prompt is None or (self._predicts and not isinstance(prompt, TextPrompt)):
             return seg, None, None
         if not isinstance(prompt, TextPrompt):
             return prompt.answer(seg, s.prompting), None, None

@@ -8,12 +8,11 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-
-pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 
 from fastsam_plugins.scale.results import Results
 from tests.command import done, one_error, run
@@ -117,6 +116,25 @@ def test_prompts_that_nothing_answers_are_counted(photos, tmp_path):
     assert "No instance answers 1 of" in again.stderr
 
 
+def test_prompts_of_large_images_are_predicted_in_windows(tmp_path, coins):
+    large = np.full((1500, 1900, 3), 90, np.uint8)
+    height, width = coins.shape[:2]
+    large[600 : 600 + height, 700 : 700 + width] = coins.reshape(height, width, -1)
+    Image.fromarray(large).save(tmp_path / "large.png")
+    boxes = [[829.0, 627.0, 874.0, 675.0], [886.0, 706.0, 928.0, 746.0]]
+    table = {"image": ["large.png"], "boxes": [boxes]}
+    pq.write_table(pa.Table.from_pydict(table), tmp_path / "t.parquet")
+    words = ("--tiled", "--predict", *QUICK)
+    done("batch", tmp_path / "t.parquet", "-o", tmp_path / "out", *words)
+    (row,) = Results(str(tmp_path / "out")).rows()
+    flags = [w for b in boxes for w in ("--box", ",".join(map(str, b)))]
+    done("segment", tmp_path / "large.png", *flags, *words, "-o", tmp_path / "one.json")
+    found = json.loads((tmp_path / "one.json").read_text())["annotations"]
+    assert row["rles"] == [a["segmentation"]["counts"] for a in found]
+    assert row["answers"] == [0, 1]
+    assert min(row["scores"]) > 0.3
+
+
 def test_an_empty_name_is_not_this_folder(photos, tmp_path):
     for words in (("batch", photos, "-o", ""), ("batch", "", "-o", tmp_path / "out")):
         assert "an empty path names nothing" in one_error(run(*words, *QUICK))
@@ -149,7 +167,6 @@ def test_outputs_that_cannot_be_are_one_line(photos, tmp_path):
     [
         (["--tile", 100], "--tile needs --tiled"),
         (["--cores", 2], "--cores needs --engine ray"),
-        (["--tiled", "--predict"], "leave --tiled out"),
         (["--tiled", "--min-stability", 0.5], "--min-stability and --max-box-leak are not known"),
         (["--negative", "grass"], "negatives need a text"),
         (["--model", "/none.pt"], "no weights at /none.pt"),

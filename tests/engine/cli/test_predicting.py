@@ -63,7 +63,7 @@ def test_a_rough_mask_is_refined(run, tmp_path):
     [
         (["--predict"], "give one"),
         (["--predict", "--text", "a coin"], "a text selects"),
-        (["--predict", "--point", "5,5", "--tiled"], "leave --tiled out"),
+        (["--predict", "--mask", "m.png", "--tiled"], "leave --tiled out"),
         (["--mask", "MASK"], "give both"),
         (["--mask", "nothing.png", "--predict"], "there is no mask"),
         (["--mask", "SMALL", "--predict"], "has size"),
