@@ -9,6 +9,7 @@ from fastsam_plugins.options import LimitOptions
 
 DEFAULT = LimitOptions()
 MB = 1_000_000
+SIDES = 100  # bytes for every row and column of an image: where masks are sampled
 
 
 def too_many_pixels(size: Sequence[int], limits: LimitOptions) -> str:
@@ -27,6 +28,15 @@ def too_much_memory(needed: float, limits: LimitOptions) -> str:
     if needed <= limits.max_memory * MB:
         return ""
     return f"takes {-(-needed // MB):.0f} MB of memory, and max_memory is {limits.max_memory} MB"
+
+
+def input_memory(channels: int, shape: tuple[int, int]) -> int:
+    """About how many bytes an input (H, W) takes in a network at most: docs/limits.md.
+
+    What is alive at once are layers near the input, whose channels grow with those of the first,
+    ``channels``, and the head's, which do not.
+    """
+    return int(shape[0] * shape[1] * (75 + 3.5 * channels))
 
 
 class Clock:

@@ -402,13 +402,13 @@ class FastSAM:
     def _together(self, letterbox: Letterbox) -> int:
         """How many such inputs may go through the network at once; refused if not one."""
         (height, width), (h, w) = letterbox.input_shape, letterbox.image_shape
-        needed = input_memory(self.network.facts.channels, (height, width))
+        needed = L.input_memory(self.network.facts.channels, (height, width))
         if problem := L.too_much_memory(needed, self.limits):
             raise ImageError(
                 f"an input of {width} x {height} px to {self.network.name} {problem}: make imgsz "
                 "smaller, look at windows, or raise it"
             )
-        if problem := L.too_much_memory(_SIDES * (h + w), self.limits):
+        if problem := L.too_much_memory(L.SIDES * (h + w), self.limits):
             raise ImageError(f"masks of an image of {w} x {h} px: sampling them {problem}")
         return int(self.limits.max_memory * L.MB // needed)
 
@@ -422,15 +422,3 @@ class FastSAM:
                 "fill the image",
                 stacklevel=4,
             )
-
-
-_SIDES = 100  # bytes for every row and column of an image: where masks are sampled
-
-
-def input_memory(channels: int, shape: tuple[int, int]) -> int:
-    """About how many bytes an input (H, W) takes in a network at most: docs/limits.md.
-
-    What is alive at once are layers near the input, whose channels grow with those of the first,
-    ``channels``, and the head's, which do not.
-    """
-    return int(shape[0] * shape[1] * (75 + 3.5 * channels))

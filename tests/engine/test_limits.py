@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from fastsam_plugins import FastSAM, io
 from fastsam_plugins.cli import main
 from fastsam_plugins.images.reduced_image import ReducedImage
-from fastsam_plugins.model import input_memory
+from fastsam_plugins.limits import input_memory
 from fastsam_plugins.network import checkpoints, weights
 from fastsam_plugins.options import LimitOptions, SegmentOptions
 from tests.conftest import ROOT
