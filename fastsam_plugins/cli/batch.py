@@ -106,13 +106,13 @@ def run(context: click.Context, inputs: tuple[str, ...], output: str, engine: st
     if engine == "local":
         check_model(values)
     settings = _settings(values)
-    results = Results(output)
-    _one_interrupt()
+    results, interrupt = Results(output), _Interrupt()
+    context.call_on_close(interrupt.close)
     with results.alone():
         named = [places.local(str(name)) for name in (*inputs, *([prompts] if prompts else []))
                  if not places.is_address(str(name))]  # fmt: skip
         files = [name for name in named if Path(name).is_file()]
-        work = _Work(results, settings, how, new, Progress(), files)
+        work = _Work(results, settings, how, new, Progress(interrupt), files)
         listed = sources.items(inputs, prompts, how.image_column, how.prompt_score)
         try:
             if engine == "ray":
@@ -121,8 +121,10 @@ def run(context: click.Context, inputs: tuple[str, ...], output: str, engine: st
                 work.here(listed)
         except KeyboardInterrupt:
             work.progress.end()
-            if total := results.plan.num_rows:
-                done = results.counts(results.done()).images
+            total, done = results.plan.num_rows, results.counts(results.done()).images
+            if how.retry and total == done:
+                log("Stopped: the same command does the rest")
+            elif total:
                 log(f"Stopped: {done} of {total} images are done, and the same command does the "
                     "rest")  # fmt: skip
             else:
@@ -182,18 +184,29 @@ def _settings(values: dict[str, Any]) -> Settings:
     return made
 
 
-def _one_interrupt() -> None:
-    """Take Ctrl-C once more within a second for the same: the first is being seen to."""
-    before, last = signal.getsignal(signal.SIGINT), [0.0]
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        return
+class _Interrupt:
+    """Ctrl-C: once more within a second is the same, for the first is being seen to."""
 
-    def interrupted(number: int, frame: Any) -> None:
-        since, last[0] = time.monotonic() - last[0], time.monotonic()
-        if since > _SAME:
-            before(number, frame)
+    def __init__(self) -> None:
+        self._last, self._before = 0.0, signal.getsignal(signal.SIGINT)
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main and callable(self._before):
+            signal.signal(signal.SIGINT, self._asked)
 
-    signal.signal(signal.SIGINT, interrupted)
+    def _asked(self, number: int, frame: Any) -> None:
+        since, self._last = time.monotonic() - self._last, time.monotonic()
+        if since > _SAME and callable(self._before):
+            self._before(number, frame)
+
+    def close(self) -> None:
+        """Leave Ctrl-C as it was."""
+        if self._main:
+            signal.signal(signal.SIGINT, self._before)
+
+    def check(self) -> None:
+        """Stop, if it was asked for: libraries may swallow it."""
+        if self._last:
+            raise KeyboardInterrupt
 
 
 class _Work:
@@ -212,11 +225,13 @@ class _Work:
         from fastsam_plugins.text import loading
 
         made: list[Any] = []
+        check = self.progress.interrupt.check
         if self.settings.texts:  # what is missing is told before anything is deleted
             loading.load(self.settings.wording.clip, self.settings.running.device)
 
         def start(settings: Settings) -> dict[str, str]:
             made.append(segmenter.network(settings, log))
+            check()  # some libraries swallow Ctrl-C while they begin
             log(str(made[0]))
             return jobs.running(made[0])
 
@@ -265,7 +280,8 @@ class _Work:
 class Progress:
     """A line on standard error: how many are done, how fast, and how long the rest takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, interrupt: _Interrupt) -> None:
+        self.interrupt = interrupt
         self._done = self._before = self._total = self._errors = 0
         self._shown = self._start = 0.0
 
@@ -278,6 +294,7 @@ class Progress:
 
     def step(self, images: int, errors: int) -> None:
         """Some more are done."""
+        self.interrupt.check()
         self._done += images
         self._errors += errors
         if time.monotonic() - self._shown > self._every:

@@ -125,6 +125,11 @@ def _loads() -> bool:
         with openvino_guard.openvino():
             return True
     except (ImportError, OSError) as error:
+        why: BaseException | None = error
+        while why is not None:
+            if isinstance(why, KeyboardInterrupt):  # Ctrl-C while it was being imported
+                raise KeyboardInterrupt from error
+            why = why.__cause__ or why.__context__
         warnings.warn(f"OpenVINO cannot be used here: {one_line(error)}", stacklevel=2)
         return False
 

@@ -169,7 +169,7 @@ def _here(path: str, text: str) -> list[str]:
 
 
 def _at_address(address: str) -> list[str]:
-    if glob.has_magic(address):
+    if glob.has_magic(address) and not places.is_file(address):
         start = address[: min(address.index(c) for c in "*?[" if c in address)].rpartition("/")[0]
         found = [f for f in places.files(start) if fnmatch.fnmatchcase(f, address)]
         if not found:

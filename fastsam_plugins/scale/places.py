@@ -107,10 +107,15 @@ def _store(root: str) -> tuple[Any, str]:
 def _found(address: str) -> tuple[Any, str]:
     scheme, _, rest = address.partition("://")
     name, _, path = rest.partition("/")
-    if not name:
-        raise ValueError(f"{address} names no bucket or host")
+    check_named(address)
     system, start = patiently(lambda: _store(f"{scheme}://{name}"), address)
     return system, f"{start.rstrip('/')}/{path}".rstrip("/") if path else start
+
+
+def check_named(address: str) -> None:
+    """Refuse an address without a bucket or host."""
+    if not address.partition("://")[2].partition("/")[0].strip():
+        raise ValueError(f"{address} names no bucket or host: is a variable not set?")
 
 
 def patiently(work: Callable[[], T], address: str, patience: float | None = None) -> T:
@@ -233,6 +238,13 @@ def is_folder(address: str) -> bool:
     if _is_root(address):
         return True
     kind = arrow().fs.FileType.Directory
+    return bool(patiently(lambda: system.get_file_info(path), address).type == kind)
+
+
+def is_file(address: str) -> bool:
+    """Whether there is an object at an address."""
+    system, path = _found(address)
+    kind = arrow().fs.FileType.File
     return bool(patiently(lambda: system.get_file_info(path), address).type == kind)
 
 

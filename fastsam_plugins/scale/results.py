@@ -11,6 +11,7 @@ those that are missing.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import re
@@ -23,6 +24,7 @@ from typing import Any
 import msgspec
 
 from fastsam_plugins.io import atomic, typed_json
+from fastsam_plugins.messages import one_line
 from fastsam_plugins.scale import places, plans, rows, shards
 from fastsam_plugins.scale.inputs import Item
 from fastsam_plugins.scale.manifest import Manifest, check_same
@@ -31,6 +33,9 @@ from fastsam_plugins.scale.shards import Counts
 
 MANIFEST, PLAN, SHARDS = "manifest.json", "plan.parquet", "shards"
 _NAME = re.compile(r"part-(\d{6,})\.parquet$")
+_DIGEST = b"fastsam_plan"
+_OWN_MANIFEST = b'{\n "format": ', b'"fastsam-plugins"'
+_OWN_PLAN = _DIGEST, b"shard"  # also in what is left of a damaged one
 _TOGETHER = 16  # footers that are read at the same time
 
 
@@ -45,9 +50,12 @@ class Results:
 
     address: str
     _plan: Any = field(default=None, repr=False)
+    _made_by: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if not places.is_address(self.address):
+        if places.is_address(self.address):
+            places.check_named(self.address)
+        else:
             self.address = places.local(self.address)
 
     # --- what made them ---------------------------------------------------------------------
@@ -67,6 +75,9 @@ class Results:
             return None
         try:
             known = typed_json.decode(text, Manifest, place, "a manifest of results")
+            if lacking := {"backend", "precision", "device"} - known.running.keys():
+                raise ValueError(f"{place} is not a manifest of results: running lacks "
+                                 f"{min(lacking)}")  # fmt: skip
         except ValueError as error:
             cure = "begin anew with --new" if self._any() else "name another folder"
             raise ValueError(f"{error}: {cure}") from None
@@ -98,6 +109,7 @@ class Results:
             check_same(before, now, self.address)
             return
         self._write_manifest(now)
+        self._made_by = None
 
     def _write_manifest(self, now: Manifest) -> None:
         text = json.dumps(msgspec.to_builtins(now), indent=1, sort_keys=True, ensure_ascii=False)
@@ -117,21 +129,34 @@ class Results:
         Raises
         ------
         ValueError
-            If the manifest, alone, or a shard is another program's: nothing is deleted then.
+            If something that is there is another program's, or a folder: nothing is deleted then.
         """
-        if not self._any():
-            with contextlib.suppress(_OtherVersion):
-                self.manifest()
         done = self.done()
-        for number in done:
-            if not shards.is_own(self.shard(number)):
-                raise ValueError(f"{self.shard(number)} is another program's, and is not deleted: "
-                                 "name another folder")  # fmt: skip
+        manifest, plan = (places.join(self.address, name) for name in (MANIFEST, PLAN))
+        own = self._owned(manifest, _OWN_MANIFEST)
+        # One that is damaged goes with the others.
+        others = [self.shard(n) for n in done if (o := shards.is_other(self.shard(n))) or
+                  (o is None and not own)]  # fmt: skip
+        others += [plan] if self._owned(plan, _OWN_PLAN) is False else []
+        others += [manifest] if own is False else []
+        if others:
+            raise ValueError(f"{others[0]} seems to be another program's, and is not deleted: name "
+                             "another folder, or take it away")  # fmt: skip
         for number in done:
             places.delete(self.shard(number))
         places.delete(places.join(self.address, PLAN))
         places.delete(places.join(self.address, MANIFEST))
-        self._plan = None
+        self._plan = self._made_by = None
+
+    def _owned(self, place: str, marks: Sequence[bytes]) -> bool | None:
+        """Whether a file is of this program, by what is in it; None if there is none."""
+        try:
+            content = places.read_bytes(place)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except IsADirectoryError:
+            return False
+        return any(mark in content for mark in marks)
 
     def _any(self) -> bool:
         """Whether there is a plan, or a shard: a manifest alone may be another program's."""
@@ -155,14 +180,20 @@ class Results:
             place, pa = places.join(self.address, PLAN), arrow()
             try:
                 content = places.read_bytes(place)
-                self._plan = pa.parquet.read_table(io.BytesIO(content))
+                plan = pa.parquet.read_table(io.BytesIO(content))
+                about = plan.schema.metadata or {}
+                now = shards.values(plan).encode()
+                if about.get(_DIGEST, now) != now:  # those of before have none
+                    raise OSError("it is not what was written")
             except (FileNotFoundError, NotADirectoryError):
-                self._plan = plans.schema().empty_table()
-            except pa.ArrowInvalid as error:
-                raise ValueError(f"{place} is damaged ({error}): begin anew with --new") from None
-            if not self._plan.schema.equals(plans.schema()):
-                self._plan = None
+                plan = plans.schema().empty_table()
+            except (pa.lib.ArrowException, OSError, ValueError) as error:
+                raise ValueError(
+                    f"{place} is damaged ({one_line(error)}): begin anew with --new"
+                ) from None
+            if not plan.schema.equals(plans.schema()):
                 raise ValueError(f"{place} is no plan of fastsam batch: name another folder")
+            self._plan = plan.replace_schema_metadata(None)
         return self._plan
 
     def add(self, items: Iterable[Item], size: int) -> int:
@@ -198,7 +229,8 @@ class Results:
     def keep(self, plan: Any) -> None:
         """Write a plan that has grown."""
         if plan.num_rows > self.plan.num_rows:
-            places.write_bytes(places.join(self.address, PLAN), shards.parquet(plan))
+            marked = plan.replace_schema_metadata({_DIGEST: shards.values(plan)})
+            places.write_bytes(places.join(self.address, PLAN), shards.parquet(marked))
             self._plan = plan
 
     def items(self, numbers: Iterable[int]) -> Iterator[tuple[int, list[Item]]]:
@@ -230,8 +262,10 @@ class Results:
 
     def done(self) -> list[int]:
         """The shards that are there."""
-        found = (_NAME.search(f) for f in places.files(places.join(self.address, SHARDS)))
-        return sorted(int(match[1]) for match in found if match)
+        there = set(places.files(places.join(self.address, SHARDS)))
+        found = (_NAME.search(f) for f in there)
+        numbers = {int(match[1]) for match in found if match}
+        return sorted(n for n in numbers if self.shard(n) in there)  # no other way to spell one
 
     def missing(self) -> list[int]:
         """The shards that are to be made."""
@@ -245,9 +279,18 @@ class Results:
 
     def write(self, number: int, content: Sequence[rows.Row]) -> Counts:
         """Write a shard, whole or not at all."""
-        packed, counts = shards.packed(content)
+        packed, counts = shards.packed(content, self._maker())
         places.write_bytes(self.shard(number), packed)
         return counts
+
+    def _maker(self) -> str:
+        """What tells the network and the options that make these results from others."""
+        if self._made_by is None:
+            manifest = self.manifest()
+            about = [manifest.model, manifest.options, manifest.running] if manifest else []
+            text = json.dumps(about, sort_keys=True, default=str)
+            self._made_by = hashlib.sha256(text.encode()).hexdigest()
+        return self._made_by
 
     def fresh(self, number: int, items: Sequence[Item]) -> tuple[list[Item], dict[str, rows.Row]]:
         """Of the images of a shard those that are to be segmented, and rows that stay, by image.
@@ -320,10 +363,10 @@ class Results:
         if strange := [n for n in numbers if n >= known]:
             raise ValueError(f"{self.shard(strange[0])} is no shard of this plan: take it away")
         images = {n: shards.digest(i.image for i in items) for n, items in self.items(numbers)}
-        look = shards.check if whole else shards.footer
+        look, maker = shards.check if whole else shards.footer, self._maker()
 
         def of(number: int) -> Counts:
-            return look(self.shard(number), images[number])
+            return look(self.shard(number), images[number], maker)
 
         with ThreadPoolExecutor(_TOGETHER) as pool:
             yield from pool.map(of, numbers)

@@ -136,6 +136,8 @@ class Segmenter:
                 path = files.enter_context(places.fetched(item.image))
             except FileNotFoundError:
                 raise ImageError(f"there is no file {item.image}") from None
+            except ValueError as error:  # a name that a store has and pyarrow does not take
+                raise ImageError(f"{item.image} cannot be read: {one_line(error)}") from None
             try:
                 pixels = self._read(path, isinstance(prompt, TextPrompt))
             except (ImageError, OSError) as error:

@@ -1,7 +1,7 @@
 """A shard: the rows of some images as a Parquet file, which shows whether it is what was written.
 
-In its footer stand what is in it, counted, and two digests: of the images that it is of, and of all
-its values. Parquet itself notices little of what may happen to a file on a disk.
+In its footer stand what is in it, counted, what made it, and two digests: of the images that it is
+of, and of all that it holds. Parquet itself notices little of what may happen to a file on a disk.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,8 +59,8 @@ class Counts:
         self.first = self.first or other.first
 
 
-def packed(content: Sequence[rows.Row]) -> tuple[bytes, Counts]:
-    """Rows as the bytes of a file: the same for the same rows."""
+def packed(content: Sequence[rows.Row], maker: str) -> tuple[bytes, Counts]:
+    """Rows as the bytes of a file, the same for the same rows; ``maker`` is what made them."""
     counts = Counts.of(content)
     table = arrow().Table.from_pylist(content, rows.schema())
     about = {
@@ -69,12 +69,13 @@ def packed(content: Sequence[rows.Row]) -> tuple[bytes, Counts]:
         "fastsam_unanswered": str(counts.unanswered),
         "fastsam_first_error": counts.first,
         "fastsam_images": digest(row["image"] for row in content),
-        "fastsam_values": _values(table),
+        "fastsam_maker": maker,
     }
+    about["fastsam_values"] = _whole(table, about)
     return parquet(table.replace_schema_metadata(table.schema.metadata | about)), counts
 
 
-def footer(place: str, images: str) -> Counts:
+def footer(place: str, images: str, maker: str) -> Counts:
     """What is in a shard, as its footer says.
 
     Parameters
@@ -82,6 +83,8 @@ def footer(place: str, images: str) -> Counts:
     place : str
     images : str
         The :func:`digest` of what it has to be of.
+    maker : str
+        What has to have made it.
 
     Raises
     ------
@@ -93,6 +96,8 @@ def footer(place: str, images: str) -> Counts:
         said = {k.decode(): v.decode() for k, v in (metadata.metadata or {}).items()}
         if said.get("fastsam_images", images) != images:
             raise OSError("it is of other images")
+        if said.get("fastsam_maker", maker) != maker:
+            raise OSError("another network, or other options, made it")
         return Counts(
             metadata.num_rows, int(said["fastsam_errors"]), int(said["fastsam_instances"]),
             int(said.get("fastsam_unanswered", 0)), said["fastsam_first_error"],
@@ -112,14 +117,15 @@ def read(place: str, columns: Sequence[str] | None = None) -> Iterator[rows.Row]
         table = arrow().parquet.read_table(content, columns=columns and list(columns))
         if columns is None:
             said = table.schema.metadata or {}
-            new = b"fastsam_unanswered" in said  # those of before have no digest
-            if said.get(b"fastsam_values", b"").decode() != (_values(table) if new else ""):
+            new = b"fastsam_maker" in said  # those of before have no digest
+            about = {k.decode(): v.decode() for k, v in said.items()}
+            if new and about.get("fastsam_values") != _whole(table, about):
                 raise OSError("its values are not those that were written")
         for batch in table.to_batches(32):
             yield from batch.to_pylist()
 
 
-def check(place: str, images: str) -> Counts:
+def check(place: str, images: str, maker: str) -> Counts:
     """As :func:`footer`, of a shard that is read whole.
 
     Raises
@@ -127,19 +133,19 @@ def check(place: str, images: str) -> Counts:
     ValueError
         If it is damaged, or of other images.
     """
-    told, counts = footer(place, images), Counts.of(list(read(place)))
+    told, counts = footer(place, images, maker), Counts.of(list(read(place)))
     counts.unanswered = told.unanswered  # shards of before do not say
     if told != counts:
         raise ValueError(_cure(place, "its footer does not fit its rows"))
     return told
 
 
-def is_own(place: str) -> bool:
-    """Whether a file is a shard of this program, damaged or not."""
+def is_other(place: str) -> bool | None:
+    """Whether a file is a Parquet file of another program; None if it is none, or damaged."""
     try:
-        return b"fastsam" in (_footer(place).metadata or {})
-    except (OSError, ValueError):
-        return b"fastsam" in places.read_bytes(place)
+        return b"fastsam" not in (_footer(place).metadata or {})
+    except (arrow().lib.ArrowException, OSError, ValueError):
+        return None
 
 
 def digest(images: Iterable[str]) -> str:
@@ -157,7 +163,14 @@ def parquet(table: Any) -> bytes:
     return stream.getvalue()
 
 
-def _values(table: Any) -> str:
+def _whole(table: Any, about: Mapping[str, str]) -> str:
+    """What tells a table, and what is said of it, from others."""
+    names = "errors", "instances", "unanswered", "first_error", "images", "maker"
+    said = "".join(f"{about.get(f'fastsam_{name}')}\0" for name in names)
+    return hashlib.sha256(f"{said}{values(table)}".encode()).hexdigest()
+
+
+def values(table: Any) -> str:
     """What tells the values of a table, and the names of its columns, from others."""
     found = hashlib.sha256()
     for name, column in zip(table.column_names, table.columns, strict=True):

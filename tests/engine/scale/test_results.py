@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
@@ -20,7 +21,7 @@ def manifest(**changes) -> Manifest:
     known = {
         "model": {"name": "n", "sha256": "0" * 64},
         "options": {"segment": {"conf": 0.4}},
-        "running": {"backend": "torch", "precision": "f32"},
+        "running": {"backend": "torch", "precision": "f32", "device": "cpu"},
         "versions": versions(),
     }
     return Manifest(**{**known, **changes})
@@ -86,9 +87,12 @@ def test_one_image_is_asked_one_thing(tmp_path):
     [
         ({"options": {"segment": {"conf": 0.3}}}, r"conf 0\.4, and now it is 0\.3"),
         ({"model": {"name": "n", "sha256": "1" * 64}}, "sha256 '0000"),
-        ({"running": {"backend": "openvino", "precision": "auto"}}, "backend 'torch', and now"),
+        (
+            {"running": {"backend": "openvino", "precision": "auto", "device": "cpu"}},
+            "backend 'torch', and now",
+        ),
         ({"versions": {}}, ""),
-        ({"running": {"backend": "auto", "precision": "auto"}}, ""),
+        ({"running": {"backend": "auto", "precision": "auto", "device": "cpu"}}, ""),
     ],
 )
 def test_others_are_refused_unless_new(other, said, tmp_path, dummy):
@@ -144,7 +148,7 @@ def test_a_shard_of_other_images_is_not_counted(number, tmp_path, dummy):
 
 def test_files_of_another_program_stay(tmp_path, dummy):
     (tmp_path / "manifest.json").write_text('{"name": "my pwa"}')
-    with pytest.raises(ValueError, match=r"manifest\.json is not a manifest of results"):
+    with pytest.raises(ValueError, match=r"manifest\.json seems to be another program's"):
         Results(str(tmp_path)).begin(manifest(), new=True)
     assert (tmp_path / "manifest.json").read_text() == '{"name": "my pwa"}'
     (tmp_path / "manifest.json").unlink()
@@ -205,9 +209,86 @@ def test_new_deletes_no_shard_of_another_program(tmp_path):
     theirs = tmp_path / "shards" / "part-000003.parquet"
     pq.write_table(pyarrow.table({"x": [1]}), theirs)
     before = theirs.read_bytes()
-    with pytest.raises(ValueError, match=r"part-000003\.parquet is another program's"):
+    with pytest.raises(ValueError, match=r"part-000003\.parquet seems to be another program"):
         Results(str(tmp_path)).begin(manifest(), new=True)
     assert theirs.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["plan.parquet", "manifest.json"])
+@pytest.mark.parametrize("beside", ["nothing", "results"])
+def test_new_deletes_nothing_of_another_program(name, beside, tmp_path, dummy):
+    results = Results(str(tmp_path))
+    if beside == "results":
+        results.begin(manifest(), new=False)
+        results.add(ITEMS, 5)
+        fill(results, [0], dummy)
+    theirs = tmp_path / name
+    if name == "plan.parquet":
+        pq.write_table(pyarrow.table({"task": ["a"], "due": [3]}), theirs)
+    else:
+        theirs.write_text('{"name": "my app"}')
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*.*")}
+    with pytest.raises(ValueError, match=f"{name} seems to be another program's"):
+        Results(str(tmp_path)).begin(manifest(), new=True)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*.*")} == before
+
+
+def test_shards_of_other_options_are_not_counted(tmp_path, dummy):
+    for name, conf in (("a", 0.4), ("b", 0.3)):
+        results = Results(str(tmp_path / name))
+        results.begin(manifest(options={"segment": {"conf": conf}}), new=False)
+        results.add(ITEMS, 5)
+        fill(results, [0], dummy)
+    (tmp_path / "a" / "shards" / "part-000000.parquet").replace(results.shard(0))
+    with pytest.raises(ValueError, match=r"cannot be read \(another network, or other options"):
+        results.check_done()
+
+
+def test_a_shard_has_one_name(tmp_path, dummy):
+    results = Results(str(tmp_path))
+    results.begin(manifest(), new=False)
+    results.add(ITEMS, 5)
+    fill(results, [0], dummy)
+    shard = tmp_path / "shards" / "part-000000.parquet"
+    for name in ("part-0000000.parquet", "part-00000\u0660.parquet", "my-part-000000.parquet"):
+        shard.with_name(name).write_bytes(shard.read_bytes())
+    assert results.done() == [0]
+    assert results.counts(results.done(), whole=True).images == 5
+
+
+def test_a_flipped_bit_of_the_plan_is_noticed_or_changes_nothing(tmp_path, dummy):
+    """And no shard is blamed for it."""
+    results = Results(str(tmp_path))
+    results.begin(manifest(), new=False)
+    results.add(ITEMS, 2)
+    fill(results, [0, 1, 2], dummy)
+    plan, place = results.plan, tmp_path / "plan.parquet"
+    whole, right = place.read_bytes(), 0
+    rng = np.random.default_rng(0)
+    for at in rng.permutation(len(whole))[:300].tolist():
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << int(rng.integers(8))
+        place.write_bytes(damaged)
+        try:
+            right += Results(str(tmp_path)).plan.equals(plan)
+        except ValueError as error:
+            right += str(place) in str(error) and "\n" not in str(error)
+    assert right == 300
+
+
+def test_a_manifest_that_lacks_something_is_one_line(tmp_path):
+    results = Results(str(tmp_path))
+    results.begin(manifest(), new=False)
+    file = tmp_path / "manifest.json"
+    file.write_text(file.read_text().replace('"backend"', '"cackend"'))
+    with pytest.raises(ValueError, match=r"manifest\.json.*running lacks backend"):
+        results.manifest()
+
+
+def test_an_address_without_a_bucket_is_no_folder_here():
+    for address in ("s3://", "gs:///out", "s3:// /x"):
+        with pytest.raises(ValueError, match="names no bucket or host"):
+            Results(address)
 
 
 def test_a_damaged_manifest_says_what_to_do_and_new_does_it(tmp_path, dummy):
@@ -215,8 +296,11 @@ def test_a_damaged_manifest_says_what_to_do_and_new_does_it(tmp_path, dummy):
     results.begin(manifest(), new=False)
     results.add(ITEMS, 5)
     fill(results, [0], dummy)
-    (tmp_path / "manifest.json").write_text('{"model":')
-    (tmp_path / "plan.parquet").write_bytes(b"damaged too")
+    for name in ("manifest.json", "plan.parquet"):
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    shard = tmp_path / "shards" / "part-000000.parquet"
+    shard.write_bytes(shard.read_bytes()[:500])
     with pytest.raises(ValueError, match=r"manifest\.json is not JSON.*begin anew with --new"):
         results.manifest()
     Results(str(tmp_path)).begin(manifest(), new=True)
@@ -237,7 +321,10 @@ def test_a_manifest_that_is_none_is_one_line(tmp_path):
     (tmp_path / "manifest.json").write_text('{"model": 7}')
     with pytest.raises(ValueError, match=r"manifest\.json"):
         Results(str(tmp_path)).manifest()
-    content = json.dumps({"model": {}, "running": {}, "options": {}, "versions": {}, "format": 99})
+    ran = {"backend": "torch", "precision": "f32", "device": "cpu"}
+    known = {"model": {}, "running": ran, "options": {}, "versions": {}, "format": 99}
+    content = json.dumps(known, indent=1, sort_keys=True)
+    content = content.replace('{\n "format": 99,\n', "{\n").replace("{\n", '{\n "format": 99,\n', 1)
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(ValueError, match="of another version"):
         Results(str(tmp_path)).manifest()
