@@ -253,6 +253,7 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
             failed, (truth, results),
         )  # fmt: skip
         warn_of(failed)
+        content = files.without(content, images, set(map(Path, failed)))
         if output:
             atomic.write_json(output, records)
     elif output:

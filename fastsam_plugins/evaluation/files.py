@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -15,8 +15,10 @@ from fastsam_plugins.datasets import coco
 from fastsam_plugins.datasets.coco import Record
 from fastsam_plugins.evaluation import names
 from fastsam_plugins.evaluation.regions import Regions
-from fastsam_plugins.io import typed_json
+from fastsam_plugins.images.contrast import ImageError
+from fastsam_plugins.io import read_image, typed_json
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.options import LimitOptions
 
 IouType = Literal["bbox", "segm", "boundary"]
 FlatRuns = tuple[R.Runs, NDArray[np.int64], NDArray[np.int64]]
@@ -42,6 +44,31 @@ def load_truth(path: Path) -> Record:
 def image_name(image: Record) -> str:
     """The name of an image's file; LVIS names its images by their address."""
     return str(image.get("file_name") or Path(image.get("coco_url") or "").name)
+
+
+def without(truth: Record, folder: Path, unusable: Collection[Path]) -> Record:
+    """The same ground truth, less the images of a folder that cannot be used, and their objects.
+
+    An object of an image that nobody could look at was not missed.
+    """
+    images = [i for i in truth["images"] if folder / image_name(i) not in unusable]
+    kept = {image["id"] for image in images}
+    annotations = [a for a in truth["annotations"] if a["image_id"] in kept]
+    return {**truth, "images": images, "annotations": annotations}
+
+
+def read_sized(path: Path, shape: R.Shape, limits: LimitOptions) -> NDArray[np.uint8]:
+    """The image (H, W, 3) of a file, which has to have the size of its labels.
+
+    Raises
+    ------
+    ImageError, OSError
+        If it cannot be read, or has another size.
+    """
+    image = read_image(path, limits=limits)
+    if image.shape[:2] != tuple(shape):
+        raise ImageError(f"{path} has size {image.shape[:2]}, its labels {tuple(shape)} (H, W)")
+    return image
 
 
 def load_results(path: Path, truth: Record | None = None, of: Path | None = None) -> list[Record]:

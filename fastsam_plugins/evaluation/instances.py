@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsam_plugins.evaluation.files import FREQUENCIES, IouType, Records, check_listed, image_name
+from fastsam_plugins.evaluation.files import (
+    FREQUENCIES,
+    IouType,
+    Records,
+    check_listed,
+    image_name,
+    read_sized,
+)
 from fastsam_plugins.messages import install
 
 if TYPE_CHECKING:
@@ -51,7 +58,8 @@ def prompt_with_boxes(
     progress : callable
         Wraps the iteration over images.
     failed : dict, optional
-        Filled with the images that cannot be read, and why: their boxes have no masks.
+        Filled with the images that cannot be read, or have another size than the ground truth says,
+        and why: their boxes have no masks. See :func:`fastsam_plugins.evaluation.files.without`.
     names : (path, path)
         Of the files of the ground truth and of the detections, for errors.
 
@@ -61,7 +69,6 @@ def prompt_with_boxes(
         If no image can be read, or a record lacks what is needed.
     """
     from fastsam_plugins.batch import Skipped, segment_images
-    from fastsam_plugins.io import read_image
     from fastsam_plugins.prompts import BoxPrompt
 
     boxes = Records(detections, names[1])
@@ -76,7 +83,8 @@ def prompt_with_boxes(
         return images / image_name(image)
 
     def opened(image: dict[str, Any]) -> Any:
-        return read_image(path_of(image), limits=model.limits)
+        shape = int(image["height"]), int(image["width"])
+        return read_sized(path_of(image), shape, model.limits)
 
     asked = progress([image for image in truth["images"] if boxes.of(image["id"])])
     outcomes = segment_images(model, asked, opened, segmenting)

@@ -122,6 +122,35 @@ def test_boxes_prompt_and_keep_their_score_and_category(coins_truth, mode, tmp_p
     assert found["AP"] == pytest.approx(by_pycocotools(coins_truth / "truth.json", masks), abs=1e-9)
 
 
+@pytest.mark.parametrize("damage", ["gone", "damaged", "another size"])
+def test_an_image_that_cannot_be_used_costs_itself_only(coins_truth, tmp_path, damage):
+    """Its objects are not missed: nobody could look for them."""
+    truth = json.loads((coins_truth / "truth.json").read_text())
+    boxes = json.loads((coins_truth / "boxes.json").read_text())
+    truth["images"].append({**truth["images"][0], "id": 2, "file_name": "bad.png"})
+    truth["annotations"] += [{**a, "id": 1000 + a["id"], "image_id": 2}
+                             for a in truth["annotations"]]  # fmt: skip
+    boxes += [{**box, "image_id": 2} for box in boxes]
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    whole = (coins_truth / "coins.png").read_bytes()
+    (tmp_path / "coins.png").write_bytes(whole)
+    if damage == "damaged":
+        (tmp_path / "bad.png").write_bytes(whole[:3000])
+    elif damage == "another size":
+        Image.new("RGB", (60, 50)).save(tmp_path / "bad.png")
+    files_of = [[f / "truth.json", f / "boxes.json", "--images", f, "--json"]
+                for f in (coins_truth, tmp_path)]  # fmt: skip
+    without, found = (run(*words) for words in files_of)
+    assert found.exit_code == 0, found.stderr
+    assert "Left out: " in found.stderr
+    assert "bad.png" in found.stderr
+    figures, expected = json.loads(found.stdout), json.loads(without.stdout)
+    assert (figures.pop("failed"), figures.pop("detections")) == (1, len(boxes))
+    del expected["failed"], expected["detections"]
+    assert figures == expected
+
+
 def by_pycocotools(path, results):
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(path)
