@@ -109,7 +109,7 @@ def average_precision(
 ) -> dict[str, float]:
     """COCO's twelve figures, or LVIS's AP by size and frequency, by ``faster_coco_eval``.
 
-    ``names`` of the files are for errors.
+    NaN is what there is no object for, such as large ones. ``names`` of the files are for errors.
 
     Raises
     ------
@@ -123,13 +123,14 @@ def average_precision(
             f"average precision needs faster-coco-eval: {install('evaluation')}"
         ) from None
     _check(truth, results, iou_type, names)
-    if not results:
-        return dict.fromkeys(NAMES, 0.0)
     with contextlib.redirect_stdout(io.StringIO()):
         try:
             # It adds fields to the records it is given.
             reference = COCO(copy.deepcopy(truth))
-            answers = reference.loadRes(copy.deepcopy(results))
+            if results:
+                answers = reference.loadRes(copy.deepcopy(results))
+            else:  # which it refuses to load
+                answers = COCO(copy.deepcopy({**truth, "annotations": []}))
             evaluation = COCOeval_faster(reference, answers, iou_type, lvis_style=lvis)
             if lvis:
                 evaluation.params.maxDets = [300]
@@ -140,7 +141,8 @@ def average_precision(
             raise ValueError(f"{names[1]} does not fit {names[0]}: {error!r}") from None
     if lvis:
         return _lvis(evaluation, truth)
-    return dict(zip(NAMES, (float(v) for v in evaluation.stats[:12]), strict=True))
+    figures = (float(v) if v >= 0 else np.nan for v in evaluation.stats[:12])
+    return dict(zip(NAMES, figures, strict=True))
 
 
 def _check(

@@ -57,7 +57,7 @@ def instances(setting: Setting) -> Finding:
 
 def _figures(truth: dict[str, Any], masks: list[dict[str, Any]]) -> tuple[float, ...]:
     found = average_precision(truth, masks, "segm")
-    return tuple(100 * found[n] if found[n] >= 0 else np.nan for n in NAMES)  # -1: there are none
+    return tuple(100 * found[n] for n in NAMES)
 
 
 def _predicted(

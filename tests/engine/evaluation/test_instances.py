@@ -175,9 +175,33 @@ def test_lvis_is_known_by_its_frequencies(coins_truth):
     assert np.isnan(found["AP/frequent"])
 
 
-def test_no_masks_score_nothing(coins_truth):
+@pytest.mark.parametrize("lvis", [False, True])
+def test_no_masks_score_nothing_of_what_there_is(coins_truth, lvis):
     truth = files.load_truth(coins_truth / "truth.json")
-    assert set(average_precision(truth, [], "segm").values()) == {0.0}
+    if lvis:
+        truth["categories"] = [{**truth["categories"][0], "frequency": "r"}]
+        lists = {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+        truth["images"] = [{**image, **lists} for image in truth["images"]]
+    found = average_precision(truth, [], "segm", lvis)
+    none = {n for n, value in found.items() if np.isnan(value)}
+    assert none == {"AP/small", "AP/large"} | (
+        {"AP/frequent", "AP/common"} if lvis else {"AR/small", "AR/large"}
+    )
+    assert {value for n, value in found.items() if n not in none} == {0.0}
+
+
+def test_a_size_that_no_object_has_is_no_figure(coins_truth, tmp_path):
+    """Not the evaluator's -1, which beside the paper was -100 percent."""
+    truth = json.loads((coins_truth / "truth.json").read_text())
+    results = [{**a, "score": 0.5} for a in truth["annotations"]]
+    assert all(32**2 < a["area"] < 96**2 for a in results)
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    words = (coins_truth / "truth.json", tmp_path / "results.json", "--against", "paper")
+    found = json.loads(run(*words, "--json").stdout)
+    assert found["AP/large"] is None
+    assert [row["name"] for row in found["paper"]["rows"]] == ["AP", "AP/medium"]
+    printed = [line.split() for line in run(*words).stdout.splitlines()]
+    assert [line[1:] for line in printed if line and line[0] == "AP/large"] == [["nan"]]
 
 
 @pytest.mark.parametrize(
