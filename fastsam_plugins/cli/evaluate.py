@@ -240,6 +240,7 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
 
     content = files.load_truth(truth)
     records = files.load_results(results, content, truth)
+    lvis = files.is_lvis(content, truth)
     given, failed = len(records), dict[str, str]()
     if output:
         pictures = images.iterdir() if images else ()
@@ -260,7 +261,6 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
         raise ValueError("--output goes with --images: without them no masks are made")
     elif not all("segmentation" in r for r in records):
         raise ValueError(f"{results} has boxes without masks: name their --images to prompt with")
-    lvis = files.is_lvis(content)
     summary: dict[str, Any] = average_precision(content, records, iou_type, lvis, (truth, results))
     summary |= {"detections": given, "masks": len(records), "failed": len(failed)}
     table = published.LVIS_INSTANCES if lvis else published.COCO_INSTANCES

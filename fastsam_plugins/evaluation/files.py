@@ -16,7 +16,8 @@ from fastsam_plugins.datasets.coco import Record
 from fastsam_plugins.evaluation import names
 from fastsam_plugins.evaluation.regions import Regions
 from fastsam_plugins.images.contrast import ImageError
-from fastsam_plugins.io import read_image, typed_json
+from fastsam_plugins.io import read_image
+from fastsam_plugins.io.typed_json import shown
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import LimitOptions
 
@@ -27,13 +28,25 @@ FREQUENCIES = {"f": "frequent", "c": "common", "r": "rare"}
 """LVIS's letters for how often a category occurs in its training images."""
 
 
-def is_lvis(truth: Record | coco.Dataset) -> bool:
-    """Whether a ground truth has LVIS's frequencies of categories."""
+def is_lvis(truth: Record | coco.Dataset, path: Path) -> bool:
+    """Whether a ground truth has LVIS's frequencies of categories.
+
+    Raises
+    ------
+    ValueError
+        If some of its categories have them and others do not.
+    """
     if isinstance(truth, coco.Dataset):
         letters = [c.frequency for c in truth.categories or []]
     else:
         letters = [c.get("frequency") for c in truth.get("categories") or []]
-    return bool(letters) and all(f in FREQUENCIES for f in letters)
+    known = [letter in FREQUENCIES for letter in letters]
+    if any(known) and not all(known):
+        i = known.index(False)
+        has = "no frequency" if letters[i] is None else f"the frequency {shown(letters[i])}"
+        raise ValueError(f"{path}: categories[{i}] has {has}, and others have LVIS's: 'f', 'c' or "
+                         "'r'")  # fmt: skip
+    return any(known)
 
 
 def load_truth(path: Path) -> Record:
@@ -101,12 +114,41 @@ def check_listed(images: Iterable[Any], truth: Path, *parts: Records) -> None:
         if strange:
             raise ValueError(
                 f"{records.path} has records of image {_named(strange[0])}, "
-                f"which {truth} does not list"
+                f"which {truth} does not list{_twin(strange[0], known)}"
             )
 
 
-def _named(image: Any) -> str:
-    return str(image) if isinstance(image, int) and image < 2**63 else typed_json.shown(image)
+def check_categories(categories: Iterable[Any], truth: Path, *parts: Records) -> None:
+    """Refuse records of a category that the ground truth does not list, if it lists any.
+
+    Parameters
+    ----------
+    categories : iterable
+        The ids that it lists.
+    truth : path
+        Its file, for errors.
+    parts : Records
+    """
+    known = set(categories)
+    for records in parts if known else ():
+        for i in range(len(records)):
+            category = records.field(i, "category_id")
+            if category not in known:
+                raise ValueError(
+                    f"{records.at(i)} has category {_named(category)}, "
+                    f"which {truth} does not list{_twin(category, known)}"
+                )
+
+
+def _named(value: Any) -> str:
+    return str(value) if isinstance(value, int) and value < 2**63 else shown(value)
+
+
+def _twin(value: Any, known: Iterable[Any]) -> str:
+    """What to add where an id looks like one that is there, but is a text or a number."""
+    kind = "a number" if isinstance(value, str) else "a text"
+    twins = (f": it has {_named(k)}, {kind}" for k in known if str(k) == str(value))
+    return next(twins, "")
 
 
 @dataclass
@@ -162,10 +204,11 @@ class Records:
         """A field of a record that must have it."""
         value = getattr(self._typed[i], name)
         if value is None:
-            raise ValueError(f"{self._at(i)} has no {name}")
+            raise ValueError(f"{self.at(i)} has no {name}")
         return value
 
-    def _at(self, i: int) -> str:
+    def at(self, i: int) -> str:
+        """The file and the place of a record, for errors."""
         return f"{self.path}: {self.place.format(i)}"
 
     def numbers(self, places: Sequence[int], name: str) -> NDArray[np.float64]:
@@ -214,4 +257,4 @@ class Records:
         try:
             return self._typed[i].mask(shape)
         except ValueError as error:
-            raise ValueError(f"{self._at(i)}: {error}") from None
+            raise ValueError(f"{self.at(i)}: {error}") from None

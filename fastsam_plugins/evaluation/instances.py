@@ -15,6 +15,7 @@ from fastsam_plugins.evaluation.files import (
     FREQUENCIES,
     IouType,
     Records,
+    check_categories,
     check_listed,
     image_name,
     read_sized,
@@ -71,11 +72,7 @@ def prompt_with_boxes(
     from fastsam_plugins.batch import Skipped, segment_images
     from fastsam_plugins.prompts import BoxPrompt
 
-    boxes = Records(detections, names[1])
-    check_listed((image["id"] for image in truth["images"]), names[0], boxes)
-    for place in range(len(boxes)):
-        for name in ("category_id", "bbox", "score"):
-            boxes.field(place, name)
+    boxes = checked_boxes(truth, detections, names)
     failed = {} if failed is None else failed
     results, skipped, done = [], Skipped(), 0
 
@@ -98,6 +95,23 @@ def prompt_with_boxes(
             results.append({**detections[places[prompt]], "segmentation": mask})
     skipped.measured(done, failed)
     return results
+
+
+def checked_boxes(
+    truth: dict[str, Any], detections: list[dict[str, Any]], names: tuple[Path, Path] = NAMELESS
+) -> Records:
+    """A detector's boxes, if all of them can prompt; see :func:`prompt_with_boxes`."""
+    boxes = Records(detections, names[1])
+    check_listed((image["id"] for image in truth["images"]), names[0], boxes)
+    for place in range(len(boxes)):
+        for name in ("category_id", "bbox", "score"):
+            boxes.field(place, name)
+    check_categories(_categories(truth), names[0], boxes)
+    return boxes
+
+
+def _categories(truth: dict[str, Any]) -> list[Any]:
+    return [category["id"] for category in truth.get("categories") or []]
 
 
 def average_precision(
@@ -160,6 +174,7 @@ def _check(
     for path, (given, place, needed) in zip(names, parts, strict=True):
         records = Records(given, path, place)
         check_listed(shapes, names[0], records)
+        check_categories(_categories(truth), names[0], records)
         for image, places in records.images.items():
             for i in places:
                 for name in needed:

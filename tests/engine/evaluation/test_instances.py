@@ -165,7 +165,7 @@ def test_lvis_is_known_by_its_frequencies(coins_truth):
     truth = json.loads((coins_truth / "truth.json").read_text())
     truth["categories"][0]["frequency"] = "r"
     truth["images"][0] |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
-    assert files.is_lvis(truth)
+    assert files.is_lvis(truth, coins_truth / "truth.json")
     results = [
         {k: a[k] for k in ("image_id", "category_id", "segmentation")} | {"score": 0.5}
         for a in truth["annotations"]
@@ -221,6 +221,20 @@ def test_what_cannot_be_measured_is_one_line(coins_truth, words, message, monkey
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1
     assert message in lines[0]
+
+
+@pytest.mark.parametrize("strange", [987, "dog", "7"])
+def test_a_category_that_the_truth_does_not_list_is_no_low_figure(coins_truth, tmp_path, strange):
+    truth = json.loads((coins_truth / "truth.json").read_text())
+    results = [{**a, "score": 0.5} for a in truth["annotations"]]
+    results[2]["category_id"] = strange
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(results))
+    for more in ([], ["--images", coins_truth]):
+        result = run(coins_truth / "truth.json", path, *more)
+        assert result.exit_code == 1
+        *_, line = result.stderr.strip().splitlines()
+        assert line.startswith(f"Error: {path}: record 2 has category {strange!r}, which ")
 
 
 @pytest.mark.parametrize(

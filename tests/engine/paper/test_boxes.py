@@ -50,6 +50,17 @@ def test_an_image_that_is_not_there_is_in_no_row(setting, data):
     )
 
 
+def test_a_detectors_category_that_is_not_listed_is_named(setting, data):
+    folder = data / "coco_instances"
+    (box,) = json.loads((folder / "instances.json").read_text())["annotations"][:1]
+    given = {k: box[k] for k in ("image_id", "bbox")} | {"score": 0.5, "category_id": 987}
+    (folder / "boxes.json").write_text(json.dumps([given]))
+    with pytest.raises(
+        ValueError, match=r"boxes\.json: record 0 has category 987, which .*instances"
+    ):
+        boxes.instances(setting)
+
+
 def test_a_filled_box_is_the_box():
     truth = {"images": [{"id": 3, "height": 30, "width": 40}]}
     (found,) = boxes.filled(truth, [{"image_id": 3, "bbox": [4.4, 5.6, 10, 12.2], "score": 1}])
