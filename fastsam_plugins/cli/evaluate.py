@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +101,7 @@ def warn_of(failed: dict[str, str]) -> None:
         log(f"Left out: {why if image in why else f'{image}: {why}'}")
 
 
-def read_all(data: Iterable[str], values: dict[str, Any]) -> list[Labelled]:
+def read_all(data: Sequence[str], values: dict[str, Any]) -> list[Labelled]:
     """Labelled images; says on standard error what was read, and what cannot be used and why."""
     from fastsam_plugins.datasets import sources
 
@@ -110,6 +110,8 @@ def read_all(data: Iterable[str], values: dict[str, Any]) -> list[Labelled]:
     count = sum(len(item.masks) for item in labelled)
     more = sources.told(labelled)
     log(f"{count} instances of {len(labelled)} images" + (f"; {more}" if more else ""))
+    if not count:
+        raise ValueError("no image has a labelled instance")
     return labelled
 
 
@@ -287,10 +289,10 @@ def everything(data: tuple[str, ...], imgsz: int | None, diverse: float, pq: flo
 
     check_plot(plot)
     check_model(values)
+    quality = None if pq is None else PanopticQuality(pq)
     labelled = read_all(data, values)
     check_plot(plot, *map(Path, data), *(file for item in labelled for file in item.files))
     options = PROPOSALS.replace(imgsz=imgsz, diverse=diverse)
-    quality = None if pq is None else PanopticQuality(pq)
     recall = measure(load(values), labelled, options, progress("Segmenting"), quality)
     warn_of(recall.failed)
     if plot:

@@ -118,6 +118,14 @@ def check_listed(images: Iterable[Any], truth: Path, *parts: Records) -> None:
             )
 
 
+def check_objects(annotations: Records) -> None:
+    """Refuse a ground truth in which nothing has to be found."""
+    if not any(map(annotations.counts, range(len(annotations)))):
+        raise ValueError(
+            f"{annotations.path} has no object to find: it has no annotations, or crowds only"
+        )
+
+
 def check_categories(categories: Iterable[Any], truth: Path, *parts: Records) -> None:
     """Refuse records of a category that the ground truth does not list, if it lists any.
 
@@ -215,11 +223,28 @@ class Records:
         """A field of some records (N,), finite numbers."""
         return np.array([self.field(i, name) for i in places], np.float64)
 
+    def areas(self, places: Sequence[int]) -> NDArray[np.float64]:
+        """Areas of some records (N,) in pixels."""
+        areas = self.numbers(places, "area")
+        for i, area in zip(places, areas.tolist(), strict=True):
+            if area < 0:
+                raise ValueError(f"{self.at(i)} has the area {area}")
+        return areas
+
+    def boxes(self, places: Sequence[int]) -> NDArray[np.float64]:
+        """Boxes of some records (N, 4): ``x, y, width, height`` in pixels."""
+        boxes = np.array([self.field(i, "bbox") for i in places], np.float64).reshape(-1, 4)
+        for i in np.flatnonzero((boxes[:, 2:] < 0).any(1)).tolist():
+            raise ValueError(
+                f"{self.at(places[i])} has the bbox {boxes[i].tolist()}, upside down: it should be "
+                "x, y, width, height"
+            )
+        return boxes
+
     def regions(self, places: Sequence[int], shape: R.Shape, iou_type: IouType) -> Regions:
         """Boxes, or masks with their boxes, or those with their boundaries as well."""
         if iou_type == "bbox":
-            boxes = [self.field(i, "bbox") for i in places]
-            return Regions(np.array(boxes, np.float64).reshape(-1, 4))
+            return Regions(self.boxes(places))
         flat = self._compressed(places, shape)
         if flat is not None:
             masks = Regions.of_flat(*flat, shape[0])

@@ -17,6 +17,7 @@ from fastsam_plugins.evaluation.files import (
     Records,
     check_categories,
     check_listed,
+    check_objects,
     image_name,
     read_sized,
 )
@@ -88,7 +89,7 @@ def prompt_with_boxes(
     for image, seg in skipped.passing(outcomes, path_of):
         done += 1
         places = boxes.of(image["id"])
-        corners = np.array([boxes.field(place, "bbox") for place in places], np.float64)
+        corners = boxes.boxes(places)
         corners[:, 2:] += corners[:, :2]
         answers = BoxPrompt(tuple(map(tuple, corners.tolist()))).answer(seg, prompting)
         for prompt, mask in zip(answers.prompts.tolist(), answers.rles(), strict=True):
@@ -106,6 +107,7 @@ def checked_boxes(
     for place in range(len(boxes)):
         for name in ("category_id", "bbox", "score"):
             boxes.field(place, name)
+    boxes.boxes(range(len(boxes)))
     check_categories(_categories(truth), names[0], boxes)
     return boxes
 
@@ -167,22 +169,22 @@ def _check(
 ) -> None:
     """Refuse what the evaluator's own code would read beyond, or fail on without a name."""
     shapes = {i["id"]: (int(i["height"]), int(i["width"])) for i in truth["images"]}
-    parts = (
-        (truth["annotations"], "annotations[{}]", ("id", "category_id", "area")),
-        (results, "record {}", ("category_id", "score")),
-    )
-    for path, (given, place, needed) in zip(names, parts, strict=True):
-        records = Records(given, path, place)
-        check_listed(shapes, names[0], records)
-        check_categories(_categories(truth), names[0], records)
+    annotations = Records(truth["annotations"], names[0], "annotations[{}]")
+    answers = Records(results, names[1])
+    check_listed(shapes, names[0], annotations, answers)
+    check_categories(_categories(truth), names[0], annotations, answers)
+    check_objects(annotations)
+    annotations.areas(range(len(annotations)))
+    answers.numbers(range(len(answers)), "score")
+    for records, needed in ((annotations, ("id", "category_id")), (answers, ("category_id",))):
         for image, places in records.images.items():
             for i in places:
                 for name in needed:
                     records.field(i, name)
-                if iou_type == "bbox":
-                    records.field(i, "bbox")
-                else:
+                if iou_type != "bbox":
                     records.mask(i, shapes[image])
+            if iou_type == "bbox":
+                records.boxes(places)
 
 
 def _lvis(evaluation: Any, truth: dict[str, Any]) -> dict[str, float]:

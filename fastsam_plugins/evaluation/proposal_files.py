@@ -15,6 +15,7 @@ from fastsam_plugins.evaluation.files import (
     Records,
     check_categories,
     check_listed,
+    check_objects,
     is_lvis,
 )
 from fastsam_plugins.evaluation.panoptic import PanopticQuality
@@ -46,6 +47,7 @@ def evaluate_proposals(
         check_categories(groups, truth, annotations)
     shapes = {image.id: image.shape for image in content.images}
     check_listed(shapes, truth, annotations, proposals)
+    check_objects(annotations)
     for image, shape in shapes.items():
         counted = [i for i in annotations.of(image) if annotations.counts(i)]
         # First, so that a wrong size of an image is told of the file that holds it.
@@ -55,7 +57,7 @@ def evaluate_proposals(
         scores = proposals.numbers(places, "score")
         recall.add(
             wanted,
-            annotations.numbers(counted, "area"),
+            annotations.areas(counted),
             found,
             scores,
             [groups[annotations.field(i, "category_id")] for i in counted] if groups else None,

@@ -17,8 +17,10 @@ def test_evaluate_proposals_prints_its_figures_and_nothing_else(tmp_path):
     annotation = {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 3030,
                   "bbox": [0, 0, 10, 303], "segmentation": mask}  # fmt: skip
     truth, results = tmp_path / "truth.json", tmp_path / "results.json"
-    truth.write_text(json.dumps({"images": [image], "annotations": [annotation]}))
-    results.write_text(json.dumps([{**annotation, "score": 0.5}]))
+    both = [annotation, {**annotation, "id": 2, "image_id": 2}]  # one image says nothing of others
+    images = [image, {**image, "id": 2, "file_name": "more.png"}]
+    truth.write_text(json.dumps({"images": images, "annotations": both}))
+    results.write_text(json.dumps([{**a, "score": 0.5} for a in both]))
     for kind in ("bbox", "segm"):
         printed = done("evaluate", "proposals", truth, results, "--iou-type", kind, "--json").stdout
         found = json.loads(printed)

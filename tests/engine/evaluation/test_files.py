@@ -97,6 +97,20 @@ def test_masks_are_the_same_read_at_once_or_one_by_one(kind):
         records.regions([0], (30, 20), "segm")
 
 
+def test_a_negative_side_or_area_is_named():
+    given = [record(1, bbox=[5, 5, 0, 9], area=0), record(1, bbox=[9, 9, -4, 2], area=-8)]
+    records = Records(given, FILE, "annotations[{}]")
+    assert records.boxes([0]).tolist() == [[5, 5, 0, 9]]
+    assert records.areas([0]).tolist() == [0]
+    message = (r"^results\.json: annotations\[1\] has the bbox \[9\.0, 9\.0, -4\.0, 2\.0\], upside "
+               r"down: it should be x, y, width, height$")  # fmt: skip
+    for read in (lambda: records.boxes([0, 1]), lambda: records.regions([0, 1], SHAPE, "bbox")):
+        with pytest.raises(ValueError, match=message):
+            read()
+    with pytest.raises(ValueError, match=r"^results\.json: annotations\[1\] has the area -8\.0$"):
+        records.areas([0, 1])
+
+
 def test_no_boxes_are_an_empty_list():
     assert Records([], FILE).regions([], SHAPE, "bbox").boxes.shape == (0, 4)
     boxes = Records([record(1, bbox=[1, 2, 3, 4])], FILE).regions([0], SHAPE, "bbox").boxes

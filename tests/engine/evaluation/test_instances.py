@@ -223,6 +223,13 @@ def test_what_cannot_be_measured_is_one_line(coins_truth, words, message, monkey
     assert message in lines[0]
 
 
+def test_a_negative_area_of_the_truth_is_named(coins_truth):
+    truth = json.loads((coins_truth / "truth.json").read_text())
+    truth["annotations"][3]["area"] = -8
+    with pytest.raises(ValueError, match=r"the ground truth: annotations\[3\] has the area -8\.0"):
+        average_precision(truth, [], "segm")
+
+
 @pytest.mark.parametrize("strange", [987, "dog", "7"])
 def test_a_category_that_the_truth_does_not_list_is_no_low_figure(coins_truth, tmp_path, strange):
     truth = json.loads((coins_truth / "truth.json").read_text())
@@ -244,6 +251,7 @@ def test_a_category_that_the_truth_does_not_list_is_no_low_figure(coins_truth, t
         ({"score": None}, "record 1 has no score"),
         ({"category_id": None}, "record 1 has no category_id"),
         ({"image_id": 9}, "has records of image 9, which"),
+        ({"bbox": [9, 9, -4, 2]}, "record 1 has the bbox [9.0, 9.0, -4.0, 2.0], upside down: "),
     ],
 )
 def test_boxes_that_cannot_prompt_name_their_file(coins_truth, tmp_path, change, message):
