@@ -89,10 +89,11 @@ def report(
 def check_plot(plot: Path | None, *inputs: Path) -> None:
     """Refuse a picture that would replace what is read, or cannot be written."""
     if plot:
-        from fastsam_plugins.io import atomic
+        from fastsam_plugins.io import atomic, overlay
 
         atomic.check_apart([plot], inputs)
         atomic.check_writable(plot)
+        overlay.figure(1)
 
 
 def warn_of(failed: dict[str, str]) -> None:

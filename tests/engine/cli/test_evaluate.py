@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 
-from tests.command import done, one_error, run
+from tests.command import command, done, one_error, run
 
 
 def printed_lines(*files) -> list[str]:
@@ -40,4 +41,12 @@ def test_evaluate_proposals_prints_its_figures_and_nothing_else(tmp_path):
     assert (found["AR@10"], found["PQ"], found["FN"], found["intervals"]["PQ"]) == (1, 1, 0, [1, 1])
     refused = run("evaluate", "proposals", truth, results, "--pq", 0.4, "--iou-type", "bbox")
     assert "--pq compares masks" in one_error(refused)
+    (tmp_path / "matplotlib.py").write_text("raise ImportError('gone')")
+    less = {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    for words in (("evaluate", "proposals", truth, results, "--plot", tmp_path / "a.png"),
+                  ("benchmark", "--picture", tmp_path / "a.png")):  # fmt: skip
+        ended = command(*words, environment=less)
+        (line,) = ended.stderr.splitlines()
+        assert ended.returncode == 1
+        assert "need matplotlib (gone): pip install" in line
     assert "not JSON" in one_error(run("evaluate", "proposals", __file__, results))
