@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from fastsam_plugins.datasets.sources import Labelled
 
 
+KINDS = {"bbox": "boxes", "segm": "masks", "boundary": "boundaries"}
+"""What is compared, in words."""
+
+
 @click.group(cls=Group)
 def evaluate() -> None:
     """Measure results against ground truth."""
@@ -60,8 +64,7 @@ def report(
     ranges = {k: v for k, v in (intervals or {}).items() if v[0] == v[0]}
     beside = compare(summary, table) if table else []
     if as_json:
-        # NaN is not JSON.
-        content: dict[str, Any] = {k: None if v != v else v for k, v in summary.items()}
+        content = dict(_without_nan(summary))
         if intervals:
             content["intervals"] = {k: ranges.get(k) for k in intervals}
         if table:
@@ -84,6 +87,13 @@ def report(
                 f"{row['name']:<{width}} {row['measured']:9.1f} {row['published']:9.1f} "
                 f"{row['difference']:+10.1f}"
             )
+
+
+def _without_nan(value: Any) -> Any:
+    """The same with None for NaN, which is not JSON."""
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    return None if value != value else value
 
 
 def check_plot(plot: Path | None, *inputs: Path) -> None:
@@ -156,7 +166,7 @@ def proposals(truth: Path, results: Path, iou_type: Any, pq: float | None, again
     if plot:
         from fastsam_plugins.evaluation import plots
 
-        plots.draw_recall(recall, plot)
+        plots.draw_recall({KINDS[iou_type]: recall}, plot)
     summary = recall.summary() | {"iou_type": iou_type}
     intervals = recall.intervals()
     if quality:
@@ -296,11 +306,15 @@ def everything(data: tuple[str, ...], imgsz: int | None, diverse: float, pq: flo
     options = PROPOSALS.replace(imgsz=imgsz, diverse=diverse)
     recall = measure(load(values), labelled, options, progress("Segmenting"), quality)
     warn_of(recall.failed)
+    summary: dict[str, Any] = recall.summary()
     if plot:
-        from fastsam_plugins.evaluation.plots import draw_recall
+        from fastsam_plugins.evaluation import plots
 
-        draw_recall(recall.masks, plot)
-    report(recall.summary(), as_json, intervals=recall.intervals())
+        both = {"boxes": recall.boxes, "masks": recall.masks}
+        plots.draw_recall(both, plot)
+        if as_json:
+            summary["curves"] = {kind: plots.recall_data(part) for kind, part in both.items()}
+    report(summary, as_json, intervals=recall.intervals())
 
 
 @evaluate.command()

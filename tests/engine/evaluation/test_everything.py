@@ -70,6 +70,13 @@ def test_the_command_prints_boxes_and_masks(tmp_path, coins, model):
     assert 0 < found["PQ"] < found["SQ"] <= 1, "of the coins all but one are not labelled"
     assert found["mask AR@1000/large"] is None, "there is none: JSON has no NaN"
     assert picture.is_file()
+    assert list(found["curves"]) == ["boxes", "masks"]
+    for kind, name in (("boxes", "box"), ("masks", "mask")):
+        curves = found["curves"][kind]
+        assert curves["AR"]["10"] == found[f"{name} AR@10"]
+        assert len(curves["AR"]) == 1000
+        assert curves["AR@1000"]["large"] is None
+    assert "NaN" not in result.stdout
 
 
 def test_what_cannot_be_measured_is_one_line_before_the_network_runs(tmp_path):
