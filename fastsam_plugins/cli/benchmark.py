@@ -11,6 +11,7 @@ import click
 
 from fastsam_plugins.cli.common import (
     Command,
+    Written,
     as_json,
     check_model,
     flags,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
               help="How often each image is looked at.")  # fmt: skip
 @click.option("--compare", type=click.Choice(["ultralytics"]),
               help="The same work by ultralytics, on the same network.")  # fmt: skip
-@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False),
+@click.option("--picture", type=Written(dir_okay=False),
               help="Draw the stages here.")  # fmt: skip
 @as_json
 def benchmark(images: tuple[Path, ...], rounds: int, compare: str | None, picture: Path | None,

@@ -11,6 +11,7 @@ import click
 
 from fastsam_plugins.cli.common import (
     Group,
+    Written,
     as_json,
     check_model,
     flags,
@@ -43,7 +44,7 @@ against = click.option(
     "--against", type=click.Choice(["paper"]), help="Show the paper's figures as well.",
 )  # fmt: skip
 plot = click.option(
-    "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture of curves to write.",
+    "--plot", type=Written(dir_okay=False), help="Picture of curves to write.",
 )  # fmt: skip
 pq = click.option(
     "--pq", type=float, metavar="SCORE",
@@ -227,7 +228,7 @@ def boundaries(
     "--images", type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of the images: prompt with the boxes of RESULTS instead of taking its masks.",
 )  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
+@click.option("-o", "--output", type=Written(dir_okay=False),
               help="COCO results file for the masks that answer the boxes.")  # fmt: skip
 @click.option(
     "--iou-type", type=click.Choice(["segm", "boundary"]), default="segm", show_default=True,
