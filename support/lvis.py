@@ -1,9 +1,17 @@
-"""A small set of LVIS's form from COCO instances of any categories."""
+"""A small set of LVIS's form from COCO instances of any categories.
+
+python -m support.lvis SOURCE FOLDER
+"""
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
+
+import click
 
 
 def as_lvis(truth: dict[str, Any], rare: int = 1, common: int = 3) -> dict[str, Any]:
@@ -40,14 +48,19 @@ def as_lvis(truth: dict[str, Any], rare: int = 1, common: int = 3) -> dict[str, 
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-if __name__ == "__main__":
-    import json
-    import shutil
-    import sys
-    from pathlib import Path
-
-    # python -m support.lvis FROM TO: folders with instances.json and images/
-    source, folder = map(Path, sys.argv[1:])
-    shutil.copytree(source / "images", folder / "images")
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path))
+def main(source: Path, folder: Path) -> None:
+    """Make FOLDER, with lvis.json and images/, of SOURCE, with instances.json and images/."""
+    if not ((source / "instances.json").is_file() and (source / "images").is_dir()):
+        raise click.UsageError(f"{source} needs instances.json and images/")
+    if folder.exists():
+        raise click.UsageError(f"{folder} is there already: name a new folder")
     made = as_lvis(json.loads((source / "instances.json").read_text()))
+    shutil.copytree(source / "images", folder / "images")
     (folder / "lvis.json").write_text(json.dumps(made))
+
+
+if __name__ == "__main__":
+    main()

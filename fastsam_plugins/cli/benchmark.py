@@ -11,6 +11,7 @@ import click
 
 from fastsam_plugins.cli.common import (
     Command,
+    Written,
     as_json,
     check_model,
     flags,
@@ -33,13 +34,14 @@ if TYPE_CHECKING:
               help="How often each image is looked at.")  # fmt: skip
 @click.option("--compare", type=click.Choice(["ultralytics"]),
               help="The same work by ultralytics, on the same network.")  # fmt: skip
-@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False),
+@click.option("--picture", type=Written(dir_okay=False),
               help="Draw the stages here.")  # fmt: skip
 @as_json
 def benchmark(images: tuple[Path, ...], rounds: int, compare: str | None, picture: Path | None,
               as_json: bool, **values: Any) -> None:  # fmt: skip
     """Measure how long IMAGES take, or the sample images: each stage, and many side by side."""
     from fastsam_plugins import io, speed
+    from fastsam_plugins.io import overlay
     from fastsam_plugins.paths import samples
 
     check_model(values)
@@ -47,6 +49,7 @@ def benchmark(images: tuple[Path, ...], rounds: int, compare: str | None, pictur
         if picture.suffix.lower() != ".png":
             raise ValueError(f"--picture draws a .png, not {picture}")
         io.check_output(picture, images)
+        overlay.figure(1)  # before anything is measured: whether it can be drawn
     shown = {name: values.pop(name) for name in ("imgsz", "conf", "max_det")}
     options, limits = SegmentOptions(**shown), pick(LimitOptions, dict(values))
     paths = images or samples()
@@ -109,17 +112,14 @@ def _peak_megabytes() -> float:
 
 
 def _draw(stages: list[Stage], title: str, picture: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from fastsam_plugins.io import atomic, overlay
 
-    from fastsam_plugins.io import atomic
-
-    figure = Figure(figsize=(7, 0.5 * len(stages) + 1.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    plot = figure.add_subplot()
+    figure, (plot,) = overlay.figure(1, 7, 0.5 * len(stages) + 1.2)
+    plot.grid(False)
     names = [s.name for s in stages]
     bars = plot.barh(names, [s.median * 1e3 for s in stages])
     plot.bar_label(bars, fmt="%.1f", padding=3)
+    plot.margins(x=0.12)  # for the number of the longest
     plot.invert_yaxis()
     plot.set(xlabel="ms per image (median)", title=title)
     with atomic.replacing(picture) as part:

@@ -254,11 +254,26 @@ def network(*more: str) -> Callable[[F], F]:
     return add
 
 
+class Written(click.Path):
+    """A file or folder to write. Not an empty name, as of a variable that is not set: it would be
+    the current folder."""
+
+    def __init__(self, **kind: Any) -> None:
+        super().__init__(path_type=Path, **kind)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        if not str(value):
+            name = "/".join(param.opts) if param else "the output"
+            raise ValueError(f"{name} is empty: name what to write")
+        return super().convert(value, param, ctx)
+
+
 def folder(default: str) -> Callable[[F], F]:
     """The flag ``--output``, a folder."""
     return click.option(
         "-o", "--output", default=default, show_default=True, help="Folder to write to.",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=Written(file_okay=False),
     )  # fmt: skip
 
 

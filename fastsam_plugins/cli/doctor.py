@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 import platform
@@ -37,16 +38,17 @@ def examine() -> list[Finding]:
         Finding("fastsam-plugins", True, __version__),
         Finding("python", sys.version_info >= (3, 11), platform.python_version(), needed=True),
     ]
-    for package in (
-        "torch",
-        "torchvision",
-        "ultralytics",
-        "openvino",
-        "scikit-image",
-        "numba",
-        "numpy",
+    for package, module in (
+        ("torch", "torch"),
+        ("torchvision", ""),
+        ("ultralytics", ""),
+        ("openvino", "openvino"),
+        ("scikit-image", "skimage.measure"),
+        ("numba", "numba"),
+        ("numpy", "numpy"),
+        ("matplotlib", "matplotlib"),
     ):
-        findings.append(_package(package, install(), needed=True))
+        findings.append(_package(package, module, install(), needed=True))
     findings.append(_try("opencv", _opencv, OPENCV, needed=True))
     findings.append(_try("device", _device, "", needed=True))
     findings.append(_try("FastSAM-n", _bundled, restore(BUNDLED), True))
@@ -54,17 +56,18 @@ def examine() -> list[Finding]:
         findings.append(_try("fastest", _fastest, "", True))
     for official in weights.OFFICIAL.values():
         findings.append(_official(official))
-    for package, extra in (
-        ("open_clip_torch", "text"),
-        ("fiftyone", "fiftyone"),
-        ("napari", "napari"),
-        ("rasterio", "geo"),
-        ("pyogrio", "geo"),
-        ("pyarrow", "batch"),
-        ("ray", "ray"),
-        ("onnxruntime", "onnx"),
+    for package, module, extra in (
+        ("open_clip_torch", "", "text"),
+        ("fiftyone", "", "fiftyone"),
+        ("napari", "napari", "napari"),
+        ("rasterio", "rasterio", "geo"),
+        ("pyogrio", "", "geo"),
+        ("pyarrow", "pyarrow", "batch"),
+        ("ray", "", "ray"),
+        ("onnxruntime", "onnxruntime", "onnx"),
+        ("faster-coco-eval", "faster_coco_eval", "evaluation"),
     ):
-        findings.append(_package(package, install(extra)))
+        findings.append(_package(package, module, install(extra)))
     findings.append(_qt())
     findings.append(_mongod())
     return findings
@@ -75,11 +78,32 @@ def as_json(findings: list[Finding]) -> list[dict[str, Any]]:
     return [asdict(f) for f in findings]
 
 
-def _package(name: str, mend: str, needed: bool = False) -> Finding:
+def _package(name: str, module: str, mend: str, needed: bool = False) -> Finding:
+    """Whether a package is there and can be imported; without a module, which takes seconds of
+    some, the latter is not tried, and that is said."""
     try:
-        return Finding(name, True, importlib.metadata.version(name), needed=needed)
+        version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return Finding(name, False, "not installed", mend, needed)
+    if not module:
+        return Finding(name, True, f"{version}, not tried", needed=needed)
+    try:
+        _import(module)
+    except Exception as error:  # whatever is broken here is what the user came to hear about
+        detail = f"{version}, which cannot be imported: {one_line(error)}"
+        again = f"pip install --force-reinstall --no-deps {name}=={version}"
+        return Finding(name, False, detail, again, needed)
+    return Finding(name, True, version, needed=needed)
+
+
+def _import(module: str) -> None:
+    if module != "openvino":
+        importlib.import_module(module)
+        return
+    from fastsam_plugins.network import openvino_guard
+
+    with openvino_guard.openvino():
+        pass
 
 
 def _try(name: str, look: Callable[[], str], mend: str, needed: bool = False) -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import click
 
 from fastsam_plugins.cli.common import (
     Group,
+    Written,
     as_json,
     check_model,
     flags,
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from fastsam_plugins.datasets.sources import Labelled
 
 
+KINDS = {"bbox": "boxes", "segm": "masks", "boundary": "boundaries"}
+"""What is compared, in words."""
+
+
 @click.group(cls=Group)
 def evaluate() -> None:
     """Measure results against ground truth."""
@@ -39,7 +44,7 @@ against = click.option(
     "--against", type=click.Choice(["paper"]), help="Show the paper's figures as well.",
 )  # fmt: skip
 plot = click.option(
-    "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture of curves to write.",
+    "--plot", type=Written(dir_okay=False), help="Picture of curves to write.",
 )  # fmt: skip
 pq = click.option(
     "--pq", type=float, metavar="SCORE",
@@ -60,8 +65,7 @@ def report(
     ranges = {k: v for k, v in (intervals or {}).items() if v[0] == v[0]}
     beside = compare(summary, table) if table else []
     if as_json:
-        # NaN is not JSON.
-        content: dict[str, Any] = {k: None if v != v else v for k, v in summary.items()}
+        content = dict(_without_nan(summary))
         if intervals:
             content["intervals"] = {k: ranges.get(k) for k in intervals}
         if table:
@@ -86,13 +90,21 @@ def report(
             )
 
 
+def _without_nan(value: Any) -> Any:
+    """The same with None for NaN, which is not JSON."""
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    return None if value != value else value
+
+
 def check_plot(plot: Path | None, *inputs: Path) -> None:
     """Refuse a picture that would replace what is read, or cannot be written."""
     if plot:
-        from fastsam_plugins.io import atomic
+        from fastsam_plugins.io import atomic, overlay
 
         atomic.check_apart([plot], inputs)
         atomic.check_writable(plot)
+        overlay.figure(1)
 
 
 def warn_of(failed: dict[str, str]) -> None:
@@ -101,7 +113,7 @@ def warn_of(failed: dict[str, str]) -> None:
         log(f"Left out: {why if image in why else f'{image}: {why}'}")
 
 
-def read_all(data: Iterable[str], values: dict[str, Any]) -> list[Labelled]:
+def read_all(data: Sequence[str], values: dict[str, Any]) -> list[Labelled]:
     """Labelled images; says on standard error what was read, and what cannot be used and why."""
     from fastsam_plugins.datasets import sources
 
@@ -110,6 +122,8 @@ def read_all(data: Iterable[str], values: dict[str, Any]) -> list[Labelled]:
     count = sum(len(item.masks) for item in labelled)
     more = sources.told(labelled)
     log(f"{count} instances of {len(labelled)} images" + (f"; {more}" if more else ""))
+    if not count:
+        raise ValueError("no image has a labelled instance")
     return labelled
 
 
@@ -153,7 +167,7 @@ def proposals(truth: Path, results: Path, iou_type: Any, pq: float | None, again
     if plot:
         from fastsam_plugins.evaluation import plots
 
-        plots.draw_recall(recall, plot)
+        plots.draw_recall({KINDS[iou_type]: recall}, plot)
     summary = recall.summary() | {"iou_type": iou_type}
     intervals = recall.intervals()
     if quality:
@@ -214,7 +228,7 @@ def boundaries(
     "--images", type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of the images: prompt with the boxes of RESULTS instead of taking its masks.",
 )  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
+@click.option("-o", "--output", type=Written(dir_okay=False),
               help="COCO results file for the masks that answer the boxes.")  # fmt: skip
 @click.option(
     "--iou-type", type=click.Choice(["segm", "boundary"]), default="segm", show_default=True,
@@ -240,6 +254,7 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
 
     content = files.load_truth(truth)
     records = files.load_results(results, content, truth)
+    lvis = files.is_lvis(content, truth)
     given, failed = len(records), dict[str, str]()
     if output:
         pictures = images.iterdir() if images else ()
@@ -253,13 +268,13 @@ def instances(truth: Path, results: Path, images: Path | None, output: Path | No
             failed, (truth, results),
         )  # fmt: skip
         warn_of(failed)
+        content = files.without(content, images, set(map(Path, failed)))
         if output:
             atomic.write_json(output, records)
     elif output:
         raise ValueError("--output goes with --images: without them no masks are made")
     elif not all("segmentation" in r for r in records):
         raise ValueError(f"{results} has boxes without masks: name their --images to prompt with")
-    lvis = files.is_lvis(content)
     summary: dict[str, Any] = average_precision(content, records, iou_type, lvis, (truth, results))
     summary |= {"detections": given, "masks": len(records), "failed": len(failed)}
     table = published.LVIS_INSTANCES if lvis else published.COCO_INSTANCES
@@ -286,17 +301,21 @@ def everything(data: tuple[str, ...], imgsz: int | None, diverse: float, pq: flo
 
     check_plot(plot)
     check_model(values)
+    quality = None if pq is None else PanopticQuality(pq)
     labelled = read_all(data, values)
     check_plot(plot, *map(Path, data), *(file for item in labelled for file in item.files))
     options = PROPOSALS.replace(imgsz=imgsz, diverse=diverse)
-    quality = None if pq is None else PanopticQuality(pq)
     recall = measure(load(values), labelled, options, progress("Segmenting"), quality)
     warn_of(recall.failed)
+    summary: dict[str, Any] = recall.summary()
     if plot:
-        from fastsam_plugins.evaluation.plots import draw_recall
+        from fastsam_plugins.evaluation import plots
 
-        draw_recall(recall.masks, plot)
-    report(recall.summary(), as_json, intervals=recall.intervals())
+        both = {"boxes": recall.boxes, "masks": recall.masks}
+        plots.draw_recall(both, plot)
+        if as_json:
+            summary["curves"] = {kind: plots.recall_data(part) for kind, part in both.items()}
+    report(summary, as_json, intervals=recall.intervals())
 
 
 @evaluate.command()

@@ -19,6 +19,7 @@ from fastsam_plugins.cli.batch import batch
 from fastsam_plugins.cli.benchmark import benchmark
 from fastsam_plugins.cli.common import (
     Commands,
+    Written,
     as_json,
     device,
     flags,
@@ -238,7 +239,7 @@ def train(context: click.Context, data: tuple[str, ...], output: Path, preset: s
 @click.argument("names", nargs=-1, required=True, metavar="WEIGHTS...")
 @trust
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False),
+    "-o", "--output", required=True, type=Written(dir_okay=False),
     help="The .safetensors file to write.",
 )  # fmt: skip
 def average(names: tuple[str, ...], output: Path, **values: Any) -> None:

@@ -10,6 +10,7 @@ import click
 
 from fastsam_plugins.cli.common import (
     Command,
+    Written,
     check_model,
     flags,
     load,
@@ -35,7 +36,7 @@ from fastsam_plugins.options import TextOptions
     help="Time this network beside, with random numbers for weights; repeatable.",
 )  # fmt: skip
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False),
+    "-o", "--output", required=True, type=Written(dir_okay=False),
     help="Markdown page to write; its pictures go into a folder beside it.",
 )  # fmt: skip
 @flags(TextOptions, names=("clip",))

@@ -10,6 +10,7 @@ import click
 
 from fastsam_plugins.cli.common import (
     Command,
+    Written,
     check_model,
     flags,
     load,
@@ -88,7 +89,7 @@ def refined(
 @click.command(cls=Command)
 @click.argument("data", nargs=-1, required=True)
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
+    "-o", "--output", type=Written(dir_okay=False),
     help="The file to write; by default beside the weights, where it is found.",
 )  # fmt: skip
 @network()

@@ -8,14 +8,22 @@ from typing import Any
 
 import click
 
-from fastsam_plugins.cli.common import Command, as_json, flags, log, pick, print_result
+from fastsam_plugins.cli.common import (
+    Command,
+    Written,
+    as_json,
+    flags,
+    log,
+    pick,
+    print_result,
+)
 from fastsam_plugins.options import SampleOptions
 
 
 @click.command(cls=Command)
 @click.argument("parts", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False),
+    "-o", "--output", required=True, type=Written(file_okay=False),
     help="Folder to write to; fastsam train reads it.",
 )  # fmt: skip
 @flags(SampleOptions)

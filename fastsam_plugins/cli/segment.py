@@ -12,6 +12,7 @@ import click
 from fastsam_plugins.cli import liking, predicting, text_head
 from fastsam_plugins.cli.common import (
     Command,
+    Written,
     as_json,
     check_none_given,
     flags,
@@ -57,7 +58,7 @@ class _Spelled(click.ParamType):
 @click.command(cls=Command)
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path),
+    "-o", "--output", required=True, type=Written(),
     help="Its ending decides: .png overlay, .json COCO, .tif labels, .csv table, .geojson or .gpkg "
     "polygons in the raster's CRS. {stem} stands for the image's name.",
 )  # fmt: skip

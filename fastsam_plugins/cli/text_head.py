@@ -11,6 +11,7 @@ import click
 
 from fastsam_plugins.cli.common import (
     Command,
+    Written,
     as_json,
     check_model,
     flags,
@@ -44,7 +45,7 @@ def check(wording: TextOptions, tiled: bool) -> None:
 @click.command(cls=Command)
 @click.argument("images", nargs=-1, required=True)
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False),
+    "-o", "--output", required=True, type=Written(dir_okay=False),
     help="The file to write, .text-head.safetensors; it is named by --head.",
 )  # fmt: skip
 @network("decoder")

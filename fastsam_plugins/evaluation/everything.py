@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from fastsam_plugins.batch import Skipped, segment_images
 from fastsam_plugins.datasets.sources import Labelled
 from fastsam_plugins.evaluation.bootstrap import Interval
+from fastsam_plugins.evaluation.files import read_sized
 from fastsam_plugins.evaluation.panoptic import PanopticQuality
 from fastsam_plugins.evaluation.proposals import ProposalRecall
 from fastsam_plugins.evaluation.regions import Regions
 from fastsam_plugins.geometry import xyxy_to_xywh
-from fastsam_plugins.images.contrast import ImageError
-from fastsam_plugins.io import read_image
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.model import FastSAM
 from fastsam_plugins.options import SegmentOptions
@@ -85,12 +84,7 @@ def segmented(
     """
 
     def opened(item: Labelled) -> NDArray[np.uint8]:
-        image = read_image(item.image, limits=model.limits)
-        if image.shape[:2] != item.shape:
-            raise ImageError(
-                f"{item.image} has size {image.shape[:2]}, its labels {item.shape} (H, W)"
-            )
-        return image
+        return read_sized(item.image, item.shape, model.limits)
 
     skipped, done = Skipped(), 0
     outcomes = segment_images(model, progress(labelled), opened, options)

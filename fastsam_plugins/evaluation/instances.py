@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsam_plugins.evaluation.files import FREQUENCIES, IouType, Records, check_listed, image_name
+from fastsam_plugins.evaluation.files import (
+    FREQUENCIES,
+    IouType,
+    Records,
+    check_categories,
+    check_listed,
+    check_objects,
+    image_name,
+    read_sized,
+)
 from fastsam_plugins.messages import install
 
 if TYPE_CHECKING:
@@ -51,7 +60,8 @@ def prompt_with_boxes(
     progress : callable
         Wraps the iteration over images.
     failed : dict, optional
-        Filled with the images that cannot be read, and why: their boxes have no masks.
+        Filled with the images that cannot be read, or have another size than the ground truth says,
+        and why: their boxes have no masks. See :func:`fastsam_plugins.evaluation.files.without`.
     names : (path, path)
         Of the files of the ground truth and of the detections, for errors.
 
@@ -61,14 +71,9 @@ def prompt_with_boxes(
         If no image can be read, or a record lacks what is needed.
     """
     from fastsam_plugins.batch import Skipped, segment_images
-    from fastsam_plugins.io import read_image
     from fastsam_plugins.prompts import BoxPrompt
 
-    boxes = Records(detections, names[1])
-    check_listed((image["id"] for image in truth["images"]), names[0], boxes)
-    for place in range(len(boxes)):
-        for name in ("category_id", "bbox", "score"):
-            boxes.field(place, name)
+    boxes = checked_boxes(truth, detections, names)
     failed = {} if failed is None else failed
     results, skipped, done = [], Skipped(), 0
 
@@ -76,20 +81,39 @@ def prompt_with_boxes(
         return images / image_name(image)
 
     def opened(image: dict[str, Any]) -> Any:
-        return read_image(path_of(image), limits=model.limits)
+        shape = int(image["height"]), int(image["width"])
+        return read_sized(path_of(image), shape, model.limits)
 
     asked = progress([image for image in truth["images"] if boxes.of(image["id"])])
     outcomes = segment_images(model, asked, opened, segmenting)
     for image, seg in skipped.passing(outcomes, path_of):
         done += 1
         places = boxes.of(image["id"])
-        corners = np.array([boxes.field(place, "bbox") for place in places], np.float64)
+        corners = boxes.boxes(places)
         corners[:, 2:] += corners[:, :2]
         answers = BoxPrompt(tuple(map(tuple, corners.tolist()))).answer(seg, prompting)
         for prompt, mask in zip(answers.prompts.tolist(), answers.rles(), strict=True):
             results.append({**detections[places[prompt]], "segmentation": mask})
     skipped.measured(done, failed)
     return results
+
+
+def checked_boxes(
+    truth: dict[str, Any], detections: list[dict[str, Any]], names: tuple[Path, Path] = NAMELESS
+) -> Records:
+    """A detector's boxes, if all of them can prompt; see :func:`prompt_with_boxes`."""
+    boxes = Records(detections, names[1])
+    check_listed((image["id"] for image in truth["images"]), names[0], boxes)
+    for place in range(len(boxes)):
+        for name in ("category_id", "bbox", "score"):
+            boxes.field(place, name)
+    boxes.boxes(range(len(boxes)))
+    check_categories(_categories(truth), names[0], boxes)
+    return boxes
+
+
+def _categories(truth: dict[str, Any]) -> list[Any]:
+    return [category["id"] for category in truth.get("categories") or []]
 
 
 def average_precision(
@@ -101,7 +125,7 @@ def average_precision(
 ) -> dict[str, float]:
     """COCO's twelve figures, or LVIS's AP by size and frequency, by ``faster_coco_eval``.
 
-    ``names`` of the files are for errors.
+    NaN is what there is no object for, such as large ones. ``names`` of the files are for errors.
 
     Raises
     ------
@@ -115,13 +139,14 @@ def average_precision(
             f"average precision needs faster-coco-eval: {install('evaluation')}"
         ) from None
     _check(truth, results, iou_type, names)
-    if not results:
-        return dict.fromkeys(NAMES, 0.0)
     with contextlib.redirect_stdout(io.StringIO()):
         try:
             # It adds fields to the records it is given.
             reference = COCO(copy.deepcopy(truth))
-            answers = reference.loadRes(copy.deepcopy(results))
+            if results:
+                answers = reference.loadRes(copy.deepcopy(results))
+            else:  # which it refuses to load
+                answers = COCO(copy.deepcopy({**truth, "annotations": []}))
             evaluation = COCOeval_faster(reference, answers, iou_type, lvis_style=lvis)
             if lvis:
                 evaluation.params.maxDets = [300]
@@ -132,7 +157,8 @@ def average_precision(
             raise ValueError(f"{names[1]} does not fit {names[0]}: {error!r}") from None
     if lvis:
         return _lvis(evaluation, truth)
-    return dict(zip(NAMES, (float(v) for v in evaluation.stats[:12]), strict=True))
+    figures = (float(v) if v >= 0 else np.nan for v in evaluation.stats[:12])
+    return dict(zip(NAMES, figures, strict=True))
 
 
 def _check(
@@ -143,21 +169,22 @@ def _check(
 ) -> None:
     """Refuse what the evaluator's own code would read beyond, or fail on without a name."""
     shapes = {i["id"]: (int(i["height"]), int(i["width"])) for i in truth["images"]}
-    parts = (
-        (truth["annotations"], "annotations[{}]", ("id", "category_id", "area")),
-        (results, "record {}", ("category_id", "score")),
-    )
-    for path, (given, place, needed) in zip(names, parts, strict=True):
-        records = Records(given, path, place)
-        check_listed(shapes, names[0], records)
+    annotations = Records(truth["annotations"], names[0], "annotations[{}]")
+    answers = Records(results, names[1])
+    check_listed(shapes, names[0], annotations, answers)
+    check_categories(_categories(truth), names[0], annotations, answers)
+    check_objects(annotations)
+    annotations.areas(range(len(annotations)))
+    answers.numbers(range(len(answers)), "score")
+    for records, needed in ((annotations, ("id", "category_id")), (answers, ("category_id",))):
         for image, places in records.images.items():
             for i in places:
                 for name in needed:
                     records.field(i, name)
-                if iou_type == "bbox":
-                    records.field(i, "bbox")
-                else:
+                if iou_type != "bbox":
                     records.mask(i, shapes[image])
+            if iou_type == "bbox":
+                records.boxes(places)
 
 
 def _lvis(evaluation: Any, truth: dict[str, Any]) -> dict[str, float]:

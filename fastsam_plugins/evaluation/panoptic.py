@@ -29,13 +29,19 @@ class PanopticQuality:
     Attributes
     ----------
     min_score : float
-        Instances below are left out: one too many costs as much as one that is missed.
+        Instances below are left out: one too many costs as much as one that is missed. 0 to 1.
     images : list of (float, int, int, int)
         Of each: sum of IoUs of what was matched, matched, too many, missed.
     """
 
     min_score: float
     images: list[tuple[float, int, int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_score <= 1:
+            raise ValueError(
+                f"panoptic quality (--pq) takes a score from 0 to 1, got {self.min_score:g}"
+            )
 
     def add(
         self,

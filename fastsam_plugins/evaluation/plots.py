@@ -29,18 +29,34 @@ def recall_data(recall: ProposalRecall) -> dict[str, Any]:
     }
 
 
-def draw_recall(recall: ProposalRecall, picture: Path) -> None:
-    """Recall against the number of proposals, for each size, and AR@1000 by size."""
+def draw_recall(recalls: Mapping[str, ProposalRecall], picture: Path) -> None:
+    """Recall against the number of proposals, for each size, and AR@1000 by size.
+
+    Parameters
+    ----------
+    recalls : mapping
+        One or two, over the same images, by what they are of: "boxes", "masks".
+    picture : path
+    """
     figure, (curves, bars) = overlay.figure(2)
-    for size in SIZES:
-        curve = recall.curve(size)
-        if not np.isnan(curve).any():
-            curves.plot(np.arange(1, len(curve) + 1), curve, label=size)
+    wide = 0.8 / len(recalls)
+    for k, (kind, recall) in enumerate(recalls.items()):
+        for c, size in enumerate(SIZES):
+            curve = recall.curve(size)
+            if not np.isnan(curve).any():
+                curves.plot(
+                    np.arange(1, len(curve) + 1), curve, f"C{c}", linestyle=("-", "--")[k],
+                    label=f"{kind}, {size}",
+                )  # fmt: skip
+        by_size = {name: v for name, v in recall_data(recall)["AR@1000"].items() if v == v}
+        middles = np.arange(len(by_size))
+        places = middles + (k - (len(recalls) - 1) / 2) * wide
+        bars.bar(places, list(by_size.values()), wide, label=kind)
+        bars.set_xticks(middles, list(by_size))
     curves.set(xscale="log", xlabel="proposals per image", ylabel="average recall", ylim=(0, 1))
-    curves.legend()
-    by_size = {k: v for k, v in recall_data(recall)["AR@1000"].items() if v == v}
-    bars.bar(list(by_size), list(by_size.values()))
     bars.set(ylabel="AR@1000", ylim=(0, 1))
+    for plot in (curves, bars):
+        plot.legend()
     _save(figure, picture)
 
 

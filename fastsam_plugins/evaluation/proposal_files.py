@@ -9,10 +9,17 @@ import numpy as np
 
 from fastsam_plugins.datasets import coco
 from fastsam_plugins.evaluation import names
-from fastsam_plugins.evaluation.files import FREQUENCIES, IouType, Records, check_listed, is_lvis
+from fastsam_plugins.evaluation.files import (
+    FREQUENCIES,
+    IouType,
+    Records,
+    check_categories,
+    check_listed,
+    check_objects,
+    is_lvis,
+)
 from fastsam_plugins.evaluation.panoptic import PanopticQuality
 from fastsam_plugins.evaluation.proposals import ProposalRecall
-from fastsam_plugins.io import typed_json
 
 
 def evaluate_proposals(
@@ -35,10 +42,12 @@ def evaluate_proposals(
     proposals = Records(listed, results)
     recall = ProposalRecall()
     groups: dict[Any, str] = {}
-    if is_lvis(content):
+    if is_lvis(content, truth):
         groups = {c.id: FREQUENCIES[str(c.frequency)] for c in content.categories or []}
+        check_categories(groups, truth, annotations)
     shapes = {image.id: image.shape for image in content.images}
     check_listed(shapes, truth, annotations, proposals)
+    check_objects(annotations)
     for image, shape in shapes.items():
         counted = [i for i in annotations.of(image) if annotations.counts(i)]
         # First, so that a wrong size of an image is told of the file that holds it.
@@ -48,10 +57,10 @@ def evaluate_proposals(
         scores = proposals.numbers(places, "score")
         recall.add(
             wanted,
-            annotations.numbers(counted, "area"),
+            annotations.areas(counted),
             found,
             scores,
-            [_group(annotations, i, groups) for i in counted] if groups else None,
+            [groups[annotations.field(i, "category_id")] for i in counted] if groups else None,
         )
         if quality is not None:
             everything = annotations.of(image)
@@ -59,14 +68,3 @@ def evaluate_proposals(
             every = annotations.regions(everything, shape, iou_type)
             quality.add(every, ignored, found, scores, shape)
     return recall
-
-
-def _group(annotations: Records, i: int, groups: dict[Any, str]) -> str:
-    """How frequent the category of a ground truth is."""
-    category = annotations.field(i, "category_id")
-    if category not in groups:
-        raise ValueError(
-            f"{annotations.path}: annotations[{i}] has category {typed_json.shown(category)}, "
-            "which is not listed"
-        )
-    return groups[category]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.images.windowed_image import WindowedImage
 from fastsam_plugins.masks.label_image import LabelRows
+from fastsam_plugins.messages import install, one_line
 from fastsam_plugins.segmentation import Segmentation
 
 if TYPE_CHECKING:
@@ -193,17 +194,29 @@ def _outlines(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
     return edge & (labels > 0)
 
 
-def figure(columns: int) -> tuple[Figure, list[Axes]]:
-    """A figure with plots side by side, each five inches wide and four high.
+def figure(
+    columns: int, width: float = 5, height: float = 4, rows: int = 1
+) -> tuple[Figure, list[Axes]]:
+    """A figure with rows of plots side by side, each so many inches wide and high.
 
     It belongs to no window and to no state of ``pyplot``: threads can draw at the same time.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(5 * columns, 4), layout="constrained")
+    Raises
+    ------
+    ValueError
+        If matplotlib cannot be imported.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ValueError(
+            f"pictures of figures need matplotlib ({one_line(error)}): {install()}"
+        ) from None
+
+    drawn = Figure(figsize=(width * columns, height * rows), layout="constrained")
     FigureCanvasAgg(drawn)
-    plots = [drawn.add_subplot(1, columns, k + 1) for k in range(columns)]
+    plots = [drawn.add_subplot(rows, columns, k + 1) for k in range(columns * rows)]
     for plot in plots:
         plot.grid(alpha=0.3)
     return drawn, plots

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastsam_plugins.evaluation.everything import PROPOSALS
 from fastsam_plugins.evaluation.files import load_results, load_truth
-from fastsam_plugins.evaluation.instances import average_precision, prompt_with_boxes
+from fastsam_plugins.evaluation.instances import average_precision, checked_boxes, prompt_with_boxes
 from fastsam_plugins.evaluation.published import COCO_INSTANCES
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
@@ -17,6 +18,11 @@ from fastsam_plugins.paper.report import Finding
 from fastsam_plugins.paper.setting import Setting
 
 NAMES = (*COCO_INSTANCES.columns, "AP50", "AP75")
+WAYS = {
+    "selected by {}, `box_iou`": PromptOptions(boxes_mode="box_iou"),
+    "selected by {}, `mask_iou`": PromptOptions(boxes_mode="mask_iou"),
+    "predicted for {}": PromptOptions(predict=True),  # beyond the paper: the decoder's masks
+}
 
 
 def instances(setting: Setting) -> Finding:
@@ -27,7 +33,7 @@ def instances(setting: Setting) -> Finding:
     images = truth["images"]
     ids = {i["id"] for i in images}
     true = [
-        {k: a[k] for k in ("image_id", "category_id", "bbox")} | {"score": 1.0}
+        {k: a.get(k) for k in ("image_id", "category_id", "bbox")} | {"score": 1.0}
         for a in truth["annotations"]
         if not a.get("iscrowd")
     ]
@@ -36,38 +42,30 @@ def instances(setting: Setting) -> Finding:
              "objects. Filled boxes are the control: what a mask has to beat."]  # fmt: skip
     detected = folder / "boxes.json"
     if detected.is_file():
-        records = load_results(detected, load_truth(path), path)
+        whole = load_truth(path)
+        records = load_results(detected, whole, path)
+        checked_boxes(
+            whole, records, (path, detected)
+        )  # all of them, so that places are the file's
         given = {"a detector's boxes": [r for r in records if r["image_id"] in ids]} | given
     else:
         notes.append("The true boxes bound what any detector could give.")
         missing.append("a detector's boxes: `boxes.json`, COCO results, beside `instances.json`")
     rows = []
     for name, boxes in given.items():
-        for mode in ("box_iou", "mask_iou"):
+        for way, options in WAYS.items():
             masks = prompt_with_boxes(
-                setting.model, truth, boxes, folder / "images", PROPOSALS,
-                PromptOptions(boxes_mode=mode), setting.progress("Prompting", len(images)),
+                setting.model, truth, boxes, folder / "images", PROPOSALS, options,
+                setting.progress("Prompting", len(images)), names=(path, Path(name)),
             )  # fmt: skip
-            rows.append((f"selected by {name}, `{mode}`", _figures(truth, masks)))
-        masks = _predicted(setting, truth, boxes)
-        rows.append((f"predicted for {name}", _figures(truth, masks)))
+            rows.append((way.format(name), _figures(truth, masks)))
         rows.append((f"{name}, filled", _figures(truth, filled(truth, boxes))))
     return Finding(NAMES, rows, f"{len(images)} images of `{folder.name}/`", notes, missing=missing)
 
 
 def _figures(truth: dict[str, Any], masks: list[dict[str, Any]]) -> tuple[float, ...]:
     found = average_precision(truth, masks, "segm")
-    return tuple(100 * found[n] if found[n] >= 0 else np.nan for n in NAMES)  # -1: there are none
-
-
-def _predicted(
-    setting: Setting, truth: dict[str, Any], boxes: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Beyond the paper: the decoder's masks for boxes."""
-    return prompt_with_boxes(
-        setting.model, truth, boxes, setting.folder("coco_instances") / "images", PROPOSALS,
-        PromptOptions(predict=True), setting.progress("Predicting", len(truth["images"])),
-    )  # fmt: skip
+    return tuple(100 * found[n] for n in NAMES)
 
 
 def filled(truth: dict[str, Any], boxes: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -26,6 +26,8 @@ _COLUMNS = {
     "box, filled": "box, filled",
 }  # fmt: skip
 
+HEADINGS = ("image", "everything", "point, predicted", "box, predicted", "truth")
+
 
 def anomalies(setting: Setting) -> Finding:
     """Figure 7."""
@@ -69,14 +71,15 @@ def _gallery(setting: Setting, data: Data) -> Finding:
     row = tuple(100 * float(scores[v]) for v in columns.values())
     picture = f"{name}.png"
     shown = [item for item in labelled if item.masks][:SHOWN]
-    pictures.write([_pictures(setting, item) for item in shown], setting.pictures / picture)
+    drawn = [_pictures(setting, item) for item in shown]
+    pictures.write(drawn, HEADINGS, setting.pictures / picture)
     return Finding(
         tuple(columns), [(f"{setting.model.network.name}, mean IoU", row)],
         f"{len(labelled)} images of `{name}/`",
         [f"{count} objects (connected parts of at least 20 px) at {setting.model.imgsz} px, conf "
          f"{OPTIONS.conf}. The paper shows pictures only."],
-        {picture: "The image; everything; a point in the middle of the largest object, predicted; "
-                  "its box, predicted; the truth"},
+        {picture: "The image; everything; what a point in the middle of the largest object "
+                  "predicts, and what its box does; the truth"},
         missing,
     )  # fmt: skip
 

@@ -18,7 +18,13 @@ from fastsam_plugins.evaluation.everything import PROPOSALS, measure
 from fastsam_plugins.evaluation.files import IouType, image_name, is_lvis, load_truth
 from fastsam_plugins.evaluation.proposal_files import evaluate_proposals
 from fastsam_plugins.evaluation.proposals import ProposalRecall
-from fastsam_plugins.evaluation.published import COCO_PROPOSALS, LVIS_BOXES, LVIS_MASKS, Table
+from fastsam_plugins.evaluation.published import (
+    COCO_PROPOSALS,
+    LVIS_BOXES,
+    LVIS_MASKS,
+    OURS,
+    Table,
+)
 from fastsam_plugins.evaluation.regions import Regions
 from fastsam_plugins.geometry import xyxy_to_xywh
 from fastsam_plugins.io import atomic, overlay, read_image
@@ -29,6 +35,7 @@ from fastsam_plugins.paper.setting import Missing, Setting
 
 Boxes = NDArray[np.float64]
 MOST = 1000
+MARKERS = "osv^D<>PX*"
 NAMES = (*COCO_PROPOSALS.columns, "AR@1000/small", "AR@1000/medium", "AR@1000/large")
 
 
@@ -108,18 +115,20 @@ def _edge_boxes(drawn: Callable[[Path], peers.Map], item: Labelled) -> Boxes:
 
 
 def _draw(recalls: dict[str, ProposalRecall], path: Path) -> None:
-    figure, (plot, names) = overlay.figure(2)
-    for name, recall in recalls.items():
+    figure, (plot,) = overlay.figure(1, 8)
+    for k, (name, recall) in enumerate(recalls.items()):
         curve = recall.curve()
-        plot.plot(np.arange(1, len(curve) + 1), curve, label=name)
-    for name, values in COCO_PROPOSALS.rows.items():
+        plot.plot(np.arange(1, len(curve) + 1), curve, f"C{k}", label=name)
+    # The paper's are gray, so that none has the colour of a measured one: a marker each.
+    for (name, values), marker in zip(COCO_PROPOSALS.rows.items(), MARKERS, strict=True):
         ends = [v / 100 for v in values[:3] if v is not None]
-        plot.plot([10, 100, 1000], ends, "o:", linewidth=0.7, markersize=3, label=f"{name}, paper")
+        gray = "0" if name == OURS else "0.5"
+        plot.plot([10, 100, 1000], ends, f"{marker}:", color=gray, linewidth=0.7, markersize=5,
+                  label=f"{name}, paper")  # fmt: skip
     plot.set(xscale="log", xlabel="proposals per image", ylabel="average recall", ylim=(0, 1))
-    names.axis("off")
-    names.legend(*plot.get_legend_handles_labels(), loc="center left", fontsize=7)
+    plot.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=7)
     with atomic.replacing(path) as part:
-        figure.savefig(part, format="png", dpi=90)
+        figure.savefig(part, format="png", dpi=120)
 
 
 def lvis_boxes(setting: Setting) -> Finding:
@@ -138,7 +147,7 @@ def _lvis(setting: Setting, iou_type: IouType, table: Table) -> Finding:
     files = sorted(folder.glob("*.json"))
     if len(files) != 1 or not (folder / "images").is_dir():
         raise Missing(f"`{folder.name}/` needs one .json of LVIS's form, and `images/`")
-    if not is_lvis(load_truth(files[0])):
+    if not is_lvis(load_truth(files[0]), files[0]):
         raise Missing(f"{files[0].name} has no frequencies of categories, as LVIS's files have")
     truth, missing = setting.truth(files[0])
     images = truth["images"]

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from fastsam_plugins.datasets.coco import Record
 from fastsam_plugins.datasets.sources import Labelled, read
-from fastsam_plugins.evaluation.files import image_name, load_truth
-from fastsam_plugins.io import read_image
+from fastsam_plugins.evaluation.files import image_name, load_truth, read_sized, without
+from fastsam_plugins.images.contrast import ImageError
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.model import FastSAM
 from fastsam_plugins.options import TextOptions
@@ -105,27 +105,23 @@ class Setting:
         """
         whole = load_truth(file)
         given = whole["images"][: self.limit]
-        paths = {i["id"]: file.parent / "images" / image_name(i) for i in given}
-        shapes = {i["id"]: (int(i["height"]), int(i["width"])) for i in given}
-        failed = self.unusable((paths[k], shapes[k]) for k in paths)
-        images = [i for i in given if paths[i["id"]] not in failed]
-        ids = {i["id"] for i in images}
-        kept = [a for a in whole["annotations"] if a["image_id"] in ids]
+        folder = file.parent / "images"
+        failed = self.unusable(
+            (folder / image_name(i), (int(i["height"]), int(i["width"]))) for i in given
+        )
+        kept = without({**whole, "images": given}, folder, failed)
         missing = left_out(failed, len(given))
-        _check_objects(file.parent, any(not a.get("iscrowd") for a in kept), missing)
-        return {**whole, "images": images, "annotations": kept}, missing
+        _check_objects(file.parent, any(not a.get("iscrowd") for a in kept["annotations"]), missing)
+        return kept, missing
 
-    def unusable(self, images: Iterable[tuple[Path, tuple[int, ...]]]) -> dict[Path, str]:
+    def unusable(self, images: Iterable[tuple[Path, R.Shape]]) -> dict[Path, str]:
         """Why images that should have a size (H, W) cannot be used."""
         failed = {}
         for path, shape in images:
             try:
-                found = read_image(path, limits=self.model.limits).shape[:2]
-            except (ValueError, OSError) as error:
+                read_sized(path, shape, self.model.limits)
+            except (ImageError, OSError) as error:
                 failed[path] = " ".join(str(error).split())
-                continue
-            if found != tuple(shape):
-                failed[path] = f"{path} has size {found}, its labels {tuple(shape)} (H, W)"
         return failed
 
 

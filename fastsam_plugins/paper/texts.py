@@ -72,7 +72,7 @@ def texts(setting: Setting) -> Finding:
     rows = [(name, _row(name, values, firsts, others)) for name, values in ious.items()]
     picture = "texts.png"
     pictures.write([_pictures(setting, item, clip) for item in asked[:SHOWN]],
-                   setting.pictures / picture)  # fmt: skip
+                   ("image", "everything", *WAYS, "truth"), setting.pictures / picture)  # fmt: skip
     said = "; ".join(item.words[0] for item in asked[:SHOWN])
     return Finding(
         ("right", "mean IoU", "ms, first text", "ms, further text"), rows,

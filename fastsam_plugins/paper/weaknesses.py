@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,6 @@ def weaknesses(setting: Setting) -> Finding:
 
 
 def _of(setting: Setting, labelled: Any) -> tuple[float, ...]:
-    from scipy.stats import spearmanr
-
     fills: list[float] = []
     true_fills: list[float] = []
     borders: tuple[list[float], list[float]] = [], []  # of tiny and of large masks
@@ -62,9 +61,18 @@ def _of(setting: Setting, labelled: Any) -> tuple[float, ...]:
     means = [100 * float(np.mean(v)) if v else np.nan for v in (fills, true_fills, *borders)]
     return (
         *means,
-        100 * float(spearmanr(scores, ious).statistic),
-        100 * float(spearmanr(np.array(worths)[known], np.array(ious)[known]).statistic),
+        _correlation(scores, ious),
+        _correlation(np.array(worths)[known], np.array(ious)[known]),
     )
+
+
+def _correlation(a: Sequence[float] | NDArray, b: Sequence[float] | NDArray) -> float:
+    """Spearman's, in hundredths; NaN where one of them is the same throughout."""
+    from scipy.stats import spearmanr
+
+    if min(len(np.unique(a)), len(np.unique(b))) < 2:
+        return np.nan
+    return 100 * float(spearmanr(a, b).statistic)
 
 
 def _fill(seg: Segmentation) -> NDArray[np.float64]:

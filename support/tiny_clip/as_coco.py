@@ -6,10 +6,10 @@ python -m support.tiny_clip.as_coco FOLDER
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import click
 from PIL import Image
 
 from fastsam_plugins.masks import rle
@@ -42,5 +42,14 @@ def write(folder: Path, scenes: Iterable[Scene]) -> None:
     (folder / "instances.json").write_text(json.dumps(truth))
 
 
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def main(folder: Path) -> None:
+    """Draw 30 scenes into FOLDER, with instances.json and images/."""
+    if folder.exists():
+        raise click.UsageError(f"{folder} is there already: name a new folder")
+    write(folder, [crowd(97, k) for k in range(30)])
+
+
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), [crowd(97, k) for k in range(30)])
+    main()

@@ -229,3 +229,29 @@ def test_a_full_disk_behind_results_is_one_line():
         (line,) = result.stderr.splitlines()
         assert line.startswith("Error: ")
         assert "No space left" in line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("edges", SAMPLES / "coins.png", "-o", ""),
+        ("segment", SAMPLES / "coins.png", "-o", ""),
+        ("demo", "-o", ""),
+        ("train", "data", "-o", ""),
+        ("average", "FastSAM-n", "-o", ""),
+        ("train-decoder", "data", "-o", ""),
+        ("train-text-head", "data", "-o", ""),
+        ("sample-sa1b", ".", "-o", ""),
+        ("paper", "-o", ""),
+        ("benchmark", "--picture", ""),
+        ("evaluate", "instances", "a.json", "b.json", "-o", ""),
+        ("evaluate", "everything", "data", "--plot", ""),
+    ],
+    ids=lambda words: " ".join(map(str, words[:2])),
+)
+def test_an_empty_name_to_write_to_is_one_line_and_writes_nothing(words, tmp_path, monkeypatch):
+    """Of no variable: "$OUT"; the current folder was meant by nobody."""
+    monkeypatch.chdir(tmp_path)
+    name = "-o/--output" if words[-2] == "-o" else words[-2]
+    assert one_error(run(*words)) == f"Error: {name} is empty: name what to write"
+    assert not list(tmp_path.iterdir())

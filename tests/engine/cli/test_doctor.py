@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from fastsam_plugins import __version__
@@ -23,7 +24,7 @@ def test_the_doctor_finds_the_engine_well():
 
 
 def test_the_doctor_mends_what_is_missing():
-    missing = doctor._package("no-such-package", install("napari"))
+    missing = doctor._package("no-such-package", "", install("napari"))
     assert not missing.ok
     for f in doctor.examine():
         assert f.ok or f.mend
@@ -47,6 +48,29 @@ def test_the_doctor_works_where_opencv_does_not(tmp_path):
     assert "libGL.so.1" in found["opencv"]["detail"]
     assert "opencv" in found["opencv"]["mend"]
     assert found["torch"]["ok"]
+
+
+def test_packages_that_cannot_be_imported_are_not_ok(tmp_path):
+    """Installed is not enough: a library of the system may be missing, or a file shadow it."""
+    broken = {"skimage": "scikit-image", "matplotlib": "matplotlib", "rasterio": "rasterio"}
+    for module in broken:
+        (tmp_path / f"{module}.py").write_text("raise ImportError('libgomp.so.1: cannot open')")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    result = command("doctor", "--json", environment={"PYTHONPATH": path})
+    assert result.returncode == 1, result.stderr
+    found = {f["name"]: f for f in json.loads(result.stdout)}
+    for package in broken.values():
+        assert not found[package]["ok"]
+        assert found[package]["detail"].endswith("cannot be imported: libgomp.so.1: cannot open")
+        again = f"pip install --force-reinstall --no-deps {package}=="
+        assert found[package]["mend"].startswith(again)
+    assert found["torch"]["ok"]
+
+
+def test_what_is_not_tried_is_said():
+    found = {f.name: f for f in doctor.examine()}
+    assert found["torchvision"].detail.endswith(", not tried")
+    assert not found["scikit-image"].detail.endswith(", not tried")
 
 
 def test_damaged_bundled_weights_are_found_and_mended(tmp_path, monkeypatch):

@@ -21,7 +21,6 @@ def test_what_cannot_be_asked_for_is_one_line(tmp_path):
     for words, message in (
         (("--figure", "2", "-o", tmp_path / "p.md"), "there is no figure 2 to measure"),
         (("-o", tmp_path / "p.txt"), "--output is a page of Markdown, .md, not"),
-        (("-o", ""), "--output is a page of Markdown, .md, not"),
         (("-o", tmp_path / "taken.md"), "taken_pictures is a file"),
         (("--data", tmp_path / "no", "-o", tmp_path / "p.md"), "does not exist"),
     ):

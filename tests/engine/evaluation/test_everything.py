@@ -12,6 +12,7 @@ from skimage.measure import label
 
 from fastsam_plugins import read_image
 from fastsam_plugins.cli.main import main
+from tests.command import one_error, run
 from tests.engine.evaluation.test_proposals import reference
 
 
@@ -69,6 +70,25 @@ def test_the_command_prints_boxes_and_masks(tmp_path, coins, model):
     assert 0 < found["PQ"] < found["SQ"] <= 1, "of the coins all but one are not labelled"
     assert found["mask AR@1000/large"] is None, "there is none: JSON has no NaN"
     assert picture.is_file()
+    assert list(found["curves"]) == ["boxes", "masks"]
+    for kind, name in (("boxes", "box"), ("masks", "mask")):
+        curves = found["curves"][kind]
+        assert curves["AR"]["10"] == found[f"{name} AR@10"]
+        assert len(curves["AR"]) == 1000
+        assert curves["AR@1000"]["large"] is None
+    assert "NaN" not in result.stdout
+
+
+def test_what_cannot_be_measured_is_one_line_before_the_network_runs(tmp_path):
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+        Image.new("L", (32, 32)).save(tmp_path / kind / "a.png")
+    for more, message in (
+        ((), "no image has a labelled instance"),
+        (("--pq", "2"), "a score from 0 to 1, got 2"),
+    ):
+        error = one_error(run("evaluate", "everything", tmp_path, *more))
+        assert message in error
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,35 @@ def test_boxes_prompt_and_keep_their_score_and_category(coins_truth, mode, tmp_p
     assert found["AP"] == pytest.approx(by_pycocotools(coins_truth / "truth.json", masks), abs=1e-9)
 
 
+@pytest.mark.parametrize("damage", ["gone", "damaged", "another size"])
+def test_an_image_that_cannot_be_used_costs_itself_only(coins_truth, tmp_path, damage):
+    """Its objects are not missed: nobody could look for them."""
+    truth = json.loads((coins_truth / "truth.json").read_text())
+    boxes = json.loads((coins_truth / "boxes.json").read_text())
+    truth["images"].append({**truth["images"][0], "id": 2, "file_name": "bad.png"})
+    truth["annotations"] += [{**a, "id": 1000 + a["id"], "image_id": 2}
+                             for a in truth["annotations"]]  # fmt: skip
+    boxes += [{**box, "image_id": 2} for box in boxes]
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    whole = (coins_truth / "coins.png").read_bytes()
+    (tmp_path / "coins.png").write_bytes(whole)
+    if damage == "damaged":
+        (tmp_path / "bad.png").write_bytes(whole[:3000])
+    elif damage == "another size":
+        Image.new("RGB", (60, 50)).save(tmp_path / "bad.png")
+    files_of = [[f / "truth.json", f / "boxes.json", "--images", f, "--json"]
+                for f in (coins_truth, tmp_path)]  # fmt: skip
+    without, found = (run(*words) for words in files_of)
+    assert found.exit_code == 0, found.stderr
+    assert "Left out: " in found.stderr
+    assert "bad.png" in found.stderr
+    figures, expected = json.loads(found.stdout), json.loads(without.stdout)
+    assert (figures.pop("failed"), figures.pop("detections")) == (1, len(boxes))
+    del expected["failed"], expected["detections"]
+    assert figures == expected
+
+
 def by_pycocotools(path, results):
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(path)
@@ -136,7 +165,7 @@ def test_lvis_is_known_by_its_frequencies(coins_truth):
     truth = json.loads((coins_truth / "truth.json").read_text())
     truth["categories"][0]["frequency"] = "r"
     truth["images"][0] |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
-    assert files.is_lvis(truth)
+    assert files.is_lvis(truth, coins_truth / "truth.json")
     results = [
         {k: a[k] for k in ("image_id", "category_id", "segmentation")} | {"score": 0.5}
         for a in truth["annotations"]
@@ -146,9 +175,33 @@ def test_lvis_is_known_by_its_frequencies(coins_truth):
     assert np.isnan(found["AP/frequent"])
 
 
-def test_no_masks_score_nothing(coins_truth):
+@pytest.mark.parametrize("lvis", [False, True])
+def test_no_masks_score_nothing_of_what_there_is(coins_truth, lvis):
     truth = files.load_truth(coins_truth / "truth.json")
-    assert set(average_precision(truth, [], "segm").values()) == {0.0}
+    if lvis:
+        truth["categories"] = [{**truth["categories"][0], "frequency": "r"}]
+        lists = {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+        truth["images"] = [{**image, **lists} for image in truth["images"]]
+    found = average_precision(truth, [], "segm", lvis)
+    none = {n for n, value in found.items() if np.isnan(value)}
+    assert none == {"AP/small", "AP/large"} | (
+        {"AP/frequent", "AP/common"} if lvis else {"AR/small", "AR/large"}
+    )
+    assert {value for n, value in found.items() if n not in none} == {0.0}
+
+
+def test_a_size_that_no_object_has_is_no_figure(coins_truth, tmp_path):
+    """Not the evaluator's -1, which beside the paper was -100 percent."""
+    truth = json.loads((coins_truth / "truth.json").read_text())
+    results = [{**a, "score": 0.5} for a in truth["annotations"]]
+    assert all(32**2 < a["area"] < 96**2 for a in results)
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    words = (coins_truth / "truth.json", tmp_path / "results.json", "--against", "paper")
+    found = json.loads(run(*words, "--json").stdout)
+    assert found["AP/large"] is None
+    assert [row["name"] for row in found["paper"]["rows"]] == ["AP", "AP/medium"]
+    printed = [line.split() for line in run(*words).stdout.splitlines()]
+    assert [line[1:] for line in printed if line and line[0] == "AP/large"] == [["nan"]]
 
 
 @pytest.mark.parametrize(
@@ -170,6 +223,27 @@ def test_what_cannot_be_measured_is_one_line(coins_truth, words, message, monkey
     assert message in lines[0]
 
 
+def test_a_negative_area_of_the_truth_is_named(coins_truth):
+    truth = json.loads((coins_truth / "truth.json").read_text())
+    truth["annotations"][3]["area"] = -8
+    with pytest.raises(ValueError, match=r"the ground truth: annotations\[3\] has the area -8\.0"):
+        average_precision(truth, [], "segm")
+
+
+@pytest.mark.parametrize("strange", [987, "dog", "7"])
+def test_a_category_that_the_truth_does_not_list_is_no_low_figure(coins_truth, tmp_path, strange):
+    truth = json.loads((coins_truth / "truth.json").read_text())
+    results = [{**a, "score": 0.5} for a in truth["annotations"]]
+    results[2]["category_id"] = strange
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(results))
+    for more in ([], ["--images", coins_truth]):
+        result = run(coins_truth / "truth.json", path, *more)
+        assert result.exit_code == 1
+        *_, line = result.stderr.strip().splitlines()
+        assert line.startswith(f"Error: {path}: record 2 has category {strange!r}, which ")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -177,6 +251,7 @@ def test_what_cannot_be_measured_is_one_line(coins_truth, words, message, monkey
         ({"score": None}, "record 1 has no score"),
         ({"category_id": None}, "record 1 has no category_id"),
         ({"image_id": 9}, "has records of image 9, which"),
+        ({"bbox": [9, 9, -4, 2]}, "record 1 has the bbox [9.0, 9.0, -4.0, 2.0], upside down: "),
     ],
 )
 def test_boxes_that_cannot_prompt_name_their_file(coins_truth, tmp_path, change, message):

@@ -124,6 +124,12 @@ def test_better_instances_keep_the_pixels_that_several_have():
     assert quality.images[1] == (2.0, 2, 0, 0)
 
 
+@pytest.mark.parametrize("score", [np.nan, 2, -1])
+def test_a_score_is_from_0_to_1(score):
+    with pytest.raises(ValueError, match=f"a score from 0 to 1, got {score}"):
+        PanopticQuality(score)
+
+
 def test_nothing_is_no_number_and_boxes_are_refused():
     empty = regions([])
     quality = PanopticQuality(0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -32,11 +34,19 @@ def test_data_are_the_curve(recall):
 
 @pytest.mark.parametrize("ending", ["png", "pdf", "svg"])
 def test_recall_is_drawn(recall, ending, tmp_path):
-    plots.draw_recall(recall, tmp_path / f"a.{ending}")
+    plots.draw_recall({"masks": recall}, tmp_path / f"a.{ending}")
     assert [p.name for p in tmp_path.iterdir()] == [f"a.{ending}"]
     if ending == "png":
         with Image.open(tmp_path / "a.png") as picture:
             assert len(picture.convert("RGB").getcolors(1 << 20)) > 50
+
+
+def test_boxes_and_masks_are_told_apart(recall, tmp_path):
+    plots.draw_recall({"boxes": recall, "masks": recall}, tmp_path / "a.svg")
+    words = re.findall("<!-- (.*) -->", (tmp_path / "a.svg").read_text())
+    assert {"boxes, all", "boxes, small", "masks, all", "masks, small", "boxes", "masks"} <= {
+        *words
+    }
 
 
 def test_boundaries_are_drawn(tmp_path):
@@ -54,6 +64,6 @@ def test_an_ending_that_is_no_picture_is_one_line_and_leaves_what_was_there(reca
     picture = tmp_path / "a.what"
     picture.write_text("mine")
     with pytest.raises(ValueError, match=r"a\.what: ") as caught:
-        plots.draw_recall(recall, picture)
+        plots.draw_recall({"masks": recall}, picture)
     assert "\n" not in str(caught.value)
     assert [p.read_text() for p in tmp_path.iterdir()] == ["mine"]

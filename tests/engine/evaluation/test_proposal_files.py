@@ -49,6 +49,18 @@ def test_crowds_and_what_is_ignored_count_for_nothing(evaluated):
     assert (summary["AR@10"], summary["ground_truths"]) == (1, 1)
 
 
+def test_a_box_or_an_area_that_none_can_be_is_named(evaluated):
+    for bad in ({"bbox": [50, 0, -10, 10]}, {"area": -1}):
+        with pytest.raises(ValueError, match=r"truth\.json: annotations\[1\] has the (bbox|area)"):
+            evaluated([annotation(1, 0), annotation(2, 50, **bad)], [found(0)])
+
+
+@pytest.mark.parametrize("annotations", [[], [annotation(1, 0, iscrowd=1)]])
+def test_a_truth_without_an_object_to_find_is_an_error(evaluated, annotations):
+    with pytest.raises(ValueError, match=r"truth\.json has no object to find"):
+        evaluated(annotations, [found(0)])
+
+
 def test_groups_of_lvis_are_rows_of_their_own(evaluated):
     annotations = [annotation(k, 20 * k, 1 + k % 3) for k in range(6)]
     summary = evaluated(annotations, [found(0), found(20), found(60)], "fcr").summary()
@@ -61,7 +73,8 @@ def test_groups_of_lvis_are_rows_of_their_own(evaluated):
 
 
 def test_a_category_that_lvis_does_not_list_is_named(evaluated):
-    with pytest.raises(ValueError, match=r"annotations\[1\] has category 7, which is not listed$"):
+    message = r"annotations\[1\] has category 7, which .*truth\.json does not list$"
+    with pytest.raises(ValueError, match=message):
         evaluated([annotation(1, 0), annotation(2, 50, 7)], [found(0)], "fcr")
     assert evaluated([annotation(1, 0), annotation(2, 50, 7)], [found(0)]).summary()["AR@10"] == 0.5
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pytest
+
 from fastsam_plugins.masks import rle
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.paper import boxes
@@ -22,7 +25,9 @@ def test_true_boxes_and_a_detectors_are_answered(setting, data):
     given = [{k: a[k] for k in ("image_id", "category_id", "bbox")} | {"score": 0.5} for a in truth]
     (folder / "boxes.json").write_text(json.dumps(given))
     again = boxes.instances(setting)
-    assert dict(again.rows)["a detector's boxes, filled"] == rows["the true boxes, filled"]
+    filled = dict(again.rows)["a detector's boxes, filled"]
+    assert filled == pytest.approx(rows["the true boxes, filled"], nan_ok=True)
+    assert np.isnan(filled[3]), "no coin is large"
     assert not again.missing
 
 
@@ -36,11 +41,24 @@ def test_an_image_that_is_not_there_is_in_no_row(setting, data):
     truth["annotations"] += more
     (folder / "instances.json").write_text(json.dumps(truth))
     found = boxes.instances(setting)
-    assert dict(found.rows) == whole
+    assert dict(found.rows).keys() == whole.keys()
+    for name, row in found.rows:
+        assert row == pytest.approx(whole[name], nan_ok=True)
     assert found.measured_on == "1 images of `coco_instances/`"
     assert any(
         "1 of 2 images, which cannot be used" in m and "gone.png" in m for m in found.missing
     )
+
+
+def test_a_detectors_category_that_is_not_listed_is_named(setting, data):
+    folder = data / "coco_instances"
+    (box,) = json.loads((folder / "instances.json").read_text())["annotations"][:1]
+    given = {k: box[k] for k in ("image_id", "bbox")} | {"score": 0.5, "category_id": 987}
+    (folder / "boxes.json").write_text(json.dumps([given]))
+    with pytest.raises(
+        ValueError, match=r"boxes\.json: record 0 has category 987, which .*instances"
+    ):
+        boxes.instances(setting)
 
 
 def test_a_filled_box_is_the_box():

@@ -45,3 +45,13 @@ def test_a_pair_that_cannot_be_used_is_left_out_and_named(setting, data):
     assert usable == pairs[2:]
     assert "a.jpg" in failed[pairs[0][0]]
     assert str(pairs[1][1]) in failed[pairs[1][0]], "the file itself, not a copy"
+
+
+def test_faint_edges_are_seen():
+    strength = np.zeros((50, 50))
+    strength[20] = np.linspace(0.001, 0.1, 50)
+    shown = edges._visible(strength)
+    assert shown.max() == 1
+    assert shown[20, 30] > 0.5
+    assert not shown[:20].any()
+    assert not edges._visible(np.zeros((5, 5))).any()

@@ -128,3 +128,18 @@ def test_real_images_in_lvis_form_give_pycocotools_figures(kind, data, setting):
     for name, estimate in of.items():
         assert estimate.value == pytest.approx(100 * expected[names[name]], abs=1e-9), name
     assert 5 < of["AR@1000"].low < of["AR@1000"].value < of["AR@1000"].high
+
+
+def test_no_line_of_the_paper_has_the_colour_of_a_measured_one(setting, tmp_path, monkeypatch):
+    drawn = []
+    figure = proposals.overlay.figure
+    monkeypatch.setattr(
+        proposals.overlay, "figure", lambda *a: drawn.append(figure(*a)) or drawn[0]
+    )
+    item = setting.labelled("coco").labelled
+    recall = proposals._recall(item, proposals.grid)
+    proposals._draw({f"way {k}": recall for k in range(7)}, tmp_path / "a.png")
+    lines = drawn[0][1][0].get_lines()
+    looks = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in lines}
+    assert len(looks) == len(lines) == 17
+    assert {line.get_color() for line in lines[7:]} == {"0.5", "0"}

@@ -32,7 +32,10 @@ def test_words_select_what_they_name(setting, drawn):
     assert right["crops"] > right["control: the largest mask"] + 30
     assert right["auto"] > right["control: the largest mask"] + 30
     assert [len(values) for _, values in found.rows] == [4] * 5
-    assert Image.open(setting.pictures / "texts.png").size == (6 * 226, 3 * 226)
+    assert Image.open(setting.pictures / "texts.png").size == (
+        6 * 300 + 5 * 6,
+        26 + 3 * 300 + 2 * 6,
+    )
 
 
 def test_objects_of_which_there_are_two_are_not_asked_for(drawn):

@@ -28,6 +28,13 @@ def test_what_lies_on_the_border_of_a_box_is_counted():
     assert 0 < tiny[0] < 0.5
 
 
+def test_what_does_not_differ_goes_with_nothing():
+    assert np.isnan(weaknesses._correlation([0.2, 0.5, 0.9], [1.0, 1.0, 1.0]))
+    assert np.isnan(weaknesses._correlation([0.2], [0.3]))
+    assert np.isnan(weaknesses._correlation([], []))
+    assert weaknesses._correlation([0.2, 0.5, 0.9], [0.1, 0.4, 0.5]) == 100
+
+
 def test_figures_of_two_folders(setting):
     found = weaknesses.weaknesses(setting)
     assert [name for name, _ in found.rows] == ["coco", "nuclei"]
