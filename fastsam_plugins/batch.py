@@ -123,6 +123,10 @@ def segment_images(
                 outcome.segmentation = found
             except (ImageError, OSError) as error:  # further down in the file
                 outcome.error = _reason(error)
+            except ValueError as error:
+                if prompt is None:
+                    raise
+                outcome.error = f"its prompt cannot be answered: {_reason(error)}"
         yield outcome
 
 
