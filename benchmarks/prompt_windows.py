@@ -17,25 +17,13 @@ from typing import Any
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.common import row
 from benchmarks.tiling import SIDE, canvas
 from fastsam_plugins import FastSAM, Segmentation, WindowedImage
 from fastsam_plugins.decoder.simulation import deepest
 from fastsam_plugins.masks import runs as R
-
-
-class Counting:
-    """A raster that counts the pixels that are read of it."""
-
-    def __init__(self, pixels: NDArray[np.uint8]) -> None:
-        self._pixels, self.shape, self.dtype, self.read = pixels, pixels.shape, pixels.dtype, 0
-
-    def __getitem__(self, index: Any) -> NDArray[np.uint8]:
-        part = self._pixels[index]
-        self.read += part.shape[0] * part.shape[1]
-        return part
+from support.counting import Counting
 
 
 def iou(truth: R.Runs, found: Segmentation) -> float:
@@ -89,7 +77,7 @@ def main(folder: Path, objects: int) -> None:
                 found = answer(given)
                 spent += time.perf_counter() - start
                 ious.append(iou(masks[k], found))
-            read = f"{raster.read / len(places) / 1e6:.2f}" if way == "predict_tiled" else ""
+            read = f"{raster.read / 3 / len(places) / 1e6:.2f}" if way == "predict_tiled" else ""
             means = f"{np.mean(ious):.3f}", f"{np.median(ious):.3f}"
             row(prompt, way, *means, f"{1000 * spent / len(places):.0f}", read)
 

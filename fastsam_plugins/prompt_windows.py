@@ -89,18 +89,15 @@ def answer(
         Whether every foreground point means an object of its own, which holds no background point.
     """
     spot, boxes = P.parts(prompt)
-    if not each or boxes is not None or spot is None:
-        points, labels = (spot.points, spot.labels) if spot else (None, None)
-        return predict_tiled(raster, points, labels, boxes)
-    foreground = P.check_labels(spot.labels, len(spot.points))
-    unwanted = [p for p, wanted in zip(spot.points, foreground, strict=True) if not wanted]
-    parts = [
-        replace(found, prompts=np.full(len(found), k))
-        for k, point in enumerate(spot.points)
-        if foreground[k]
-        for found in [predict_tiled(raster, [point, *unwanted], [1] + [0] * len(unwanted))]
-    ]
-    return Segmentation.concatenate(parts)
+    points, labels = (spot.points, spot.labels) if spot else (None, None)
+    parts = []
+    if each and boxes is None and points is not None:
+        for place, clicks, kinds in P.each_alone(points, labels):
+            found = predict_tiled(raster, clicks, kinds)
+            parts.append(replace(found, prompts=np.full(len(found), place)))
+    return (
+        Segmentation.concatenate(parts) if parts else predict_tiled(raster, points, labels, boxes)
+    )
 
 
 def _object(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -196,6 +196,21 @@ def parts(prompt: Prompt | None) -> tuple[PointPrompt | None, tuple[Box, ...] | 
     if isinstance(prompt, BoxPrompt):
         return prompt.points, prompt.boxes
     return (prompt if isinstance(prompt, PointPrompt) else None), None
+
+
+def each_alone(
+    points: ArrayLike, labels: ArrayLike | None = None
+) -> Iterator[tuple[int, list[Any], list[int]]]:
+    """Every foreground point, by its place, as clicks and labels: itself, and what is background.
+
+    >>> list(each_alone([(1, 2), (3, 4), (5, 6)], [1, 1, 0]))[0]
+    (0, [[1.0, 2.0], [5.0, 6.0]], [1, 0])
+    """
+    xy = check_points(points)
+    foreground = check_labels(labels, len(xy))
+    unwanted = xy[~foreground].tolist()
+    for i in np.flatnonzero(foreground).tolist():
+        yield i, [xy[i].tolist(), *unwanted], [1] + [0] * len(unwanted)
 
 
 def marks(prompt: Prompt | None) -> tuple[list[tuple[float, float, int]], list[Box]]:

@@ -373,13 +373,9 @@ class Segmentation(InstanceArrays):
         >>> coins.predict_each([(70, 90), (150, 90)]).prompts.tolist()
         [0, 1]
         """
-        xy = prompts.check_points(points)
-        foreground = prompts.check_labels(labels, len(xy))
-        unwanted = xy[~foreground].tolist()
         parts = []
-        for i in np.flatnonzero(foreground).tolist():
-            clicks = [xy[i].tolist(), *unwanted]
-            answer = self.predict(clicks, [1] + [0] * len(unwanted), multimask=False)
+        for i, clicks, kinds in prompts.each_alone(points, labels):
+            answer = self.predict(clicks, kinds, multimask=False)
             parts.append(replace(answer, prompts=np.full(len(answer), i)))
         return Segmentation.concatenate(parts) if parts else self[:0]
 

@@ -271,7 +271,7 @@ class _Work:
         left = self.results.size(missing)
         again = set(missing)
         # Before hours of work: what was damaged meanwhile is named, and can be made as well.
-        self.results.counts([n for n in self.results.done() if n not in again], whole=True)
+        self.results.check([n for n in self.results.done() if n not in again])
         if left < total:
             log(f"{total - left} of {total} images are done already")
         self.progress.begin(total - left, total)

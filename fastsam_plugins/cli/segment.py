@@ -173,9 +173,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
             if not about:
                 everything = everything.filter(filtering).clean(cleaning)
             seg, answer, named = everything, None, {}
-            if about:
-                pass
-            elif words:
+            if words:
                 clip = loaded[1]
                 seg = words.select(everything, wording, clip)
                 similar = selection.answered(seg, words.texts, wording, clip)
@@ -185,7 +183,7 @@ def segment(context: click.Context, images: tuple[Path, ...], output: Path, poin
                 seg, named = examples.found(path, everything)
             elif mask:
                 seg = predicting.refined(everything, mask, prompt, limits)
-            elif isinstance(prompt, prompts.PointPrompt | prompts.BoxPrompt):
+            elif isinstance(prompt, prompts.PointPrompt | prompts.BoxPrompt) and not about:
                 seg = prompt.answer(everything, prompting)
             if prompt:
                 answer = answers.of(prompt, everything, seg, prompting, wording)

@@ -29,7 +29,8 @@ def instances(setting: Setting) -> Finding:
     """Masks that answer a detector's boxes (``boxes.json``), and the true ones."""
     path = setting.instances("coco_instances")
     folder = path.parent
-    truth, missing = setting.truth(path)
+    whole = load_truth(path)
+    truth, missing = setting.usable(whole, path)
     images = truth["images"]
     ids = {i["id"] for i in images}
     true = [
@@ -42,11 +43,8 @@ def instances(setting: Setting) -> Finding:
              "objects. Filled boxes are the control: what a mask has to beat."]  # fmt: skip
     detected = folder / "boxes.json"
     if detected.is_file():
-        whole = load_truth(path)
         records = load_results(detected, whole, path)
-        checked_boxes(
-            whole, records, (path, detected)
-        )  # all of them, so that places are the file's
+        checked_boxes(whole, records, (path, detected))  # all: places are those of the file
         given = {"a detector's boxes": [r for r in records if r["image_id"] in ids]} | given
     else:
         notes.append("The true boxes bound what any detector could give.")

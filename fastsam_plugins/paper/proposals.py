@@ -147,9 +147,10 @@ def _lvis(setting: Setting, iou_type: IouType, table: Table) -> Finding:
     files = sorted(folder.glob("*.json"))
     if len(files) != 1 or not (folder / "images").is_dir():
         raise Missing(f"`{folder.name}/` needs one .json of LVIS's form, and `images/`")
-    if not is_lvis(load_truth(files[0]), files[0]):
+    whole = load_truth(files[0])
+    if not is_lvis(whole, files[0]):
         raise Missing(f"{files[0].name} has no frequencies of categories, as LVIS's files have")
-    truth, missing = setting.truth(files[0])
+    truth, missing = setting.usable(whole, files[0])
     images = truth["images"]
     name = setting.model.network.name
     with tempfile.TemporaryDirectory() as place:

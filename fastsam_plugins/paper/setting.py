@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from fastsam_plugins.datasets.coco import Record
 from fastsam_plugins.datasets.sources import Labelled, read
-from fastsam_plugins.evaluation.files import image_name, load_truth, read_sized, without
+from fastsam_plugins.evaluation.files import image_name, read_sized, without
 from fastsam_plugins.images.contrast import ImageError
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.model import FastSAM
@@ -98,12 +98,11 @@ class Setting:
         _check_objects(folder, any(item.masks for item in kept), missing)
         return Data(folder.name, kept, missing)
 
-    def truth(self, file: Path) -> tuple[Record, list[str]]:
-        """A COCO file, as many of its images as are asked for, and what of them was left out.
+    def usable(self, whole: Record, file: Path) -> tuple[Record, list[str]]:
+        """Of a COCO file that was read as many images as are asked for, and what was left out.
 
         As :meth:`labelled`; images lie in ``images/`` beside the file.
         """
-        whole = load_truth(file)
         given = whole["images"][: self.limit]
         folder = file.parent / "images"
         failed = self.unusable(

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from fastsam_plugins.datasets.coco import Record
-from fastsam_plugins.evaluation.files import Records
+from fastsam_plugins.evaluation.files import Records, load_truth
 from fastsam_plugins.io import overlay, read_image
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.network.checkpoints import WeightsError
@@ -44,7 +44,7 @@ def texts(setting: Setting) -> Finding:
     """Of kinds that an image has one object of: is it the one that their name selects?"""
     path = setting.instances("text", "coco_instances")
     folder = path.parent
-    truth, missing = setting.truth(path)
+    truth, missing = setting.usable(load_truth(path), path)
     asked = _questions(path, truth)
     if not asked:
         raise Missing(f"`{folder.name}/` has no image with a single object of a named category")

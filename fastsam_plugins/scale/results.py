@@ -15,7 +15,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -338,15 +338,20 @@ class Results:
             )
         self.counts(self.done())
 
-    def counts(self, numbers: Iterable[int], whole: bool = False) -> Counts:
-        """What is in some shards, by their footers.
+    def check(self, numbers: Sequence[int]) -> None:
+        """Read some shards whole; those in a store, which looks after its disks, are believed.
 
-        Parameters
-        ----------
-        numbers : iterable of int
-        whole : bool
-            Read them whole, to be sure that nothing in them is damaged. What lies in a store, which
-            looks after that itself, is believed.
+        Raises
+        ------
+        ValueError
+            If one is damaged, or holds other images than the plan says.
+        """
+        if not places.is_address(self.address):
+            for _ in self._each(numbers, shards.check):
+                pass
+
+    def counts(self, numbers: Iterable[int]) -> Counts:
+        """What is in some shards, by their footers.
 
         Raises
         ------
@@ -354,16 +359,18 @@ class Results:
             If one is damaged, or holds other images than the plan says.
         """
         total = Counts()
-        for counts in self._each(list(numbers), whole and not places.is_address(self.address)):
+        for counts in self._each(list(numbers)):
             total.add(counts)
         return total
 
-    def _each(self, numbers: Sequence[int], whole: bool = False) -> Iterator[Counts]:
+    def _each(
+        self, numbers: Sequence[int], look: Callable[[str, str, str], Counts] = shards.footer
+    ) -> Iterator[Counts]:
         known = len(plans.ends(self.plan))
         if strange := [n for n in numbers if n >= known]:
             raise ValueError(f"{self.shard(strange[0])} is no shard of this plan: take it away")
         images = {n: shards.digest(i.image for i in items) for n, items in self.items(numbers)}
-        look, maker = shards.check if whole else shards.footer, self._maker()
+        maker = self._maker()
 
         def of(number: int) -> Counts:
             return look(self.shard(number), images[number], maker)

@@ -6,23 +6,14 @@ import numpy as np
 import pytest
 
 from fastsam_plugins import WindowedImage, prompt_windows
+from fastsam_plugins.batch import segment_images
 from fastsam_plugins.masks import runs as R
+from fastsam_plugins.options import SegmentOptions, TileOptions
 from fastsam_plugins.prompts import BoxPrompt, PointPrompt
+from support.counting import Counting
 
 AT = 1500, 900  # where the coins lie in a large image
 COIN = 150, 60
-
-
-class Counting:
-    """A raster that counts the pixels that are read of it."""
-
-    def __init__(self, pixels):
-        self._pixels, self.shape, self.dtype, self.read = pixels, pixels.shape, pixels.dtype, 0
-
-    def __getitem__(self, index):
-        part = self._pixels[index]
-        self.read += part.shape[0] * part.shape[1]
-        return part
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +53,7 @@ def test_an_answer_lies_where_it_was_asked_for_and_little_is_read(model, large):
     found = model.predict_tiled(shown, moved(COIN), tile=384)
     assert found.shape == (3000, 4000)
     assert found.contains(moved(COIN, (5, 5))).tolist() == [[True, False]]
-    assert raster.read <= 5 * 384**2
+    assert raster.read <= 3 * 5 * 384**2
     answers = []
     for side in (384, 768):  # of which the better one is taken
         x0, y0 = AT[0] + COIN[0] - side // 2, AT[1] + COIN[1] - side // 2
@@ -136,3 +127,14 @@ def test_what_cannot_be_asked_is_one_line(model, large):
         model.predict_tiled(large, [(1, 1)], boxes=[[0, 0, 5, 5], [5, 5, 9, 9]])
     with pytest.raises(ValueError, match="tile must be"):
         model.predict_tiled(large, [(1, 1)], tile=-3)
+
+
+def test_a_prompt_that_cannot_be_answered_costs_only_its_image(model, coins):
+    two = BoxPrompt(((1, 1, 50, 50), (60, 60, 99, 99)), PointPrompt(((9, 9),)))
+    asked = {"a": two, "b": PointPrompt((COIN,)), "c": PointPrompt((COIN,), (0,))}
+    outcomes = segment_images(model, asked, lambda _: coins, SegmentOptions(conf=0.4),
+                              TileOptions(tile=256), asked=asked.get, each=True)  # fmt: skip
+    bad, good, none = outcomes
+    assert bad.error.startswith("its prompt cannot be answered: points go with one box")
+    assert len(good.segmentation) == 1
+    assert len(none.segmentation) == 0, "background alone asks for nothing"

@@ -253,7 +253,8 @@ def test_a_shard_has_one_name(tmp_path, dummy):
     for name in ("part-0000000.parquet", "part-00000\u0660.parquet", "my-part-000000.parquet"):
         shard.with_name(name).write_bytes(shard.read_bytes())
     assert results.done() == [0]
-    assert results.counts(results.done(), whole=True).images == 5
+    results.check(results.done())
+    assert results.counts(results.done()).images == 5
 
 
 def test_a_flipped_bit_of_the_plan_is_noticed_or_changes_nothing(tmp_path, dummy):

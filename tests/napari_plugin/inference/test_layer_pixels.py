@@ -10,25 +10,13 @@ from napari.layers import Image
 from fastsam_plugins.options import ReadOptions
 from napari_plugin.inference.layer_pixels import Pixels
 from napari_plugin.model.plane import Plane
+from support.counting import Counting
 
 PLAIN = Plane(0, 1, 2)
 
 
 def pixels(layer, plane=PLAIN, layer_contrast=True, **options):
     return Pixels.of(layer, plane, ReadOptions(**options), layer_contrast)
-
-
-class Counting:
-    """An array that counts what is read from it."""
-
-    def __init__(self, array):
-        self.array, self.read = array, 0
-        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
-
-    def __getitem__(self, index):
-        found = self.array[index]
-        self.read += np.size(found)
-        return found
 
 
 def numbers(*shape, dtype=np.uint8):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_plugin.model import identity
+from support.counting import Counting
 from tests.napari_plugin.model.sessions import IMAGE
 
 
@@ -21,16 +22,6 @@ def test_equal_pixels_have_one_name_and_others_another():
 
 
 def test_of_what_is_large_or_read_from_files_little_is_read():
-    class Counting:
-        def __init__(self, array):
-            self.array, self.read = array, 0
-            self.shape, self.dtype = array.shape, array.dtype
-
-        def __getitem__(self, index):
-            part = self.array[index]
-            self.read += part.nbytes
-            return part
-
     large = np.random.default_rng(0).integers(0, 255, (5, 3000, 3000, 3), dtype=np.uint8)
     levels = [Counting(large), Counting(large[:, ::4, ::4])]
     first = identity.name(levels)
