@@ -238,7 +238,7 @@ def rates(args: argparse.Namespace) -> None:
             worker = segmenter.Segmenter(network, settings)
             drain(iter(local.run(made, worker, made.missing())))
 
-        each("decode", lambda: [io.read_image(path) for path in files])
+        each("decode", lambda: drain(io.read_image(path) for path in files))
         bare = each("network", lambda: drain(network.segment_many(images)))
         each("masks, stability, row", lambda: [
             of_instances("", "", seg, seg.stability.tolist()) for seg in _fresh(found)
