@@ -1,7 +1,7 @@
 """What `fastsam batch` loses when things die, what it costs beside the network, and what it holds.
 
     python -m benchmarks.batch faults [--moments 10] [--images 400] [--seed 0]
-    python -m benchmarks.batch rates FOLDER [--repeat 4]
+    python -m benchmarks.batch rates FOLDER [--photos] [--repeat 4]
     python -m benchmarks.batch memory [--images 10000]
     python -m benchmarks.batch scenes [--sides 2048 4096 8192]
     python -m benchmarks.batch plans [--images 100000 1000000 10000000]
@@ -12,6 +12,7 @@ out is compared by hash, image by image, with what the local engine makes.
 
 *rates*: images of a folder, each stage alone, then `fastsam batch` beside the bare network; wall
 and processor time. The network has the same images in memory and its masks are not even decoded.
+*--photos*: of those images, but enlarged to 12 Mpx, with grain, as JPEGs of about 4 MB.
 
 *memory*: many tiny images through the local engine, and COCO export of all: resident memory and
 time per image as they go, with a straight line through them.
@@ -66,6 +67,23 @@ def pieces(folder: Path, count: int, side: int) -> None:
         image = images[k % len(images)]
         y, x = (int(rng.integers(0, max(s - side, 1))) for s in image.shape[:2])
         Image.fromarray(image[y : y + side, x : x + side]).save(folder / f"{k:05d}.png")
+
+
+def as_photos(files: list[Path], folder: Path) -> list[Path]:
+    """The same as files of a camera: 12 Mpx, grain, JPEG of quality 95."""
+    from PIL import Image
+
+    from fastsam_plugins import read_image
+
+    rng = np.random.default_rng(0)
+    made = []
+    for k, path in enumerate(files):
+        image = np.asarray(Image.fromarray(read_image(path)).resize((4000, 3000)), np.float32)
+        grain = rng.normal(0, 3, (*image.shape[:2], 1))
+        made.append(folder / f"{k:05d}.jpg")
+        pixels = np.clip(np.rint(image + grain), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(made[-1], quality=95)
+    return made
 
 
 def hashes(address: str) -> Counter[tuple[str, str]]:
@@ -202,11 +220,17 @@ def _begin(command: list[str]) -> subprocess.Popen:
 
 
 def rates(args: argparse.Namespace) -> None:
+    files = [Path(i.image) for i in items([str(args.folder)])]
+    with tempfile.TemporaryDirectory() as place:
+        stages(as_photos(files, Path(place)) if args.photos else files, args.repeat)
+
+
+def stages(files: list[Path], repeat: int) -> None:
+    """What each stage takes alone, and `fastsam batch` with all of them."""
     from fastsam_plugins import io
     from fastsam_plugins.scale.rows import of_instances
 
     settings = Settings(RunOptions(device="cpu"))
-    files = [Path(i.image) for i in items([str(args.folder)])]
     network = segmenter.network(settings, print)
     print(f"{network}, {len(files)} images\n")
     images = [io.read_image(path) for path in files]
@@ -216,12 +240,12 @@ def rates(args: argparse.Namespace) -> None:
 
     def each(name: str, work: Callable[[], Any]) -> tuple[float, float]:
         work()
-        wall, processor = np.min([seconds(work) for _ in range(args.repeat)], axis=0) / len(files)
+        wall, processor = np.min([seconds(work) for _ in range(repeat)], axis=0) / len(files)
         row(name, f"{wall * 1e3:.1f}", f"{processor * 1e3:.1f}")
         return wall, processor
 
-    def drain(segs: Iterator[Any]) -> None:
-        for _ in segs:
+    def drain(made: Iterator[Any]) -> None:
+        for _ in made:
             pass
 
     def results(place: str) -> Results:
@@ -405,6 +429,7 @@ def main() -> None:
     one.set_defaults(work=faults)
     one = works.add_parser("rates")
     one.add_argument("folder", type=Path)
+    one.add_argument("--photos", action="store_true")
     one.add_argument("--repeat", type=int, default=4)
     one.set_defaults(work=rates)
     one = works.add_parser("memory")
