@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import fiftyone as fo
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam_plugins import prompt_windows
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import PromptOptions, TextOptions
 from fastsam_plugins.parameters import Options, option
@@ -51,10 +52,16 @@ class Prompts:
 
     def select(self, seg: Segmentation, options: PromptOptions) -> Segmentation:
         """What the prompts select or predict, one mask at most for each; ``prompts`` says which."""
-        chosen = [prompt.answer(seg, options) for prompt in self.asked]
-        best = Segmentation.concatenate([seg[:0], *(c[:1] for c in chosen)])
-        answered = np.flatnonzero([len(c) > 0 for c in chosen])
-        return Segmentation(best.boxes, best.scores, best.source, best.rows, answered)
+        return _best([prompt.answer(seg, options) for prompt in self.asked], seg[:0])
+
+    def predict_tiled(self, raster: Any, predict: Callable[..., Segmentation]) -> Segmentation:
+        """What the prompts mean in an image of any size, each in a window about it; likewise."""
+        found = [
+            prompt_windows.answer(predict, raster, prompt, each=False)
+            for prompt in self.asked
+            if not isinstance(prompt, DrawnPrompt)
+        ]
+        return _best(found, predict(raster, [], []))
 
     def unanswered(self, seg: Segmentation, selected: Segmentation) -> Counter[str]:
         """How many prompts have no instance, by reason.
@@ -77,18 +84,25 @@ class Prompts:
         height, width = seg.shape
         if spot is not None and not spot.points:
             return "no point of the prompt is marked"
-        if not len(seg):
-            return NOTHING
         for x0, y0, x1, y1 in boxes or ():
             if min(x1, width) <= max(x0, 0) or min(y1, height) <= max(y0, 0):
                 return "the box is empty or outside the image"
         if spot is not None and not any(0 <= x < width and 0 <= y < height for x, y in spot.points):
             return "the points are outside the image"
+        if not len(seg):
+            return NOTHING
         if not boxes:
             return "no proposal under the points"
         if spot is None:
             return "no proposal overlaps the box enough"
         return "no proposal under the points overlaps the box"
+
+
+def _best(answers: list[Segmentation], none: Segmentation) -> Segmentation:
+    """The first mask of each answer; ``prompts`` says of which."""
+    best = Segmentation.concatenate([none, *(found[:1] for found in answers)])
+    answered = np.flatnonzero([len(found) > 0 for found in answers])
+    return Segmentation(best.boxes, best.scores, best.source, best.rows, answered)
 
 
 NOTHING = "nothing was found in the image"

@@ -22,6 +22,7 @@ from fastsam_plugins.options import (
     WeightsOptions,
 )
 from fastsam_plugins.parameters import Options, parameters
+from fastsam_plugins.segmentation import Segmentation
 from fiftyone_plugin.kept_files import Kept
 from fiftyone_plugin.parameters import NetworkOptions
 from fiftyone_plugin.save_job import Report, Result
@@ -103,6 +104,14 @@ class SampleSegmenter:
         return read_for_network(
             file, lambda: imgsz or self._network().imgsz, self.reading, self._limits
         )
+
+    def predict_tiled(
+        self, raster: Any, points: Any = None, labels: Any = None, boxes: Any = None
+    ) -> Segmentation:
+        """As :meth:`fastsam_plugins.FastSAM.predict_tiled`, in windows of the size that is set."""
+        assert self.tiling is not None
+        network, options = self._network(), self.segmenting or SegmentOptions()
+        return network.predict_tiled(raster, points, labels, boxes, options, self.tiling.tile)
 
     def segment(self, items: Iterator[tuple[str, str]], report: Report) -> Iterator[Result]:
         """What the network finds for samples and their files, ahead of being saved."""

@@ -11,6 +11,7 @@ import fiftyone as fo
 
 from fastsam_plugins import FastSAM
 from fastsam_plugins.batch import read_ahead
+from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import (
     LimitOptions,
     PromptOptions,
@@ -150,6 +151,12 @@ def from_prompts(
         raise ValueError(
             "nothing to prompt with: name a field of boxes, of points or of masks, or a text"
         )
+    by_predict = prompting is not None and prompting.predict and not words
+    predicting = masks is not None or by_predict
+    if masks and tiling:
+        raise ValueError("masks and lines are about an image seen at once: leave out windows")
+    if predicting and tiling and proposals:
+        raise ValueError("in windows predict looks at images anew: leave out the kept proposals")
     job.by_text = words is not None
     segmenter = SampleSegmenter(model, segmenting, reading, tiling, limits, batch)
     kept = Kept(job.dataset, proposals) if proposals else None
@@ -159,25 +166,34 @@ def from_prompts(
             asked = segmenter.given
         kept.ask(job.view, {name: wanted[name] for name in wanted if name in asked})
     shown = ShownLabels(view)
-    predicting = masks is not None or (prompting is not None and prompting.predict)
-    if predicting and tiling:
-        raise ValueError("predict looks at an image at once: it does not go with windows")
 
-    def by_labels(result: Result, seg: Segmentation) -> None:
+    def asks(result: Result, shape: R.Shape) -> prompts.Prompts:
         sample = shown.sample(result.sample)
         if masks:
-            given = prompts.read_drawn(sample[masks], seg.shape, only)
-        else:
-            given = prompts.read(
-                sample[boxes] if boxes else None, sample[points] if points else None, seg.shape,
-                only,
-            )  # fmt: skip
-        if predicting and seg.image is None:  # what is kept on disk is without its image
-            seg = seg.with_image(segmenter.read(result.file))
-        result.seg = given.select(seg, prompting or PromptOptions())
+            return prompts.read_drawn(sample[masks], shape, only)
+        return prompts.read(
+            sample[boxes] if boxes else None, sample[points] if points else None, shape, only
+        )
+
+    def answer(
+        result: Result, given: prompts.Prompts, seg: Segmentation, found: Segmentation
+    ) -> None:
+        result.seg = found
         result.names, result.sources = given.labels, given.sources
         result.prompts, result.left_out = len(given.labels), given.left_out
-        result.unanswered = given.unanswered(seg, result.seg)
+        result.unanswered = given.unanswered(seg, found)
+
+    def by_labels(result: Result, seg: Segmentation) -> None:
+        given = asks(result, seg.shape)
+        if predicting and seg.image is None:  # what is kept on disk is without its image
+            seg = seg.with_image(segmenter.read(result.file))
+        answer(result, given, seg, given.select(seg, prompting or PromptOptions()))
+
+    def in_windows(result: Result) -> None:
+        raster = segmenter.read(result.file)
+        given = asks(result, raster.shape[:2])
+        found = given.predict_tiled(raster, segmenter.predict_tiled)
+        answer(result, given, found, found)
 
     def by_words(result: Result, seg: Segmentation, words: prompts.Words) -> None:
         if seg.image is None:  # what is kept on disk is without its image
@@ -187,17 +203,23 @@ def from_prompts(
         result.unanswered = words.unanswered(seg, result.seg)
 
     def prompted() -> Iterator[Result]:
-        for result in segmenter.segment_rest(job.items, kept, job.report, predicting):
-            if result.seg is not None:
-                try:
-                    if words:
-                        by_words(result, result.seg, words)
-                    else:
-                        by_labels(result, result.seg)
-                except KeyError:  # FiftyOne's word for a sample that it does not find
-                    result.seg, result.error = None, GONE
-                except (ValueError, OSError) as error:
-                    result.seg, result.error = None, str(error)
+        results: Iterator[Result]
+        if predicting and tiling:  # each prompt has a window of its own: the rest is not looked at
+            results = (Result(sample, file) for sample, file in job.items)
+        else:
+            results = segmenter.segment_rest(job.items, kept, job.report, predicting)
+        for result in results:
+            try:
+                if predicting and tiling:
+                    in_windows(result)
+                elif result.seg is not None and words:
+                    by_words(result, result.seg, words)
+                elif result.seg is not None:
+                    by_labels(result, result.seg)
+            except KeyError:  # FiftyOne's word for a sample that it does not find
+                result.seg, result.error = None, GONE
+            except (ValueError, OSError) as error:
+                result.seg, result.error = None, str(error)
             yield result
 
     return job.save(prompted())

@@ -179,7 +179,10 @@ def test_what_cannot_be_a_prompt_is_one_line(coins, model):
         ({"masks": "nothing"}, "nothing holds no masks or lines"),
         ({"masks": "masked", "boxes": "masked"}, "masks and lines go alone"),
         ({"masks": "masked", "words": words}, "a text goes alone"),
-        ({"masks": "masked", "tiling": TileOptions()}, "predict looks at an image at once"),
+        (
+            {"masks": "masked", "tiling": TileOptions()},
+            "masks and lines are about an image seen at",
+        ),
         ({"masks": "masked", "only": ["5" * 24]}, "no label of masked has an id"),
     ):
         with pytest.raises(ValueError, match=told) as caught:

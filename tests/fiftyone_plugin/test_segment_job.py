@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastsam_plugins import SegmentOptions, read_image
+from fastsam_plugins import SegmentOptions, open_raster, read_image
 from fastsam_plugins.masks import runs as R
 from fastsam_plugins.options import LimitOptions, PromptOptions, TileOptions
 from fastsam_plugins.paths import SAMPLES
@@ -279,9 +279,56 @@ def test_prompts_predict_where_nothing_is_to_select(prompted, model):
         assert all(0 < d.confidence < 1 for d in found)
     pairs = zip(first["asked"].detections, first["kept"].detections, strict=True)
     assert all(np.array_equal(a.mask, b.mask) for a, b in pairs)
-    with pytest.raises(ValueError, match="does not go with windows"):
+
+
+def test_in_windows_each_prompt_is_predicted_by_itself(prompted, model):
+    """As one after another, with the size of a window that was asked for, and nothing else read."""
+    sample = prompted.first()
+    beyond = fo.Detection(label="beyond", bounding_box=[1.5, 1.5, 0.1, 0.1])
+    sample["boxes"].detections.append(beyond)
+    height, width = read_image(sample.filepath).shape[:2]
+    x, y, w, h = sample["boxes"].detections[0].bounding_box
+    sample["points"] = fo.Keypoints(
+        keypoints=[
+            fo.Keypoint(
+                label="in", points=[(x + w / 2, y + h / 2), (0.99, 0.01)], sam_labels=[1, 0]
+            )
+        ]
+    )
+    sample.save()
+    tiling = TileOptions(tile=128)
+    options = {"prompting": PromptOptions(predict=True), "tiling": tiling}
+    report = run(segment_job.from_prompts, prompted, "tiled", model, boxes="boxes", **options)
+    assert (report.prompts, report.answered) == (3, 2)
+    assert dict(report.unanswered) == {"the box is empty or outside the image": 1}
+    run(segment_job.from_prompts, prompted, "pointed", model, points="points", **options)
+    sample.reload()
+    found = sample["tiled"].detections
+    assert [d.label for d in found] == ["coin 0", "coin 1"]
+    raster = open_raster(sample.filepath)
+
+    def alone(*prompt):
+        return model.predict_tiled(raster, *prompt, options=SEGMENTING, tile=128)
+
+    boxes = [d.bounding_box for d in sample["boxes"].detections[:2]]
+    corners = [np.multiply([x, y, x + w, y + h], (width, height) * 2) for x, y, w, h in boxes]
+    spots = np.multiply(sample["points"].keypoints[0].points, (width, height))
+    expected = [*(alone(None, None, [box]) for box in corners), alone(spots, [1, 0])]
+    got = masks(sample, "tiled") + masks(sample, "pointed")
+    for mask, detection, seg in zip(
+        got, [*found, *sample["pointed"].detections], expected, strict=True
+    ):
+        assert mask.any()
+        assert np.array_equal(mask, seg.masks()[0])
+        assert detection.confidence == pytest.approx(float(seg.scores[0]))
+
+
+def test_kept_proposals_are_of_no_use_in_windows(prompted, model):
+    everything(prompted, model, "proposals", storing=StoreOptions(), segmenting=STRICT)
+    with pytest.raises(ValueError, match="leave out the kept proposals"):
         run(segment_job.from_prompts, prompted, "tiled", model, boxes="boxes",
-            prompting=predicting, tiling=TileOptions())  # fmt: skip
+            proposals="proposals", prompting=PromptOptions(predict=True),
+            tiling=TileOptions())  # fmt: skip
 
 
 def test_kept_proposals_that_are_diverse_answer_as_they_were_kept(prompted, model):
