@@ -66,9 +66,10 @@ def _describe(options: type[Options]) -> tuple[Parameter, ...]:
     described = []
     for f in dataclasses.fields(options):
         hint, optional, choices = hints[f.name], False, ()
-        if isinstance(hint, types.UnionType):
-            inner = [t for t in hint.__args__ if t is not type(None)]
-            optional, hint = len(inner) < len(hint.__args__), inner[0]
+        if typing.get_origin(hint) in (types.UnionType, typing.Union):  # the latter of a Literal
+            given = typing.get_args(hint)
+            inner = [t for t in given if t is not type(None)]
+            optional, hint = len(inner) < len(given), inner[0]
         if typing.get_origin(hint) is Literal:
             choices, hint = typing.get_args(hint), str
         hint = typing.get_origin(hint) or hint

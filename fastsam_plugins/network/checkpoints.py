@@ -30,9 +30,11 @@ class WeightsError(RuntimeError):
 
 SIDES = 32, 8192  # pixels of the longest side of a network's input
 
+# All that is not ultralytics' own in a model description:
 SHAPE_TERMS = "shape_terms"
-"""How many coefficients are those of :mod:`fastsam_plugins.network.shape_terms`: the one thing in
-a model description that is not ultralytics'."""
+"""How many coefficients are those of :mod:`fastsam_plugins.network.shape_terms`."""
+EFFICIENTNET = "efficientnet"
+"""Of which size the backbone is, if it is one of :mod:`fastsam_plugins.network.efficientnet`."""
 
 
 @dataclass
@@ -140,10 +142,11 @@ def _kept(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
 
 
-def _kind(checkpoint: Checkpoint) -> tuple[dict[str, Any], int]:
+def _kind(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, Any]]:
     """What networks must share for their parameters to mean the same."""
     shapes = {name: value.shape for name, value in _kept(checkpoint.state).items()}
-    return shapes, checkpoint.architecture.get(SHAPE_TERMS, 0)
+    own = {key: checkpoint.architecture.get(key) or None for key in (SHAPE_TERMS, EFFICIENTNET)}
+    return shapes, own
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
@@ -192,7 +195,7 @@ ALLOWED = (
     _names("torch.nn.modules.container", "Sequential ModuleList")
     | _names("torch.nn.modules.conv", "Conv2d ConvTranspose2d")
     | _names("torch.nn.modules.batchnorm", "BatchNorm2d")
-    | _names("torch.nn.modules.activation", "SiLU")
+    | _names("torch.nn.modules.activation", "ReLU6 SiLU")
     | _names("torch.nn.modules.pooling", "MaxPool2d")
     | _names("torch.nn.modules.upsampling", "Upsample")
     | _names("torch.nn.modules.linear", "Identity")
@@ -204,6 +207,7 @@ ALLOWED = (
     )
     # The first is what it was called when older checkpoints were written.
     | _names("fastsam_plugins.shape fastsam_plugins.network.shape_terms", "ShapedSegment")
+    | _names("fastsam_plugins.network.efficientnet", "InvertedResidual")
     | _names("ultralytics.nn.tasks ultralytics.yolo.nn.tasks", "SegmentationModel DetectionModel")
     | _names("ultralytics.utils ultralytics.yolo.utils", "IterableSimpleNamespace")
     | _names(

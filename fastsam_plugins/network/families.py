@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from fastsam_plugins.network import efficientnet, shape_terms
 from fastsam_plugins.network.ultralytics_guard import Segment, Segment26
 
 LAYERS = {
@@ -41,6 +42,18 @@ class AnyClassSegment26(_AnyClass, Segment26):
 
 
 _ANY_CLASS = {Segment: AnyClassSegment, Segment26: AnyClassSegment26}
+
+
+def complete(model: Any) -> None:
+    """Give a network that ultralytics built what its description has beyond ultralytics' own.
+
+    Raises
+    ------
+    ValueError
+        If it has what this version does not know, or what does not fit.
+    """
+    efficientnet.give(model)
+    shape_terms.give(model)
 
 
 def as_usual(model: Any) -> None:

@@ -31,6 +31,7 @@ from typing import Any
 from unittest import mock
 
 _HOMES = {
+    "Conv": "nn.modules.conv",
     "Instances": "utils.instance",
     "E2ELoss": "utils.loss",
     "Segment": "nn.modules.head",

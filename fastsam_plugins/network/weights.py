@@ -19,7 +19,13 @@ from fastsam_plugins import cache, paths
 from fastsam_plugins.limits import DEFAULT
 from fastsam_plugins.messages import one_line
 from fastsam_plugins.network import ultralytics_guard
-from fastsam_plugins.network.checkpoints import SHAPE_TERMS, Checkpoint, WeightsError, read
+from fastsam_plugins.network.checkpoints import (
+    EFFICIENTNET,
+    SHAPE_TERMS,
+    Checkpoint,
+    WeightsError,
+    read,
+)
 from fastsam_plugins.network.downloads import fetch, sha256_of
 from fastsam_plugins.options import LimitOptions, WeightsOptions
 from fastsam_plugins.paths import BUNDLED
@@ -82,7 +88,7 @@ class Facts(msgspec.Struct, frozen=True):
     stride : int
         Coarsest stride in pixels.
     channels : int
-        Of the first layer.
+        Of the first layer, or of that of a YOLOv8-seg network which takes as much memory.
     classes : int
         That it was trained with.
     """
@@ -295,13 +301,22 @@ def load(
     checkpoint = _checked(path, limits)
     _check_classes(checkpoint.classes, path, options)
     module, reg_max = _build(checkpoint, path, limits or DEFAULT)
-    channels = next(module.parameters()).shape[0]
+    channels = _channels(module)
     stride = int(module.stride.max())
     facts = Facts(checkpoint.imgsz, reg_max, stride, channels, checkpoint.classes)
     cache.keep(kept, msgspec.json.encode(facts))
     network = Network(path.stem, path, digest, facts, limits)
     network.__dict__["module"] = module  # as cached_property keeps it
     return network
+
+
+def _channels(module: Any) -> int:
+    """Those of the first layer, by which the layers near the input grow."""
+    from fastsam_plugins.network import efficientnet
+
+    if module.yaml.get(EFFICIENTNET):
+        return efficientnet.AS_WIDE_AS
+    return int(next(module.parameters()).shape[0])
 
 
 def _check_classes(count: int, path: Path, options: WeightsOptions) -> None:
@@ -316,7 +331,7 @@ def _check_classes(count: int, path: Path, options: WeightsOptions) -> None:
 # --- building -----------------------------------------------------------------------------------
 
 _KEYS = ("backbone", "head", "scales", "scale", "depth_multiple", "width_multiple", "max_channels",
-         "end2end", SHAPE_TERMS)  # fmt: skip
+         "end2end", SHAPE_TERMS, EFFICIENTNET)  # fmt: skip
 
 
 def describe(checkpoint: Checkpoint, path: Path, limits: LimitOptions = DEFAULT) -> dict[str, Any]:
@@ -368,7 +383,7 @@ def _build(
 ) -> tuple[torch.nn.Module, int]:
     import torch
 
-    from fastsam_plugins.network import families, shape_terms
+    from fastsam_plugins.network import families
     from fastsam_plugins.network.ultralytics_guard import SegmentationModel
 
     architecture = describe(checkpoint, path, limits)
@@ -376,7 +391,7 @@ def _build(
         # Initialising draws random numbers: leave the caller's generator as it was.
         with torch.random.fork_rng(devices=[]):
             module = SegmentationModel(architecture, ch=3, verbose=False)
-        shape_terms.give(module)
+        families.complete(module)
     except Exception as error:  # a description may be wrong in any way
         raise WeightsError(f"{path} describes no network that works ({one_line(error)})") from error
     state = {k: v.float() if v.is_floating_point() else v for k, v in checkpoint.state.items()}

@@ -22,7 +22,11 @@ class RankedByMask(MaskLoss, SegmentLoss26):
     def get_assigned_targets_and_loss(
         self, preds: dict[str, torch.Tensor], batch: dict[str, Any]
     ) -> tuple[Any, ...]:
-        """Ultralytics' own, which rates the masks that the network's outputs will draw."""
+        """Ultralytics' own, which rates the masks that the network's outputs will draw.
+
+        It decodes some thirty masks for every object, which at the resolution of the prototypes
+        takes as long as the network. At half of it, 96 in 100 anchors that it chooses are the same.
+        """
         if self._shaped:
             with torch.no_grad():
                 anchors, strides = make_anchors(preds["feats"], self.stride, 0.5)
@@ -30,5 +34,7 @@ class RankedByMask(MaskLoss, SegmentLoss26):
                 boxes = xyxy2xywh(corners * strides / CELL).permute(0, 2, 1)
                 usual = shape_terms.as_usual(preds["mask_coefficient"], preds["proto"], boxes)
             preds = {**preds, "mask_coefficient": usual[0], "proto": usual[1]}
+        if isinstance(preds["proto"], torch.Tensor):  # YOLO26's have logits of objects beside them
+            preds = {**preds, "proto": torch.nn.functional.avg_pool2d(preds["proto"], 2)}
         assigned: tuple[Any, ...] = super().get_assigned_targets_and_loss(preds, batch)
         return assigned

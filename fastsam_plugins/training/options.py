@@ -6,7 +6,7 @@ The others are in :mod:`fastsam_plugins.options`, and all are validated as those
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from fastsam_plugins.options import SegmentOptions
 from fastsam_plugins.parameters import Options, like, option
@@ -31,7 +31,15 @@ class TrainOptions(Options):
         "Let six of the mask coefficients draw an outline in the box, instead of six prototypes",
     )
     weights: str | None = option(None, "Weights to start from instead of from scratch")
-    freeze: int = option(0, "First layers kept as they are; the backbone is 10", ge=0, le=22)
+    backbone: Literal["lite0", "lite1", "lite2"] | None = option(
+        None, "Put an EfficientNet-Lite that knows ImageNet in place of YOLOv8's backbone"
+    )
+    freeze: int = option(
+        0,
+        "First layers kept as they are; the backbone is 10, an EfficientNet-Lite 4",
+        ge=0,
+        le=22,
+    )
     balance: bool = option(
         False,
         "Show the images of each DATA, and of each source in it (COCO field images.source), "

@@ -21,7 +21,13 @@ from fastsam_plugins.datasets import sources
 from fastsam_plugins.evaluation.everything import measure
 from fastsam_plugins.io import atomic
 from fastsam_plugins.model import FastSAM
-from fastsam_plugins.network import checkpoints, shape_terms, ultralytics_guard
+from fastsam_plugins.network import (
+    checkpoints,
+    efficientnet,
+    families,
+    shape_terms,
+    ultralytics_guard,
+)
 from fastsam_plugins.network.checkpoints import SHAPE_TERMS, Checkpoint, WeightsError
 from fastsam_plugins.network.ultralytics_guard import (
     E2ELoss,
@@ -114,19 +120,23 @@ class Trainer(SegmentationTrainer):
         """A network from scratch, from a file read without running code in it, or to go on with."""
         if weights is not None:
             model = super().get_model(cfg, weights, verbose)
-            shape_terms.give(model)
+            families.complete(model)
             return model
         start = None
         if self.options.weights:
             start, path, _ = read_checked(self.options.weights, self.trusted)
         architecture = describe(start, path) if start else _architecture(self.options)
+        if self.options.backbone:
+            architecture = efficientnet.under(architecture, self.options.backbone)
         began = bool(architecture.get(SHAPE_TERMS))
         if self.options.shape_terms:
             architecture = {**architecture, SHAPE_TERMS: shape_terms.TERMS}
         model = super().get_model(architecture, None, verbose)
-        shape_terms.give(model)
+        families.complete(model)
         if start:
-            _begin_with(model, start, path)
+            _begin_with(model, start, path, bool(self.options.backbone))
+        if self.options.backbone:
+            efficientnet.begin(model)
         if self.options.shape_terms and not began:
             shape_terms.begin(model)
         print(_size(model, self.args.imgsz), file=sys.stderr)
@@ -290,10 +300,20 @@ def _size(model: torch.nn.Module, imgsz: int) -> str:
     return text + (f", {flops:.0f} GFLOPs for an image of {imgsz} x {imgsz} px." if flops else ".")
 
 
-def _begin_with(model: torch.nn.Module, start: Checkpoint, path: Path) -> None:
-    """Give a one-class network the parameters of a file, but those that tell many classes apart."""
+def _begin_with(
+    model: torch.nn.Module, start: Checkpoint, path: Path, other_backbone: bool
+) -> None:
+    """Give a one-class network the parameters of a file, but those that tell many classes apart.
+
+    Of a network with another backbone those of neck and head.
+    """
     own = model.state_dict()
-    fitting = {k: v for k, v in start.state.items() if k in own and v.shape == own[k].shape}
+    given = start.state
+    if other_backbone:
+        first = efficientnet.LAYERS
+        kept = {k: v for k, v in own.items() if int(k.split(".")[1]) < first}
+        given = kept | efficientnet.moved(given)
+    fitting = {k: v for k, v in given.items() if k in own and v.shape == own[k].shape}
     left = [k for k in own if k not in fitting and not k.endswith("num_batches_tracked")]
     classes = re.compile(rf"model\.{len(model.model) - 1}\.((one2one_)?cv3|proto\.semseg)\.")
     strange = [k for k in left if start.classes == 1 or not classes.match(k)]

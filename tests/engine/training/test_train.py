@@ -19,9 +19,10 @@ from ultralytics.utils.torch_utils import ModelEMA
 
 from fastsam_plugins import FastSAM, TrainOptions
 from fastsam_plugins.io import atomic
-from fastsam_plugins.network import checkpoints, shape_terms
+from fastsam_plugins.network import checkpoints, efficientnet, families, shape_terms
 from fastsam_plugins.network.checkpoints import WeightsError
 from fastsam_plugins.network.shape_terms import ShapedSegment
+from fastsam_plugins.network.ultralytics_guard import SegmentationModel
 from fastsam_plugins.training import train as rooms
 from fastsam_plugins.training.loss import MaskLoss
 from fastsam_plugins.training.options import PRESETS
@@ -304,6 +305,43 @@ def test_networks_of_other_families_learn(pictures, tmp_path, name, classes, cap
         after = checkpoints.read(file).state
         first = "model.0.conv.weight"
         assert 0 < (before[first].float() - after[first].float()).abs().max() < 0.1
+
+
+def test_a_backbone_that_knows_imagenet_is_put_under_a_network(pictures, tmp_path, trained):
+    """Neck and head go on from where they were, the backbone from what was published."""
+    options = SMALL.replace(epochs=1, batch=4, lr0=1e-6, freeze=4)
+    over = options.replace(backbone="lite0", weights=str(trained[1]))
+    first = rooms.train([pictures], tmp_path / "first", over, device="cpu")
+    model = SegmentationModel(checkpoints.read(first).architecture, nc=1, verbose=False)
+    families.complete(model)
+    efficientnet.begin(model)
+    published, state = model.state_dict(), checkpoints.read(first).state
+    assert torch.equal(
+        state["model.3.4.layers.2.conv.weight"], published["model.3.4.layers.2.conv.weight"].half()
+    )
+    kept = checkpoints.read(trained[1]).state["model.22.cv2.0.0.conv.weight"]
+    assert state["model.19.cv2.0.0.conv.weight"] == pytest.approx(kept, abs=1e-3)
+
+    again = options.replace(
+        weights=str(first), freeze=0, shape_terms=True, mask_scores=True, lr0=1e-3
+    )
+    rooms.train([], tmp_path / "second", again, device="cpu", partial=[pictures])
+    for name in ("best.safetensors", "last.pt"):
+        file = tmp_path / "second" / "run" / "weights" / name
+        trained_on = checkpoints.read(file).state["model.3.4.layers.2.conv.weight"]
+        assert 0 < (trained_on - state["model.3.4.layers.2.conv.weight"]).abs().max() < 0.1
+        head = FastSAM(file, device="cpu").network.module.model[-1]
+        assert isinstance(head, ShapedSegment)
+    with pytest.raises(ValueError, match="the place of YOLOv8's own backbone only"):
+        rooms.train([pictures], tmp_path / "third", again.replace(backbone="lite0"), device="cpu")
+
+
+def test_weights_of_different_backbones_have_no_mean(trained, tmp_path):
+    other = checkpoints.read(trained[1])
+    other.architecture[checkpoints.EFFICIENTNET] = "lite0"
+    checkpoints.save(other, tmp_path / "other.safetensors")
+    with pytest.raises(WeightsError, match="another network"):
+        checkpoints.average([trained[1], tmp_path / "other.safetensors"])
 
 
 def test_a_description_in_weights_to_start_from_runs_no_code(pictures, tmp_path, trained):
