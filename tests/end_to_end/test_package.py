@@ -89,7 +89,7 @@ def test_the_wheel_says_what_it_is(wheel):
 
 
 def test_the_source_archive_holds_all_that_tests_and_changes_need(source, sdist):
-    for folder in ("benchmarks", "docs", "examples", "scripts", "tests", *PACKAGES):
+    for folder in ("benchmarks", "docs", "examples", "scripts", "support", "tests", *PACKAGES):
         assert files(source / folder), f"{folder} is empty"
         assert files(sdist / folder) == files(source / folder)
     for name in ("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "constraints.txt",
