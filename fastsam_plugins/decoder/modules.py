@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,87 @@ def folded(refiner: Refiner) -> dict[str, Floats]:
     for k, layer in enumerate(refiner.quality):
         put(f"quality.{k}", layer.weight, layer.bias)
     return {k: v.detach().numpy().astype(np.float32) for k, v in made.items()}
+
+
+def opened(arrays: Mapping[str, Floats], features: tuple[int, ...], prototypes: int) -> Refiner:
+    """A refiner that computes what these arrays do, to be trained on: :func:`folded` backwards.
+
+    Its normalisation passes everything as it is, until :func:`measured` gives it statistics.
+
+    Raises
+    ------
+    ValueError
+        If the arrays are of a decoder for another kind of network.
+    """
+    refiner = Refiner(features, prototypes)
+    for norm in _norms(refiner):
+        nn.init.zeros_(norm.bias)
+        norm.running_var.fill_(1 - norm.eps)
+
+    def put(weight: Tensor, name: str, bias: Tensor) -> None:
+        given = torch.from_numpy(arrays[f"{name}.weight"])
+        if given.shape != weight.shape[: given.ndim]:
+            raise ValueError(
+                f"the decoder to start from is for another kind of network: its {name} is of shape "
+                f"{tuple(given.shape)}, this one's of {tuple(weight.shape[: given.ndim])}"
+            )
+        weight.copy_(given.reshape(weight.shape))
+        bias.add_(torch.from_numpy(arrays[f"{name}.bias"]))
+
+    plain = {f"project.{k}": layer for k, layer in enumerate(refiner.project)}
+    plain |= {"fine": refiner.fine, "up": refiner.up, "out.b": refiner.out_b}
+    plain |= {f"quality.{k}": layer for k, layer in enumerate(refiner.quality)}
+    shift = refiner.norm.bias  # of all three that are added up before this normalisation
+    with torch.no_grad():
+        for name, layer in plain.items():
+            nn.init.zeros_(layer.bias)
+            put(layer.weight, name, layer.bias)
+        for name, layer in {"down": refiner.down, "coarse": refiner.coarse}.items():
+            put(layer.weight, name, shift)
+        put(refiner.extent.weight, "extent", shift)
+        for k, block in enumerate(refiner.body):
+            put(block.a.weight, f"body.{k}.a", block.norm_a.bias)
+            put(block.b.weight, f"body.{k}.b", block.norm_b.bias)
+        put(refiner.out_a.weight, "out.a", refiner.out_norm.bias)
+    return refiner
+
+
+def measured(refiner: Refiner, passes: Iterable[Callable[[], object]]) -> None:
+    """Give the normalisation of an :func:`opened` refiner the statistics of what passes it.
+
+    What it computes stays the same; in training, where a batch is normalised by its own
+    statistics, it then begins near there.
+
+    Parameters
+    ----------
+    refiner : Refiner
+    passes : iterable of callables
+        Each puts a batch through it.
+    """
+    seen: dict[nn.Module, list[Tensor]] = {norm: [] for norm in _norms(refiner)}
+
+    def look(norm: nn.Module, given: tuple[Tensor]) -> None:
+        x = given[0].transpose(0, 1).flatten(1)
+        seen[norm].append(torch.stack([x.mean(1), (x * x).mean(1)]))
+
+    hooks = [norm.register_forward_pre_hook(look) for norm in seen]
+    refiner.eval()
+    with torch.no_grad():
+        for run in passes:
+            run()
+        for norm, moments in seen.items():
+            mean, square = torch.stack(moments).mean(0)
+            norm.running_mean.copy_(mean)
+            norm.running_var.copy_((square - mean * mean).clamp_min(0))
+            norm.weight.copy_(torch.sqrt(norm.running_var + norm.eps))
+            norm.bias.add_(mean)
+    for hook in hooks:
+        hook.remove()
+    refiner.train()
+
+
+def _norms(refiner: Refiner) -> list[Any]:
+    return [m for m in refiner.modules() if isinstance(m, nn.BatchNorm2d)]
 
 
 class Ranker(nn.Module):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastsam_plugins.datasets.sources import Labelled
 from fastsam_plugins.decoder import weights
-from fastsam_plugins.decoder.answer import Answer
+from fastsam_plugins.decoder.answer import Answer, View
 from fastsam_plugins.decoder.encoding import Encoding
 from fastsam_plugins.decoder.network import Decoder
 from fastsam_plugins.decoder.prompter import Prompter
@@ -87,14 +87,16 @@ def train_decoder(
     Raises
     ------
     ValueError
-        If there is nothing to learn from.
+        If there is nothing to learn from, or the decoder to start from cannot be read or is for
+        another kind of network.
     """
     options = DecoderOptions.of(options, **changes)
+    start = weights.read(weights.named(options.start)) if options.start else None
     rng = np.random.default_rng(options.seed)
     examples = encoded(model, labelled, options, told)
     arrays = ranking(examples, rng, told)
     features = tuple(len(f) for f in examples[0].features)
-    arrays |= refining(examples, Decoder(arrays, ""), features, options, rng, told)
+    arrays |= refining(examples, Decoder(arrays, ""), features, options, rng, told, start)
     output = Path(output)
     weights.write(output, arrays, model.network.sha256)
     weights.read(output)
@@ -214,21 +216,31 @@ def refining(
     options: DecoderOptions,
     rng: np.random.Generator,
     told: Callable[[str], object],
+    start: Decoder | None = None,
 ) -> dict[str, Floats]:
     """Learn masks from the prompts of simulated users, for so many minutes."""
     import torch
     from torch.nn import functional as F
 
-    from fastsam_plugins.decoder.modules import Refiner, folded
+    from fastsam_plugins.decoder.modules import Refiner, folded, measured, opened
 
     for example in examples:
         example.prompter.decoder = ranker
     torch.manual_seed(int(rng.integers(1 << 31)))
     prototypes = examples[0].prompter.encoding.source.prototypes.shape[2]
-    refiner = Refiner(features, prototypes)
+    draw = _drawing(examples, rng)
+    if start is None:
+        refiner = Refiner(features, prototypes)
+    else:
+        refiner = opened(start.arrays, features, prototypes)
+        told("going on from the decoder given")
+
+        def look() -> None:
+            _pass(refiner, [draw() for _ in range(options.batch)])
+
+        measured(refiner, [look] * 8)
     average = copy.deepcopy(refiner)
     optimizer = torch.optim.AdamW(refiner.parameters(), options.lr, weight_decay=1e-3)
-    draw = _drawing(examples, rng)
     sessions: list[tuple[Session, Example]] = []
     begun, step, seconds = time.monotonic(), 0, options.minutes * 60
     recent: list[tuple[float, float]] = []
@@ -238,22 +250,16 @@ def refining(
             group["lr"] = options.lr * min(1, (step + 1) / 100) * rate
         while len(sessions) < options.batch:
             sessions.append(draw())
-        views = [session.view() for session, _ in sessions]
-        coarse = [_crop(refiner, e, v) for (_, e), v in zip(sessions, views, strict=True)]
-        maps, qualities = refiner(
-            torch.cat(coarse),
-            torch.from_numpy(np.stack([v.fine for v in views])),
-            torch.from_numpy(np.stack([v.extent for v in views])),
-        )
+        views, maps, qualities = _pass(refiner, sessions)
         target = torch.from_numpy(np.stack([s.target for s, _ in sessions]))
         detached = maps.detach().numpy()
         ious = [
             session.take(Answer(m, v.window, 0.5))
             for (session, _), m, v in zip(sessions, detached, views, strict=True)
         ]
-        measured = torch.tensor(ious, dtype=torch.float32)
+        fits = torch.tensor(ious, dtype=torch.float32)
         loss = _loss(maps, target)
-        quality = F.binary_cross_entropy_with_logits(qualities, measured)
+        quality = F.binary_cross_entropy_with_logits(qualities, fits)
         optimizer.zero_grad()
         (loss + 0.3 * quality).backward()
         torch.nn.utils.clip_grad_norm_(refiner.parameters(), 2.0)
@@ -269,7 +275,21 @@ def refining(
     return folded(average.eval())
 
 
-def _crop(refiner: Any, example: Example, view: Any) -> Any:
+def _pass(refiner: Any, sessions: Sequence[tuple[Session, Example]]) -> tuple[list[View], Any, Any]:
+    """What the sessions look at now, and the logits of their masks and of their IoU."""
+    import torch
+
+    views = [session.view() for session, _ in sessions]
+    coarse = [_crop(refiner, e, v) for (_, e), v in zip(sessions, views, strict=True)]
+    maps, qualities = refiner(
+        torch.cat(coarse),
+        torch.from_numpy(np.stack([v.fine for v in views])),
+        torch.from_numpy(np.stack([v.extent for v in views])),
+    )
+    return views, maps, qualities
+
+
+def _crop(refiner: Any, example: Example, view: View) -> Any:
     import torch
 
     features = [torch.from_numpy(f).float()[None] for f in example.features]

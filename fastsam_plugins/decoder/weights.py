@@ -25,7 +25,12 @@ def beside(weights: Path) -> Path:
     return weights.with_name(weights.name.removesuffix(weights.suffix) + ENDING)
 
 
-def find(weights: Path, sha256: str, named: str | Path | None = None) -> Decoder | None:
+def named(name: str | Path) -> Path:
+    """The file of a decoder: FastSAM-n is the bundled one."""
+    return beside(BUNDLED) if name == BUNDLED.stem else Path(name).expanduser()
+
+
+def find(weights: Path, sha256: str, name: str | Path | None = None) -> Decoder | None:
     """The decoder of a network: one that is named, or that beside its weights; None without one.
 
     Raises
@@ -33,13 +38,13 @@ def find(weights: Path, sha256: str, named: str | Path | None = None) -> Decoder
     ValueError
         If the file is damaged, or for other weights.
     """
-    path = beside(weights) if named is None else Path(named).expanduser()
-    if named is None and not path.is_file():
+    path = beside(weights) if name is None else Path(name).expanduser()
+    if name is None and not path.is_file():
         return None
     try:
         decoder = read(path)
     except ValueError as error:
-        if named is not None:
+        if name is not None:
             raise
         raise ValueError(
             f"{error}: delete it, or train another with fastsam train-decoder"

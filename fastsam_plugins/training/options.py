@@ -85,6 +85,10 @@ class TrainOptions(Options):
 class DecoderOptions(Options):
     """How a decoder of prompts is trained."""
 
+    start: str | None = option(
+        None,
+        "A decoder to go on from, of weights that these were trained from: a file, or FastSAM-n",
+    )
     minutes: float = option(30.0, "How long masks are learned", unit="min", ge=0)
     max_images: int = option(2000, "Most images to learn from; they are kept in memory", ge=1)
     imgsz: int | None = like(SegmentOptions, "imgsz")

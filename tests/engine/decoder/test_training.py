@@ -9,6 +9,7 @@ from PIL import Image
 
 from fastsam_plugins.datasets.sources import read
 from fastsam_plugins.decoder import training, weights
+from fastsam_plugins.decoder.modules import opened
 from fastsam_plugins.decoder.network import Decoder
 from fastsam_plugins.training.options import DecoderOptions
 from tests.conftest import disks
@@ -73,3 +74,34 @@ def test_objects_in_cells_lie_where_the_network_sees_them(examples):
 def test_nothing_to_learn_from_is_told(model, tmp_path):
     with pytest.raises(ValueError, match="nothing to learn from"):
         training.train_decoder(model, [], tmp_path / f"a{weights.ENDING}", OPTIONS)
+
+
+def test_a_training_goes_on_from_a_decoder(model, examples, labelled, tmp_path):
+    """One small step later it is still nearly the bundled one, which a new one is far from."""
+    path = tmp_path / f"a{weights.ENDING}"
+    told = []
+    options = OPTIONS.replace(start="FastSAM-n")
+    training.train_decoder(model, labelled, path, options, told.append)
+    assert "going on from the decoder given" in told
+    session = training._drawing(examples, np.random.default_rng(0))()
+
+    def maps(file):
+        arrays = weights.read(file).arrays
+        features = tuple(len(f) for f in examples[0].features)
+        with torch.no_grad():
+            refiner = opened(arrays, features, 32).eval()
+            return training._pass(refiner, [session])[1]
+
+    found = maps(path)
+    training.train_decoder(model, labelled, path, OPTIONS, told.append)
+    expected, new = maps(weights.named("FastSAM-n")), maps(path)
+    assert (found - expected).abs().mean() < 0.5 * (new - expected).abs().mean()
+
+
+def test_a_decoder_to_go_on_from_that_is_none_is_told(model, labelled, tmp_path):
+    (tmp_path / "b").write_bytes(b"no decoder")
+    path = tmp_path / f"a{weights.ENDING}"
+    for start, said in (("none", "there is no decoder"), ("b", "is no decoder")):
+        options = OPTIONS.replace(start=str(tmp_path / start))
+        with pytest.raises(ValueError, match=said):
+            training.train_decoder(model, labelled, path, options)
